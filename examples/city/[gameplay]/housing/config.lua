@@ -1,0 +1,4 @@
+Config = {
+    rentFirst = 1200,
+    rentEvery = 6000,
+}

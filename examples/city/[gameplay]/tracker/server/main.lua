@@ -1,0 +1,36 @@
+Tracker = { units = {}, alarms = 0 }
+
+for n = 1, Config.units do
+    Tracker.units[n] = { unit = n, x = n * 11.0, y = n * 7.0, speed = 0.0 }
+end
+
+local function drive()
+    for _, unit in ipairs(Tracker.units) do
+        unit.speed = math.random() * 30
+        unit.x = unit.x + unit.speed
+        unit.y = unit.y - unit.speed / 2
+    end
+end
+
+--- Every screen gets every unit.
+function Tracker.sendPositions()
+    for screen = 1, Config.screens do
+        for _, unit in ipairs(Tracker.units) do
+            TriggerEvent('tracker:positions', { unit }, screen)
+        end
+    end
+end
+
+CreateThread(function()
+    Wait(Config.first)
+    while true do
+        drive()
+        Tracker.sendPositions()
+        Wait(Config.every)
+    end
+end)
+
+AddEventHandler('tracker:alarm', function(src, what)
+    Tracker.alarms = Tracker.alarms + 1
+    TriggerClientEvent('tracker:blip', -1, src, what)
+end)

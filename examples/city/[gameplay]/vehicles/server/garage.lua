@@ -1,0 +1,59 @@
+Garage = {
+    stored = {},
+    models = json.decode(LoadResourceFile(GetCurrentResourceName(), 'data/models.json')),
+}
+
+local function plate(n)
+    return ('%02d%s%03d'):format(n % 89 + 10, string.char(65 + n % 26, 65 + n // 26 % 26, 65 + n // 7 % 26), n % 1000)
+end
+
+--- What the world says about parked vehicles goes into what the garage knows.
+function Garage.mergeParked(parked)
+    local merged = 0
+    for _, vehicle in ipairs(parked) do
+        local known = false
+        for _, stored in ipairs(Garage.stored) do
+            if stored.plate == vehicle.plate then
+                stored.fuel = vehicle.fuel
+                stored.x, stored.y = vehicle.x, vehicle.y
+                known = true
+                break
+            end
+        end
+        if not known then
+            Garage.stored[#Garage.stored + 1] = vehicle
+        end
+        merged = merged + 1
+    end
+    return merged
+end
+
+local function sighting(n)
+    local model = Garage.models[n % #Garage.models + 1]
+    return { plate = plate(n), model = model.name, fuel = model.tank * 0.8, x = n % 61 * 14.0, y = n % 53 * 17.0 }
+end
+
+-- once in a while the whole list comes from the world
+RegisterNetEvent('vehicles:worldSync')
+AddEventHandler('vehicles:worldSync', function()
+    local parked = {}
+    for n = 1, #Garage.stored do
+        parked[n] = sighting(n)
+    end
+    Garage.mergeParked(parked)
+end)
+
+CreateThread(function()
+    local n = 0
+    while n < Config.parked do
+        for _ = 1, Config.parkedPage do
+            n = n + 1
+            Garage.stored[n] = sighting(n)
+        end
+        Wait(0)
+    end
+end)
+
+RegisterCommand('garage', function()
+    print(('%d vehicles in the garage'):format(#Garage.stored))
+end, true)
