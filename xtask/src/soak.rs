@@ -1,0 +1,124 @@
+//! The long runs, and the small dose of them that every merge gets.
+//!
+//! A crate takes part by a test target called `soak` that looks at `TICKSCOPE_SOAK` (`small` or `full`). Long virtual
+//! servers and kills are run here, with the release build.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::cargo::{cargo, run_tests};
+use crate::metadata;
+use crate::oracles::tickscope;
+use crate::process;
+use crate::tally::Tally;
+
+#[derive(Args)]
+pub struct Options {
+    /// How much.
+    #[arg(long, value_enum, default_value = "full")]
+    dose: Dose,
+}
+
+impl Options {
+    /// What `cargo xtask test` runs.
+    pub fn small() -> Self {
+        Self { dose: Dose::Small }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Dose {
+    /// Minutes.
+    Small,
+    /// Hours.
+    Full,
+}
+
+pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
+    let full = options.dose == Dose::Full;
+    for package in metadata::members()? {
+        if package.tests.iter().any(|test| test == "soak") {
+            let mut command = cargo(["test", "--release", "--test", "soak", "--package", &package.name]);
+            command.args(["--", "--nocapture"]).env("TICKSCOPE_SOAK", if full { "full" } else { "small" });
+            run_tests(&format!("soak {}", package.name), &mut command, tally)?;
+        }
+    }
+    ensure!(tickscope().is_file(), "there is no release build; run `cargo xtask test --only release`");
+    let city = metadata::root().join("examples/city");
+    let out = metadata::target_dir().join("soak");
+    fs::create_dir_all(&out)?;
+    let ticks = if full { 200_000 } else { 2_000 };
+    tally.judge(&format!("soak: {ticks} virtual ticks in bounded memory"), long_server(&city, &out, ticks));
+    for kill in 0..if full { 200 } else { 3 } {
+        // Spread over the first seconds of a run, the start included.
+        let after = Duration::from_millis(300 + (kill * 977) % 4000);
+        tally.judge(&format!("soak: killed after {} ms, the capture opens", after.as_millis()), {
+            killed(&city, &out, after)
+        });
+    }
+    Ok(())
+}
+
+/// A long run with files rotated by size. Its memory must not grow with its length.
+fn long_server(city: &Path, out: &Path, ticks: u64) -> Result<()> {
+    let peak = |ticks: u64| -> Result<u64> {
+        let folder = out.join("long");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let log = out.join("time.txt");
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["bash", "-c", "\"$@\" & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do \
+             now=$(awk '/^VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null); peak=${now:-$peak}; sleep 0.1; done; \
+             wait $pid; code=$?; echo \"$peak\" > \"$SOAK_LOG\"; exit $code", "sh"]);
+        command.arg(tickscope()).arg("run").arg(city).args(["--virtual-time", "--format", "json", "--ticks"]);
+        command
+            .arg(ticks.to_string())
+            .args(["--max-size", "64MiB", "-o"])
+            .arg(folder.join("long.perfetto-trace"));
+        command.env("SOAK_LOG", &log);
+        let output = process::capture(&mut command)?;
+        let report: Value = serde_json::from_slice(&output.stdout).context("the report is not JSON")?;
+        ensure!(report["ticks"] == ticks, "{} ticks instead of {ticks}", report["ticks"]);
+        fs::read_to_string(&log)?.trim().parse().context("no peak memory")
+    };
+    let (short, long) = (peak(ticks / 4)?, peak(ticks)?);
+    println!("peak memory: {short} kB for {} ticks, {long} kB for {ticks}", ticks / 4);
+    ensure!(long < short * 2, "peak memory grew from {short} kB to {long} kB with four times the ticks");
+    Ok(())
+}
+
+/// `kill -9` in the middle of a run: what lies on the disk must open.
+fn killed(city: &Path, out: &Path, after: Duration) -> Result<()> {
+    let capture = out.join("killed.perfetto-trace");
+    if capture.exists() {
+        fs::remove_file(&capture)?;
+    }
+    let mut command = Command::new(tickscope());
+    command.arg("run").arg(city).arg("-o").arg(&capture);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start the release build")?;
+    std::thread::sleep(after);
+    child.kill()?;
+    child.wait()?;
+    if !capture.exists() {
+        ensure!(after < Duration::from_secs(1), "there is no capture");
+        return Ok(());
+    }
+    let mut command = process::limited(tickscope(), Duration::from_secs(120));
+    command.args(["report", "--format", "json"]).arg(&capture);
+    let output = process::capture(&mut command)?;
+    let _: Value = serde_json::from_slice(&output.stdout).context("the report is not JSON")?;
+    Ok(())
+}

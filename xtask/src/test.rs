@@ -1,0 +1,114 @@
+//! `cargo xtask test`: all that a merge needs.
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::cargo::{cargo, run_tests};
+use crate::oracles::{self, captures, install, lua, pages, perfetto};
+use crate::tally::Tally;
+use crate::{examples, loom, sanitizer, soak, tidy};
+
+#[derive(Args)]
+pub struct Options {
+    /// Installs what the oracles need first (apt as root, npm).
+    #[arg(long)]
+    install: bool,
+    /// Only these stages.
+    #[arg(long)]
+    only: Vec<Stage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Stage {
+    Tidy,
+    Workspace,
+    Doc,
+    Release,
+    Loom,
+    Sanitizer,
+    Examples,
+    Captures,
+    Perfetto,
+    Speedscope,
+    Svg,
+    Lua,
+    Soak,
+}
+
+impl Stage {
+    const ALL: &[Self] = &[
+        Self::Tidy,
+        Self::Workspace,
+        Self::Doc,
+        Self::Release,
+        Self::Captures,
+        Self::Perfetto,
+        Self::Speedscope,
+        Self::Svg,
+        Self::Lua,
+        Self::Examples,
+        Self::Loom,
+        Self::Sanitizer,
+        Self::Soak,
+    ];
+
+    /// Whether the stage runs the release build.
+    fn needs_release(self) -> bool {
+        matches!(
+            self,
+            Self::Captures | Self::Perfetto | Self::Speedscope | Self::Svg | Self::Lua | Self::Soak
+        )
+    }
+
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
+pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
+    if options.install {
+        tally.stage("install", install::run);
+    }
+    for &stage in Stage::ALL {
+        let wanted = options.only.is_empty() || options.only.contains(&stage);
+        if !wanted {
+            continue;
+        }
+        tally.stage(&stage.name(), |tally| {
+            if stage.needs_release() && options.only.is_empty() {
+                ensure!(oracles::tickscope().is_file(), "there is no release build to run");
+            }
+            body(stage, tally)
+        });
+    }
+    Ok(())
+}
+
+fn body(stage: Stage, tally: &mut Tally) -> Result<()> {
+    match stage {
+        Stage::Tidy => {
+            tally.command("fmt", cargo(["fmt", "--all", "--", "--check"]))?;
+            tidy::run(tally)
+        }
+        Stage::Workspace => {
+            let mut command = cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+            run_tests("workspace", &mut command, tally)
+        }
+        Stage::Doc => {
+            let mut command = cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
+            run_tests("doc", &mut command, tally)
+        }
+        Stage::Release => {
+            tally.command("release build", cargo(["build", "--release", "--package", "tickscope-cli"]))
+        }
+        Stage::Loom => loom::run(&loom::Options::default(), tally),
+        Stage::Sanitizer => sanitizer::run(tally),
+        Stage::Examples => examples::run(tally),
+        Stage::Captures => captures::run(tally),
+        Stage::Perfetto => perfetto::run(tally),
+        Stage::Speedscope => pages::speedscope(tally),
+        Stage::Svg => pages::flame_graph(tally),
+        Stage::Lua => lua::run(tally),
+        Stage::Soak => soak::run(&soak::Options::small(), tally),
+    }
+}
