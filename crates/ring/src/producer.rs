@@ -172,6 +172,13 @@ impl Producer {
         true
     }
 
+    /// Gives back up to `slots` reserved slots that no event will need: their spans were ended in another way.
+    pub fn unreserve(&self, slots: u64) {
+        let slots = slots.min(self.reserved.get());
+        self.reserved.set(self.reserved.get() - slots);
+        self.limit.set(self.limit.get() + slots);
+    }
+
     /// Next position to be written.
     #[inline(always)]
     pub fn position(&self) -> u64 {

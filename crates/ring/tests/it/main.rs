@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tickscope_ring::{Config, ConfigError, Consumer, Full, Memory, Policy, Producer, heap, required_bytes};
 
 fn ring(capacity: usize, policy: Policy) -> (Producer, Consumer) {
-    heap(Config { capacity, policy }).unwrap()
+    heap(Config { capacity, policy }).expect("a legal configuration")
 }
 
 fn drain(consumer: &mut Consumer) -> Vec<[u64; 2]> {

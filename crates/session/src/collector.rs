@@ -1,0 +1,329 @@
+//! The consumer's side of a session: drains rings and makes samples of records.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tickscope_core::{
+    Account, Accounts, Calibration, Dictionary, Event, Flow, Metadata, Overhead, Progress, RingId, Sample,
+    Sink, Source, SourceError, Symbol, Track, TrackId,
+};
+use tickscope_ring::{Consumer, Policy};
+
+use crate::arena::ArenaReader;
+use crate::mapping::state;
+use crate::session::{Shared, measure_pair};
+
+mod assemble;
+
+use assemble::{Assembly, Parser};
+
+/// How often the clock is anchored again.
+const STEER_EVERY: Duration = Duration::from_secs(1);
+/// How often changed accounts are reported.
+const ACCOUNT_EVERY: Duration = Duration::from_millis(100);
+/// How many samples make a batch.
+const BATCH: usize = 4_096;
+
+/// Drains a session's rings; a [`Source`] that ends once [`Collector::close`] was called.
+///
+/// Everything it reads from the session's memory may be wrong: indices are checked, ends without a begin are counted
+/// as discarded, and what is open at the end is closed as truncated.
+#[derive(Debug)]
+pub struct Collector {
+    shared: Arc<Shared>,
+    metadata: Metadata,
+    arena: ArenaReader,
+    rings: Vec<Option<Ring>>,
+    accounts: Accounts,
+    assembly: Assembly,
+    copy: Vec<[u64; 2]>,
+    steered: Instant,
+    accounted: Instant,
+    closing: bool,
+    stopped: bool,
+    overhead: Overhead,
+}
+
+#[derive(Debug)]
+struct Ring {
+    number: RingId,
+    consumer: Consumer,
+    parser: Parser,
+    reported: Account,
+}
+
+impl Collector {
+    pub(crate) fn new(shared: Arc<Shared>, metadata: Metadata, calibration: Calibration) -> Self {
+        let pair_ns = measure_pair(&shared, &calibration);
+        let mut dictionary = Dictionary::default();
+        dictionary.set_track(
+            TrackId::PROCESS,
+            Track {
+                kind: tickscope_core::TrackKind::Process,
+                parent: TrackId::PROCESS,
+                os_id: metadata.pid,
+                name: metadata.subject.as_str().into(),
+                resource: "".into(),
+            },
+        );
+        Self {
+            arena: ArenaReader::new(shared.mapping.clone()),
+            assembly: Assembly::new(dictionary, calibration, shared.base.0),
+            shared,
+            metadata,
+            rings: Vec::new(),
+            accounts: Accounts::default(),
+            copy: Vec::new(),
+            steered: Instant::now(),
+            accounted: Instant::now(),
+            closing: false,
+            stopped: false,
+            overhead: Overhead { pair_ns, ..Overhead::default() },
+        }
+    }
+
+    /// Ends the recording at the next poll: what is in the rings by then is drained, open spans are closed as
+    /// truncated. Threads that go on recording afterwards fill their rings and drop.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Where the events of all rings went, as far as drained.
+    pub fn account(&self) -> Account {
+        self.accounts.total()
+    }
+
+    /// The session's names so far.
+    pub fn dictionary(&self) -> &Dictionary {
+        &self.assembly.dictionary
+    }
+
+    /// What collecting has cost so far, and what one recorded span costs.
+    pub fn overhead(&self) -> Overhead {
+        let mut overhead = self.overhead.clone();
+        let (count, total) = self.shared.intern_cost();
+        for _ in 0..count.min(1) {
+            overhead.intern.add(total / u32::try_from(count).unwrap_or(u32::MAX));
+        }
+        overhead
+    }
+
+    /// The spans that are open on `track`, outermost first: what runs, and since when.
+    pub fn open_spans(&self, track: TrackId) -> impl Iterator<Item = (&Symbol, u64)> {
+        self.assembly
+            .open(track)
+            .map(|(symbol, begin_ns)| (self.assembly.dictionary.symbol(symbol), begin_ns))
+    }
+
+    /// How full the fullest ring was at the last poll, 0 to 1.
+    pub fn fill(&mut self) -> f64 {
+        let fill = |ring: &mut Ring| ring.consumer.backlog() as f64 / ring.consumer.capacity() as f64;
+        self.rings.iter_mut().flatten().map(fill).fold(0.0, f64::max)
+    }
+
+    /// Reads what a flight recorder ([`Policy::Overwrite`]) holds and was not read before. Ends without a begin are
+    /// counted as discarded.
+    ///
+    /// # Errors
+    /// What the sink answered.
+    pub fn snapshot(&mut self, sink: &mut dyn Sink) -> Result<usize, SourceError> {
+        self.look_for_rings();
+        let before = self.assembly.delivered;
+        for ring in self.rings.iter_mut().flatten() {
+            self.copy.clear();
+            let snapshot = ring.consumer.snapshot(ring.parser.position, &mut self.copy);
+            if snapshot.missed > 0 {
+                self.assembly.resynchronise(&mut ring.parser);
+            }
+            ring.parser.position = snapshot.positions.end;
+            for (words, position) in self.copy.iter().zip(snapshot.positions) {
+                self.assembly.read(&mut ring.parser, position, *words);
+                if self.assembly.len() >= BATCH && !ring.parser.mid_event() {
+                    self.arena.read(&mut self.assembly.dictionary);
+                    push(&mut self.assembly, sink, &mut self.stopped, &mut self.overhead)?;
+                }
+            }
+        }
+        self.report_accounts(true);
+        self.arena.read(&mut self.assembly.dictionary);
+        push(&mut self.assembly, sink, &mut self.stopped, &mut self.overhead)?;
+        Ok((self.assembly.delivered - before) as usize)
+    }
+
+    fn look_for_rings(&mut self) {
+        let mapping = &self.shared.mapping;
+        let entries = mapping.header().entries.load(Ordering::Acquire) as usize;
+        let entries = entries.min(mapping.shape().rings);
+        if self.rings.len() < entries {
+            self.rings.resize_with(entries, || None);
+        }
+        for index in 0..entries {
+            let entry = mapping.entry(index);
+            if self.rings[index].is_none() && entry.state.load(Ordering::Acquire) != state::EMPTY {
+                let Ok(memory) = mapping.ring(index) else { continue };
+                let number = RingId(entry.number.load(Ordering::Relaxed));
+                let track = TrackId(entry.track.load(Ordering::Relaxed));
+                // SAFETY: this collector is the session's only one, and drains each ring through one consumer.
+                let consumer = unsafe { memory.consumer() };
+                let parser = Parser::new(number, track);
+                self.rings[index] = Some(Ring { number, consumer, parser, reported: Account::default() });
+            }
+        }
+    }
+
+    /// Adds an account sample for each ring whose account changed.
+    fn report_accounts(&mut self, now: bool) {
+        if !now && self.accounted.elapsed() < ACCOUNT_EVERY {
+            return;
+        }
+        self.accounted = Instant::now();
+        for ring in self.rings.iter_mut().flatten() {
+            let account = ring.account();
+            if account != ring.reported {
+                ring.reported = account;
+                self.accounts.update(ring.number, account);
+                self.assembly.account(Some(&ring.parser), account);
+            }
+        }
+        let ringless = self.shared.mapping.header().ringless.load(Ordering::Relaxed);
+        if ringless > 0 && now {
+            let account = Account { attempted: ringless, dropped: ringless, ..Account::default() };
+            self.accounts.update(RingId(0), account);
+            self.assembly.account(None, account);
+        }
+    }
+
+    /// Rings whose thread is gone and which are drained become free for other threads.
+    fn free_rings(&mut self) {
+        for index in 0..self.rings.len() {
+            let entry = self.shared.mapping.entry(index);
+            let Some(ring) = &mut self.rings[index] else { continue };
+            if entry.state.load(Ordering::Acquire) != state::CLOSED || ring.consumer.backlog() > 0 {
+                continue;
+            }
+            self.assembly.close_ring(&mut ring.parser, tickscope_core::Outcome::Unwound);
+            let account = ring.account();
+            self.accounts.update(ring.number, account);
+            self.assembly.account(Some(&ring.parser), account);
+            self.rings[index] = None;
+            // SAFETY: its producer is gone (closed) and its consumer was dropped with the ring above.
+            unsafe { self.shared.mapping.clear_ring(index) };
+            entry.state.store(state::EMPTY, Ordering::Release); // pairs with the Acquire in `Session::thread`
+        }
+    }
+}
+
+impl Ring {
+    fn account(&self) -> Account {
+        let (delivered, discarded) = (self.parser.delivered, self.parser.discarded);
+        let (attempted, dropped) = (self.consumer.attempted(), self.consumer.dropped());
+        let overwritten = match self.consumer.policy() {
+            Policy::Drop => 0,
+            // Slots that were overwritten cannot be counted in events: what is missing from the sum.
+            Policy::Overwrite => attempted.saturating_sub(dropped + delivered + discarded),
+        };
+        let committed = delivered + discarded + overwritten;
+        Account { attempted, committed, delivered, overwritten, discarded, dropped }
+    }
+}
+
+impl Source for Collector {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
+        if self.stopped {
+            return Ok(Progress::End);
+        }
+        if self.shared.mapping.shape().policy == Policy::Overwrite {
+            if !self.closing {
+                return Ok(Progress::Idle);
+            }
+            self.snapshot(sink)?;
+            return self.end(sink);
+        }
+        let start = Instant::now();
+        if self.steered.elapsed() >= STEER_EVERY {
+            self.assembly.calibration = self.shared.clock.steer(self.assembly.calibration);
+            self.steered = start;
+        }
+        self.look_for_rings();
+        let before = self.assembly.delivered;
+        let exported = self.overhead.export.total();
+        let mut failed = None;
+        for ring in self.rings.iter_mut().flatten() {
+            let parser = &mut ring.parser;
+            ring.consumer.drain(|position, slots| {
+                for (slot, position) in slots.iter().zip(position..) {
+                    self.assembly.read(parser, position, slot.words());
+                }
+                if self.assembly.len() >= BATCH && !parser.mid_event() && failed.is_none() {
+                    self.arena.read(&mut self.assembly.dictionary);
+                    failed = push(&mut self.assembly, sink, &mut self.stopped, &mut self.overhead).err();
+                }
+            });
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let ending = self.closing;
+        self.report_accounts(ending);
+        self.arena.read(&mut self.assembly.dictionary);
+        self.free_rings();
+        push(&mut self.assembly, sink, &mut self.stopped, &mut self.overhead)?;
+        let drained = (self.assembly.delivered - before) as usize;
+        if drained > 0 {
+            let exporting = self.overhead.export.total() - exported;
+            self.overhead.collect.add(start.elapsed().saturating_sub(exporting));
+        }
+        if ending {
+            return self.end(sink);
+        }
+        Ok(if drained == 0 { Progress::Idle } else { Progress::Pushed(drained) })
+    }
+}
+
+impl Collector {
+    fn end(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
+        for ring in self.rings.iter_mut().flatten() {
+            self.assembly.close_ring(&mut ring.parser, tickscope_core::Outcome::Truncated);
+        }
+        self.assembly.close_all();
+        push(&mut self.assembly, sink, &mut self.stopped, &mut self.overhead)?;
+        self.stopped = true;
+        Ok(Progress::End)
+    }
+}
+
+/// Hands over what was assembled, cut behind each tick.
+fn push(
+    assembly: &mut Assembly,
+    sink: &mut dyn Sink,
+    stopped: &mut bool,
+    overhead: &mut Overhead,
+) -> Result<(), SourceError> {
+    if assembly.len() == 0 || *stopped {
+        assembly.clear();
+        return Ok(());
+    }
+    let start = Instant::now();
+    assembly.dictionary.refresh_categories();
+    let result = assembly.batches(|batch, tick_end| {
+        let mut flow = sink.batch(&batch)?;
+        if let (Flow::Continue, Some(end_ns)) = (flow, tick_end) {
+            flow = sink.tick(end_ns)?;
+        }
+        *stopped |= flow == Flow::Stop;
+        Ok::<_, SourceError>(flow)
+    });
+    assembly.clear();
+    overhead.export.add(start.elapsed());
+    result
+}
+
+/// A sample as the assembly makes them.
+fn sample(time_ns: u64, ring: RingId, track: TrackId, event: Event) -> Sample {
+    Sample { time_ns, ring, track, event }
+}

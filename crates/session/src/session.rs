@@ -1,0 +1,303 @@
+//! A session: what all its threads share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tickscope_core::{
+    Account, Calibration, CategoryId, CategorySet, ClockInfo, Interner, KeyId, Metadata, Outcome, Progress,
+    Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, SymbolId, SymbolRef, Ticks, Track,
+    TrackId, TrackKind,
+};
+use tickscope_ring::{MAX_EVENT_SLOTS, Policy};
+
+use crate::arena::{self, Arena};
+use crate::clock::{Clock, realtime_ns};
+use crate::mapping::{MAX_RINGS, Mapping, Shape, state};
+use crate::{Collector, ThreadRecorder};
+
+/// Sizes and facts of a session. Change what differs: `Config { ring_bytes: 32 << 20, ..Config::default() }`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Size of one thread's ring: a power of two from 8 KiB to 1 GiB. The default of 4 MiB holds 131,000 spans.
+    pub ring_bytes: usize,
+    /// The most threads that record at one time, 1 to 1,024. Memory is used by those that do.
+    pub threads: usize,
+    /// Room for names, tracks and stacks, 64 KiB to 1 GiB; what does not fit becomes `<other>` and is counted.
+    pub arena_bytes: usize,
+    /// What a full ring does.
+    pub policy: Policy,
+    /// What is known of the recording. Start, process and clock are filled in.
+    pub metadata: Metadata,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 4 << 20,
+            threads: 64,
+            arena_bytes: 64 << 20,
+            policy: Policy::Drop,
+            metadata: Metadata::default(),
+        }
+    }
+}
+
+/// Why a session cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A size is out of range.
+    #[error("{field} is {value}; expected {expected}")]
+    Range {
+        /// The field of [`Config`].
+        field: &'static str,
+        /// Its value.
+        value: usize,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The memory could not be had.
+    #[error("cannot map the session's memory")]
+    Memory(#[source] std::io::Error),
+}
+
+impl Config {
+    fn shape(&self) -> Result<Shape, ConfigError> {
+        let check = |ok: bool, field, value, expected| {
+            if ok { Ok(()) } else { Err(ConfigError::Range { field, value, expected }) }
+        };
+        let ring = self.ring_bytes;
+        let in_range = (8 << 10..=1 << 30).contains(&ring) && ring.is_power_of_two();
+        check(in_range, "ring_bytes", ring, "a power of two from 8 KiB to 1 GiB")?;
+        check((1..=MAX_RINGS).contains(&self.threads), "threads", self.threads, "1 to 1024")?;
+        let arena = self.arena_bytes;
+        check((64 << 10..=1 << 30).contains(&arena), "arena_bytes", arena, "64 KiB to 1 GiB")?;
+        debug_assert!(ring / 16 > MAX_EVENT_SLOTS);
+        Ok(Shape {
+            arena_bytes: arena.next_multiple_of(8),
+            ring_slots: ring / 16,
+            rings: self.threads,
+            policy: self.policy,
+        })
+    }
+}
+
+/// What the threads of a session share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) clock: Clock,
+    /// The clock at the session's start: records count from here.
+    pub(crate) base: Ticks,
+    pub(crate) ticks_per_micro: u64,
+    pub(crate) categories: CategorySet,
+    arena: Arena,
+    symbols: Interner<Box<[u8]>, u32>,
+    keys: Interner<Box<[u8]>, u32>,
+    stacks: Interner<[u8; 12], u32>,
+    registry: Mutex<()>,
+    process: TrackId,
+    interned: AtomicU64,
+    intern_ns: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn intern_symbol(&self, symbol: SymbolRef<'_>) -> SymbolId {
+        let mut definition = Vec::with_capacity(64);
+        arena::encode_symbol(symbol, &mut definition);
+        SymbolId(self.define(&self.symbols, arena::SYMBOL, &definition, 0))
+    }
+
+    pub(crate) fn intern_key(&self, key: &str) -> KeyId {
+        KeyId(self.define(&self.keys, arena::KEY, key.as_bytes(), 0))
+    }
+
+    pub(crate) fn intern_stack(&self, node: StackNode) -> StackId {
+        let definition = arena::encode_stack(node);
+        StackId(self.stacks.intern(&definition, node.parent.0, || {
+            self.arena.append(arena::STACK, &definition).map(|id| (definition, id))
+        }))
+    }
+
+    pub(crate) fn new_track(&self, definition: &[u8]) -> TrackId {
+        self.arena.append(arena::TRACK, definition).map_or(TrackId::PROCESS, TrackId)
+    }
+
+    fn define(&self, interner: &Interner<Box<[u8]>, u32>, kind: u8, definition: &[u8], fallback: u32) -> u32 {
+        interner.intern(definition, fallback, || {
+            let start = Instant::now();
+            let id = self.arena.append(kind, definition)?;
+            self.interned.fetch_add(1, Ordering::Relaxed);
+            self.intern_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            Some((definition.into(), id))
+        })
+    }
+
+    /// How many names were defined, and the time that took.
+    pub(crate) fn intern_cost(&self) -> (u64, Duration) {
+        let nanos = self.intern_ns.load(Ordering::Relaxed);
+        (self.interned.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    }
+}
+
+/// A recording in progress. Cheap to clone; the recording goes on until its [`Collector`] is closed.
+#[derive(Clone, Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    /// Starts a session. Takes about 5 ms to calibrate the clock.
+    ///
+    /// # Errors
+    /// Names the field that is out of range, or says why memory could not be had.
+    pub fn new(config: Config) -> Result<(Self, Collector), ConfigError> {
+        let shape = config.shape()?;
+        let mapping = Mapping::new(shape).map_err(ConfigError::Memory)?;
+        let (clock, calibration) = Clock::calibrated();
+        let start = clock.start();
+        let metadata = Metadata {
+            pid: std::process::id(),
+            start_ns: start.monotonic_ns,
+            start_unix_ns: realtime_ns().saturating_sub(crate::clock::monotonic_ns() - start.monotonic_ns),
+            clock: ClockInfo { source: clock.name().into(), error_ns: clock.error_ns() },
+            ..config.metadata
+        };
+        let shared = Arc::new(Shared {
+            arena: Arena::new(mapping.clone()),
+            ticks_per_micro: calibration.ticks_per_micro(),
+            base: start.ticks,
+            clock,
+            categories: CategorySet::all(),
+            symbols: Interner::default(),
+            keys: Interner::default(),
+            stacks: Interner::default(),
+            registry: Mutex::new(()),
+            process: TrackId::PROCESS,
+            interned: AtomicU64::new(0),
+            intern_ns: AtomicU64::new(0),
+            mapping,
+        });
+        let calibration = Calibration::rebased(calibration, start.ticks, start.monotonic_ns);
+        let collector = Collector::new(shared.clone(), metadata, calibration);
+        Ok((Self { shared }, collector))
+    }
+
+    /// A recorder for the calling thread, whose track is called `name`. With more threads than
+    /// [`Config::threads`], one that drops and counts everything.
+    pub fn thread(&self, name: &str) -> ThreadRecorder {
+        let mut definition = Vec::new();
+        let track = Track {
+            kind: TrackKind::Thread,
+            parent: self.shared.process,
+            os_id: thread_id(),
+            name: name.into(),
+            resource: "".into(),
+        };
+        arena::encode_track(&track, &mut definition);
+        let track = self.shared.new_track(&definition);
+
+        let mapping = &self.shared.mapping;
+        let header = mapping.header();
+        let _one_at_a_time = self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = (header.entries.load(Ordering::Relaxed) as usize).min(mapping.shape().rings);
+        // Pairs with the collector's Release: a ring it gave back is cleared.
+        let free = (0..used)
+            .find(|index| mapping.entry(*index).state.load(Ordering::Acquire) == state::EMPTY)
+            .or((used < mapping.shape().rings).then_some(used));
+        let ring = free.and_then(|index| Some((index, mapping.ring(index).ok()?)));
+        let Some((index, memory)) = ring else {
+            return self.ringless(track);
+        };
+        let number = header.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let entry = mapping.entry(index);
+        entry.number.store(number, Ordering::Relaxed);
+        entry.track.store(track.0, Ordering::Relaxed);
+        // SAFETY: the entry was empty, so the ring's last producer is gone, and the lock keeps others from taking it.
+        let producer = unsafe { memory.producer() };
+        entry.state.store(state::LIVE, Ordering::Release); // pairs with the Acquire in `Collector::poll`
+        header.entries.fetch_max(index as u32 + 1, Ordering::Release);
+        ThreadRecorder::new(producer, RingId(number), track, Some(index), self.shared.clone())
+    }
+
+    fn ringless(&self, track: TrackId) -> ThreadRecorder {
+        let config = tickscope_ring::Config { capacity: 2, policy: Policy::Drop };
+        let (producer, _) = tickscope_ring::heap(config).expect("2 is a power of two");
+        while producer.reserve() {}
+        ThreadRecorder::new(producer, RingId(0), track, None, self.shared.clone())
+    }
+
+    /// Which categories are recorded; may be changed at any time.
+    pub fn categories(&self) -> &CategorySet {
+        &self.shared.categories
+    }
+
+    /// The session's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// The id of a symbol; see [`Recorder::intern_symbol`].
+    pub fn intern_symbol(&self, symbol: SymbolRef<'_>) -> SymbolId {
+        self.shared.intern_symbol(symbol)
+    }
+
+    /// The id of an argument's name; see [`Recorder::intern_key`].
+    pub fn intern_key(&self, key: &str) -> KeyId {
+        self.shared.intern_key(key)
+    }
+
+    /// A track of its own, for spans that belong to no thread; see [`ThreadRecorder::enter_on`].
+    pub fn new_track(&self, track: &Track) -> TrackId {
+        let mut definition = Vec::new();
+        arena::encode_track(track, &mut definition);
+        self.shared.new_track(&definition)
+    }
+
+    /// Ends the recording: drains everything into `sink`, finishes it, and answers where the events went. For
+    /// programs that collect once, at the end; [`Pump`](crate::Pump) collects all the time.
+    ///
+    /// # Errors
+    /// What the sink answered.
+    pub fn finish(self, mut collector: Collector, sink: &mut dyn Sink) -> Result<Account, SourceError> {
+        sink.open(collector.metadata())?;
+        collector.close();
+        while !matches!(collector.poll(sink)?, Progress::End) {}
+        sink.finish()?;
+        Ok(collector.account())
+    }
+}
+
+/// What recording one begin and end costs here, in nanoseconds: the median of several runs on a scratch ring.
+pub(crate) fn measure_pair(shared: &Arc<Shared>, calibration: &Calibration) -> f64 {
+    let config = tickscope_ring::Config { capacity: 4_096, policy: Policy::Drop };
+    let mut runs: Vec<f64> = (0..5)
+        .filter_map(|_| {
+            let (producer, _consumer) = tickscope_ring::heap(config).ok()?;
+            let recorder = ThreadRecorder::new(producer, RingId(0), TrackId::PROCESS, None, shared.clone());
+            let start = recorder.now();
+            for _ in 0..2_000 {
+                let span = recorder.enter(recorder.now(), SymbolId::OTHER, CategoryId::DEFAULT);
+                recorder.exit(recorder.now(), span, Outcome::Ok, 0);
+            }
+            let took = calibration.scale(recorder.now().0.saturating_sub(start.0));
+            Some(took as f64 / 2_000.0)
+        })
+        .collect();
+    // The scratch recorders counted themselves as threads without a ring; there are no others yet.
+    shared.mapping.header().ringless.store(0, Ordering::Relaxed);
+    runs.sort_by(f64::total_cmp);
+    runs.get(runs.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+fn thread_id() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::gettid() as u32 }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn thread_id() -> u32 {
+    0
+}
