@@ -1,1 +1,4 @@
-//! Under construction.
+//! Tickscope's formats.
+#![forbid(unsafe_code)]
+mod output;
+pub mod perfetto;
