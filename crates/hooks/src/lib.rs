@@ -1,1 +1,19 @@
-//! Under construction.
+//! Where samples come from: hooks that turn a running Lua virtual machine into calls of a
+//! [`Recorder`](tickscope_core::Recorder).
+//!
+//! Nothing here links a Lua: every call goes through [`lua::LuaApi`], a table of `lua_*` function pointers filled by
+//! whoever has them (an embedding program from its bindings, a preloaded library from symbol tables).
+//!
+//! - [`lua::Tracer`]: calls, returns, tail calls, errors, coroutines, samples, interrupts, one per thread.
+//! - [`lua::Allocator`]: the memory of one virtual machine, counted and limited.
+//! - [`lua::definitions`]: names of functions from their source text.
+//!
+//! # Guarantees
+//! Nothing unwinds or panics into C. A frame that Lua may `longjmp` over owns nothing that needs dropping. The path of
+//! a traced call takes no lock, makes no system call and, once warm, allocates and formats nothing. A program's own
+//! `debug.sethook` works beside the hooks here, and the profiler's callbacks are never recorded themselves.
+//!
+//! # Deliberately absent
+//! Finding a Lua in a foreign process, patching code, and other runtimes. Lua 5.1 to 5.3 and LuaJIT: their structures
+//! differ; the table and the public-interface path are where they will plug in.
+pub mod lua;

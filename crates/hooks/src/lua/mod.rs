@@ -1,0 +1,37 @@
+//! Lua 5.4: tracer, sampler, allocator, and the library functions that go with them.
+//!
+//! # How it works
+//! A [`Tracer`] owns one thread. Hook functions find it through a thread-local pointer. At depth trace a call/return
+//! hook turns each call into a span; dead calls after errors are recognised by their `CallInfo`, so that spans balance
+//! whatever a program does. At depth sample no hook stands: a timer's signal sets a hook that is called once, at the
+//! next instruction, call or return, and records the stack. At depth boundary there is neither.
+//!
+//! The coroutines at work form a stack of contexts, kept by [`Tracer::enter`] and [`Tracer::leave`], by the
+//! replacements of `coroutine.resume`, `wrap` and `close`, and, when a C library resumes a coroutine itself, by the
+//! first hook event that arrives from it.
+//!
+//! # Names
+//! A Lua function is called what its definition says, as [`definitions`] finds it in the source its loader registered;
+//! without source, what its first caller called it. A C function is called what a loaded module calls it.
+mod alloc;
+mod api;
+mod cache;
+mod coroutine;
+mod definitions;
+mod hook;
+mod identity;
+mod interrupt;
+mod layout;
+mod libraries;
+mod natives;
+mod signal;
+mod symbols;
+mod tracer;
+mod vm;
+
+pub use alloc::{Allocator, MemoryCounts};
+pub use api::{LuaApi, lua_Alloc, lua_CFunction, lua_Debug, lua_Hook, lua_KFunction, lua_State};
+pub use definitions::definitions;
+pub use interrupt::InterruptHandle;
+pub use tracer::{HostSpan, Tracer, TracerError, TracerOptions};
+pub use vm::{VmId, VmOptions};

@@ -1,0 +1,254 @@
+//! Timers and interrupts: a signal to the traced thread sets a one-shot hook on the coroutine at work.
+//!
+//! The signal handler touches atomics of its own thread and calls `lua_sethook`, which Lua's manual allows in
+//! signal handlers. It never runs Lua, allocates or locks.
+
+use std::ffi::{c_int, c_void};
+use std::mem::{MaybeUninit, transmute};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use super::api::*;
+use super::layout;
+
+/// Timers of profilers use it; its default is to end the process, so the handler stays while any tracer lives.
+pub(crate) const SIGNAL: c_int = libc::SIGPROF;
+
+/// What the handler needs. Per thread, without a destructor, so that the handler can always read it.
+struct Target {
+    /// The coroutine at work, null when the host is.
+    thread: AtomicPtr<lua_State>,
+    /// Whether its program has a count hook of its own.
+    counts: AtomicBool,
+    /// A one-shot hook is set.
+    armed: AtomicBool,
+    hook: AtomicPtr<()>,
+    api: AtomicPtr<LuaApi>,
+}
+
+thread_local! {
+    static TARGET: Target = const {
+        Target {
+            thread: AtomicPtr::new(ptr::null_mut()),
+            counts: AtomicBool::new(false),
+            armed: AtomicBool::new(false),
+            hook: AtomicPtr::new(ptr::null_mut()),
+            api: AtomicPtr::new(ptr::null_mut()),
+        }
+    };
+}
+
+/// Gets this thread ready for signals.
+pub(crate) fn prepare(api: &LuaApi, hook: lua_Hook) {
+    TARGET.with(|target| {
+        // The table outlives every signal of this thread: it is given back by `forget` only after the last could come.
+        let old = target.api.swap(Box::into_raw(Box::new(*api)), Relaxed);
+        debug_assert!(old.is_null(), "one tracer per thread");
+        target.hook.store(hook as *mut (), Relaxed);
+    });
+}
+
+/// The coroutine at work on this thread from now on.
+#[inline]
+pub(crate) fn set_target(thread: *mut lua_State, counts: bool) {
+    TARGET.with(|target| {
+        target.counts.store(counts, Relaxed);
+        target.thread.store(thread, Relaxed);
+    });
+}
+
+/// Whether a one-shot hook was set and has not been called; it counts as called now.
+#[inline]
+pub(crate) fn take_armed() -> bool {
+    TARGET.with(|target| {
+        let armed = target.armed.load(Relaxed);
+        if armed {
+            target.armed.store(false, Relaxed);
+        }
+        armed
+    })
+}
+
+/// Forgets a one-shot hook.
+pub(crate) fn disarm() {
+    TARGET.with(|target| target.armed.store(false, Relaxed));
+}
+
+/// Sets the one-shot hook.
+///
+/// # Safety
+/// On the thread of `target`. Async-signal-safe.
+unsafe fn arm(target: &Target) {
+    let (thread, api) = (target.thread.load(Relaxed), target.api.load(Relaxed));
+    if thread.is_null() || api.is_null() {
+        return;
+    }
+    target.armed.store(true, Relaxed);
+    // SAFETY: `set_target` names a coroutine only while it is at work, so it is alive; the hook is a `lua_Hook` stored
+    // by `prepare`.
+    unsafe {
+        let api = &*api;
+        let hook: lua_Hook = transmute::<*mut (), lua_Hook>(target.hook.load(Relaxed));
+        let mask = (api.lua_gethookmask)(thread) | LUA_MASKCALL | LUA_MASKRET;
+        if !target.counts.load(Relaxed) {
+            (api.lua_sethook)(thread, Some(hook), mask | LUA_MASKCOUNT, 1);
+        } else if layout::keeps_count() {
+            // Its own count must go on undisturbed, so the next line or backward jump has to do.
+            let count = (api.lua_gethookcount)(thread);
+            layout::set_hook(api, thread, Some(hook), mask | LUA_MASKLINE, count, LUA_MASKCOUNT);
+        }
+        // Else the program's next own event takes the sample: its hook is the general one already.
+    }
+}
+
+unsafe extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: `errno` of this thread; the kernel gives a valid `info`.
+    unsafe {
+        let errno = libc::__errno_location();
+        let saved = *errno;
+        let code = (*info).si_code;
+        if code == libc::SI_TIMER || code == SI_TKILL {
+            TARGET.with(|target| arm(target));
+        } else {
+            forward(signal, info, context);
+        }
+        *errno = saved;
+    }
+}
+
+/// Sent by `tgkill`; missing from libc's constants on some targets.
+const SI_TKILL: c_int = -6;
+
+/// The handler that was there before ours, 0 for none; and whether it takes three arguments.
+static PREVIOUS: AtomicUsize = AtomicUsize::new(0);
+static PREVIOUS_TAKES_INFO: AtomicBool = AtomicBool::new(false);
+
+/// Passes on a signal that was not for us.
+unsafe fn forward(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let previous = PREVIOUS.load(Relaxed);
+    if previous == libc::SIG_DFL || previous == libc::SIG_IGN {
+        return;
+    }
+    // SAFETY: the address came from the system as a handler of the kind the flag says.
+    unsafe {
+        if PREVIOUS_TAKES_INFO.load(Relaxed) {
+            type Informed = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+            transmute::<usize, Informed>(previous)(signal, info, context);
+        } else {
+            transmute::<usize, unsafe extern "C" fn(c_int)>(previous)(signal);
+        }
+    }
+}
+
+/// How many tracers rely on the handler, and what was there before.
+static USERS: Mutex<(usize, Option<libc::sigaction>)> = Mutex::new((0, None));
+
+/// Makes sure that the handler is installed.
+pub(crate) fn install() -> std::io::Result<()> {
+    let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if users.0 == 0 {
+        // SAFETY: all-zero is a valid `sigaction`; the calls get valid addresses.
+        unsafe {
+            let mut ours: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            ours.sa_sigaction = handler as *const () as usize;
+            ours.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+            libc::sigemptyset(&mut ours.sa_mask);
+            let mut old: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            if libc::sigaction(SIGNAL, &ours, &mut old) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            PREVIOUS_TAKES_INFO.store(old.sa_flags & libc::SA_SIGINFO != 0, Relaxed);
+            PREVIOUS.store(old.sa_sigaction, Relaxed);
+            users.1 = Some(old);
+        }
+    }
+    users.0 += 1;
+    Ok(())
+}
+
+/// This thread's tracer goes: no signal finds it any more. The last one gives the signal back.
+pub(crate) fn forget() {
+    set_target(ptr::null_mut(), false);
+    let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: valid addresses throughout; the signal is taken out of this thread's queue before its handler goes, so
+    // that a late one cannot end the process.
+    unsafe {
+        let mut set: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, SIGNAL);
+        let mut before: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before);
+        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        while libc::sigtimedwait(&set, ptr::null_mut(), &zero) == SIGNAL {}
+        users.0 = users.0.saturating_sub(1);
+        if users.0 == 0
+            && let Some(old) = users.1.take()
+        {
+            libc::sigaction(SIGNAL, &old, ptr::null_mut());
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+    }
+    TARGET.with(|target| {
+        target.armed.store(false, Relaxed);
+        let api = target.api.swap(ptr::null_mut(), Relaxed);
+        if !api.is_null() {
+            // SAFETY: made by `prepare`, and no signal of this thread is on its way.
+            drop(unsafe { Box::from_raw(api) });
+        }
+    });
+}
+
+/// Number of this thread, for signals sent to it.
+pub(crate) fn this_thread() -> libc::pid_t {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
+}
+
+/// Sends the signal to a thread of this process.
+pub(crate) fn send(thread: libc::pid_t) {
+    // SAFETY: numbers only; a thread that is gone makes the call fail, which is fine.
+    unsafe {
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL);
+    }
+}
+
+/// A timer that signals the thread that started it, until dropped.
+pub(crate) struct Timer(libc::timer_t);
+
+impl Timer {
+    pub(crate) fn start(hz: u32) -> std::io::Result<Self> {
+        // SAFETY: all-zero is a valid `sigevent`; the calls get valid addresses.
+        unsafe {
+            let mut event: libc::sigevent = MaybeUninit::zeroed().assume_init();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = SIGNAL;
+            event.sigev_notify_thread_id = this_thread();
+            let mut id: libc::timer_t = ptr::null_mut();
+            if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut id) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            let timer = Self(id);
+            let nanos = (1_000_000_000 / u64::from(hz.max(1))).max(1);
+            let period = libc::timespec {
+                tv_sec: (nanos / 1_000_000_000) as libc::time_t,
+                tv_nsec: (nanos % 1_000_000_000) as libc::c_long,
+            };
+            let every = libc::itimerspec { it_interval: period, it_value: period };
+            if libc::timer_settime(timer.0, 0, &every, ptr::null_mut()) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(timer)
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: made by `start`, deleted once. A signal already on its way finds a thread without a coroutine at
+        // work, or one where an additional sample does no harm.
+        unsafe {
+            libc::timer_delete(self.0);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Names: of functions, of coroutines' tracks, and of whole stacks. All cold: once per function, or per sample.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use tickscope_core::{
+    Recorder, Runtime, StackId, StackNode, SymbolId, SymbolRef, Track, TrackId, TrackKind, escape,
+};
+
+use super::api::*;
+use super::coroutine::{Context, Coroutine};
+use super::hook::{self, HIDDEN};
+use super::tracer::State;
+use super::vm::VmRecord;
+use super::{identity, natives};
+
+/// Frames of one coroutine in a sampled stack; what lies further out is cut.
+const FRAMES: usize = 256;
+
+/// What a function is called, and where it is defined.
+struct Named {
+    name: String,
+    file: String,
+    line: u32,
+    native: bool,
+}
+
+impl<R: Recorder + 'static> State<R> {
+    /// The symbol of the function of the call `ar` describes; `address` is the C function's, if it is one.
+    ///
+    /// # Safety
+    /// `ar` describes a live call of `thread`, which has free stack slots.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn name(
+        &self,
+        coroutine: &Coroutine,
+        thread: *mut lua_State,
+        ar: *mut lua_Debug,
+        address: usize,
+    ) -> SymbolId {
+        // SAFETY: a coroutine's machine is kept as long as the coroutine.
+        let vm = unsafe { coroutine.vm.as_ref() };
+        // SAFETY: passed on to the caller; `nS` pushes nothing.
+        let named = unsafe {
+            (self.api.lua_getinfo)(thread, c"nS".as_ptr(), ar);
+            if is_c(&*ar) {
+                let function = if self.direct.get() { address } else { self.c_function(thread, ar) };
+                if vm.is_some_and(|vm| vm.hidden.borrow().contains(&function)) {
+                    return HIDDEN;
+                }
+                let name = vm.map_or_else(|| "?".into(), |vm| natives::name(&self.api, thread, vm, function));
+                Named { name, file: String::new(), line: 0, native: true }
+            } else {
+                self.lua_name(vm, &*ar)
+            }
+        };
+        self.intern(vm, &named)
+    }
+
+    unsafe fn c_function(&self, thread: *mut lua_State, ar: *mut lua_Debug) -> usize {
+        // SAFETY: see `name`.
+        unsafe {
+            (self.api.lua_getinfo)(thread, c"f".as_ptr(), ar);
+            let function = (self.api.lua_tocfunction)(thread, -1).map_or(0, |function| function as usize);
+            self.api.pop(thread, 1);
+            function
+        }
+    }
+
+    fn intern(&self, vm: Option<&VmRecord>, named: &Named) -> SymbolId {
+        self.recorder.intern_symbol(SymbolRef {
+            runtime: if named.native { Runtime::Native } else { Runtime::Lua },
+            resource: vm.map_or("", |vm| &vm.resource),
+            name: &named.name,
+            file: &named.file,
+            line: named.line,
+        })
+    }
+
+    /// # Safety
+    /// `ar` was filled with `nS` for a Lua function.
+    unsafe fn lua_name(&self, vm: Option<&VmRecord>, ar: &lua_Debug) -> Named {
+        // SAFETY: Lua's strings are valid while the function is.
+        let (source, called) = unsafe {
+            let source = std::slice::from_raw_parts(ar.source.cast::<u8>(), ar.srclen);
+            (source, text(ar.name))
+        };
+        let line = u32::try_from(ar.linedefined).unwrap_or(0);
+        let file = file_name(source, vm.map_or("", |vm| &vm.resource));
+        // SAFETY: as above.
+        if unsafe { ar.what.read() } == b'm' as c_char {
+            return Named { name: "main chunk".into(), file, line: 0, native: false };
+        }
+        let chunks = vm.map(|vm| vm.chunks.borrow());
+        let chunk = chunks.as_ref().and_then(|chunks| chunks.get(source));
+        let name = match chunk.map(|lines| lines.get(&line).map_or(&[][..], Vec::as_slice)) {
+            Some([name]) => name.to_string(),
+            // Several functions begin on the line, or none with a name: only the caller's word can tell.
+            Some(names) if !names.is_empty() => names
+                .iter()
+                .find(|name| called.as_deref().is_some_and(|called| name.ends_with(called)))
+                .map_or_else(|| format!("function <{file}:{line}>"), ToString::to_string),
+            Some(_) => format!("function <{file}:{line}>"),
+            None => called.unwrap_or_else(|| format!("function <{file}:{line}>")),
+        };
+        Named { name, file, line, native: false }
+    }
+
+    /// # Safety
+    /// See [`Tracer::function_symbol`](super::Tracer::function_symbol).
+    pub(crate) unsafe fn function_symbol(&self, thread: *mut lua_State, index: c_int) -> SymbolId {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let coroutine = self.coroutine(thread);
+            match self.describe(&*coroutine, thread, index) {
+                Some(named) => self.intern((*coroutine).vm.as_ref(), &named),
+                None => SymbolId::OTHER,
+            }
+        }
+    }
+
+    unsafe fn describe(&self, coroutine: &Coroutine, thread: *mut lua_State, index: c_int) -> Option<Named> {
+        // SAFETY: see `function_symbol`.
+        unsafe {
+            if (self.api.lua_type)(thread, index) != LUA_TFUNCTION
+                || (self.api.lua_checkstack)(thread, 2) == 0
+            {
+                return None;
+            }
+            let vm = coroutine.vm.as_ref();
+            if let Some(function) = (self.api.lua_tocfunction)(thread, index) {
+                let function = function as usize;
+                let name = vm.map_or_else(|| "?".into(), |vm| natives::name(&self.api, thread, vm, function));
+                return Some(Named { name, file: String::new(), line: 0, native: true });
+            }
+            (self.api.lua_pushvalue)(thread, index);
+            let mut ar = lua_Debug::new();
+            (self.api.lua_getinfo)(thread, c">S".as_ptr(), &mut ar);
+            Some(self.lua_name(vm, &ar))
+        }
+    }
+
+    /// The track of a coroutine, made when it has none.
+    ///
+    /// # Safety
+    /// The coroutine is alive.
+    pub(crate) unsafe fn track(&self, coroutine: &Coroutine) -> TrackId {
+        if coroutine.is_main {
+            return self.recorder.track();
+        }
+        if let Some(track) = coroutine.track.get() {
+            return track;
+        }
+        let thread = coroutine.state;
+        let mut ar = lua_Debug::new();
+        // SAFETY: the coroutine is alive. One that has not run yet holds its function at the bottom of its stack; of
+        // one that runs, the outermost call is its function.
+        let named = unsafe {
+            if (self.api.lua_getstack)(thread, 0, &mut ar) == 0 {
+                self.describe(coroutine, thread, 1)
+            } else {
+                let mut level = 1;
+                let mut outer = lua_Debug::new();
+                while (self.api.lua_getstack)(thread, level, &mut outer) != 0 {
+                    ar = outer;
+                    level += 1;
+                }
+                if (self.api.lua_checkstack)(thread, 2) != 0 {
+                    (self.api.lua_getinfo)(thread, c"f".as_ptr(), &mut ar);
+                    let named = self.describe(coroutine, thread, -1);
+                    self.api.pop(thread, 1);
+                    named
+                } else {
+                    None
+                }
+            }
+        };
+        let name = named.map_or_else(
+            || "coroutine".into(),
+            |named| match (named.line, named.name.starts_with("function <")) {
+                (0, _) | (_, true) => named.name,
+                (line, false) => format!("{} {}:{line}", named.name, named.file),
+            },
+        );
+        // SAFETY: a coroutine's machine is kept as long as the coroutine.
+        let resource = unsafe { coroutine.vm.as_ref() }.map_or("", |vm| &vm.resource);
+        let track = self.recorder.new_track(Track {
+            kind: TrackKind::Coroutine,
+            parent: self.host_track(),
+            os_id: 0,
+            name: name.as_str().into(),
+            resource: resource.into(),
+        });
+        coroutine.track.set(Some(track));
+        track
+    }
+
+    /// The track new coroutines are shown under: the thread's own.
+    fn host_track(&self) -> TrackId {
+        self.thread_track
+    }
+
+    /// The stack that is running: every context's boundary and calls, outermost first.
+    ///
+    /// # Safety
+    /// The coroutines in the contexts are alive and stand still: in a hook, or in a C function they called.
+    pub(crate) unsafe fn current_stack(&self) -> StackId {
+        let contexts = self.context_stack();
+        let known = contexts.iter().rposition(|context| context.stack.get().is_some());
+        let mut stack = known.and_then(|index| contexts[index].stack.get()).unwrap_or(StackId::ROOT);
+        let from = known.map_or(0, |index| index + 1);
+        for (index, context) in contexts.iter().enumerate().skip(from) {
+            if let Some(boundary) = context.boundary {
+                stack = self.node(stack, boundary, 0);
+            }
+            // Where a context further in runs on the same coroutine, this one's calls end where that one began.
+            let above = contexts[index + 1..]
+                .iter()
+                .find(|above| std::ptr::eq(above.coroutine, context.coroutine))
+                .map(|above| above.base);
+            // SAFETY: passed on to the caller.
+            stack = unsafe { self.calls(stack, context, above) };
+            if index + 1 < contexts.len() {
+                context.stack.set(Some(stack));
+            }
+        }
+        stack
+    }
+
+    /// Adds a context's calls to `stack`.
+    unsafe fn calls(
+        &self,
+        mut stack: StackId,
+        context: &Context,
+        above: Option<*const std::ffi::c_void>,
+    ) -> StackId {
+        // SAFETY: records of coroutines in contexts are kept.
+        let coroutine = unsafe { &*context.coroutine };
+        if coroutine.dead.get() {
+            return stack;
+        }
+        let thread = coroutine.state;
+        let mut frames = [(SymbolId::OTHER, 0u32); FRAMES];
+        let (mut taken, mut level) = (0, 0);
+        let mut cut = false;
+        // SAFETY: the coroutine stands still; `l` pushes nothing, and naming a function keeps the stack's height.
+        unsafe {
+            let mut ar = lua_Debug::new();
+            let mut there = (self.api.lua_getstack)(thread, 0, &mut ar) != 0;
+            if let Some(start) = above {
+                if start.is_null() {
+                    there = false;
+                }
+                while there && ar.i_ci != start {
+                    level += 1;
+                    there = (self.api.lua_getstack)(thread, level, &mut ar) != 0;
+                }
+            }
+            if there && (self.api.lua_checkstack)(thread, 8) == 0 {
+                there = false;
+            }
+            while there && ar.i_ci != context.base {
+                if taken == FRAMES {
+                    cut = true;
+                    break;
+                }
+                let symbol = hook::symbol(self, coroutine, thread, &mut ar);
+                if symbol != HIDDEN {
+                    (self.api.lua_getinfo)(thread, c"l".as_ptr(), &mut ar);
+                    frames[taken] = (symbol, u32::try_from(ar.currentline).unwrap_or(0));
+                    taken += 1;
+                }
+                level += 1;
+                there = if self.direct.get() {
+                    // Asking for a level walks down from the top each time; following the calls does not.
+                    ar.i_ci = identity::previous(ar.i_ci);
+                    !ar.i_ci.is_null() && !identity::previous(ar.i_ci).is_null()
+                } else {
+                    (self.api.lua_getstack)(thread, level, &mut ar) != 0
+                };
+            }
+        }
+        if cut {
+            stack = self.node(stack, self.truncated, 0);
+        }
+        for (symbol, line) in frames[..taken].iter().rev() {
+            stack = self.node(stack, *symbol, *line);
+        }
+        stack
+    }
+
+    fn node(&self, parent: StackId, symbol: SymbolId, line: u32) -> StackId {
+        // SAFETY: one thread; interning calls the recorder, which calls nothing of ours.
+        let stacks = unsafe { &mut *self.stacks.get() };
+        *stacks
+            .entry((parent, symbol, line))
+            .or_insert_with(|| self.recorder.intern_stack(StackNode { parent, symbol, line }))
+    }
+}
+
+fn is_c(ar: &lua_Debug) -> bool {
+    // SAFETY: Lua sets `what` to one of its constant strings.
+    unsafe { ar.what.read() == b'C' as c_char }
+}
+
+/// # Safety
+/// `pointer` is null or a C string.
+unsafe fn text(pointer: *const c_char) -> Option<String> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: see the function's contract.
+    Some(escape(unsafe { CStr::from_ptr(pointer) }.to_bytes()).into_owned())
+}
+
+/// The file of a chunk name: relative to the resource for the machine's own, `@resource/file` for another's, the path
+/// for plain files, and what Lua shows for text.
+pub(crate) fn file_name(source: &[u8], resource: &str) -> String {
+    match source {
+        [b'@', b'@', rest @ ..] => {
+            let own = rest.strip_prefix(resource.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+            match own {
+                Some(file) if !resource.is_empty() => escape(file).into_owned(),
+                _ => format!("@{}", escape(rest)),
+            }
+        }
+        [b'@', path @ ..] | [b'=', path @ ..] => escape(path).into_owned(),
+        text => {
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let cut = line.len() < text.len() || line.len() > 40;
+            let line = escape(&line[..line.len().min(40)]);
+            format!("[string \"{line}{}\"]", if cut { "..." } else { "" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_relative_to_their_resource() {
+        assert_eq!(file_name(b"@@shops/server/main.lua", "shops"), "server/main.lua");
+        assert_eq!(file_name(b"@@core/lib.lua", "shops"), "@core/lib.lua");
+        assert_eq!(file_name(b"@@shops2/lib.lua", "shops"), "@shops2/lib.lua");
+        assert_eq!(file_name(b"@/usr/share/x.lua", "shops"), "/usr/share/x.lua");
+        assert_eq!(file_name(b"=stdin", ""), "stdin");
+        assert_eq!(file_name(b"return 1\nreturn 2", ""), "[string \"return 1...\"]");
+    }
+}
