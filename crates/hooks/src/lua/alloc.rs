@@ -112,6 +112,14 @@ impl Allocator {
         ptr::from_ref::<Self>(self).cast_mut().cast()
     }
 
+    /// Takes over a machine created with another allocator that calls `realloc` and `free`, as `luaL_newstate`'s
+    /// does, with `live` bytes in use.
+    pub fn adopt(&self, live: u64) {
+        self.live.set(live);
+        self.allocated.set(live);
+        self.peak.set(live);
+    }
+
     /// What was counted so far.
     pub fn counts(&self) -> MemoryCounts {
         MemoryCounts {

@@ -49,6 +49,9 @@ impl<R: Recorder + 'static> State<R> {
                     return HIDDEN;
                 }
                 let name = vm.map_or_else(|| "?".into(), |vm| natives::name(&self.api, thread, vm, function));
+                if name == "?" && vm.is_some_and(|vm| vm.hide_unnamed) {
+                    return HIDDEN;
+                }
                 Named { name, file: String::new(), line: 0, native: true }
             } else {
                 self.lua_name(vm, &*ar)

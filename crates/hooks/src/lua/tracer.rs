@@ -444,6 +444,7 @@ impl<R: Recorder + 'static> State<R> {
             gc_inferred: symbol("collect (inferred)"),
             allocator: options.allocator,
             hidden: options.hidden.into(),
+            hide_unnamed: options.hide_unnamed,
             chunks: Default::default(),
             natives: Default::default(),
         });
@@ -564,6 +565,12 @@ impl<R: Recorder + 'static> State<R> {
         // SAFETY: as in `install`.
         unsafe { (self.api.lua_sethook)(coroutine.state, None, 0, 0) };
         self.install(coroutine);
+    }
+
+    /// Whether the Lua thread has been seen, in a machine that is still attached.
+    pub(crate) fn knows(&self, thread: *mut lua_State) -> bool {
+        // SAFETY: as in `contexts`.
+        self.top_state.get() == thread || unsafe { (*self.coroutines.get()).contains_key(&(thread as usize)) }
     }
 
     /// The record of a Lua thread, made when it is new.

@@ -20,6 +20,8 @@ pub struct VmOptions {
     /// C functions that are the host's own entry points and not worth a span: the trampoline all of a binding's
     /// callbacks share. The host records what lies behind it under its true name.
     pub hidden: Vec<usize>,
+    /// Whether C functions that no loaded module has are the host's own too.
+    pub hide_unnamed: bool,
 }
 
 /// A machine known to a tracer.
@@ -31,6 +33,7 @@ pub(crate) struct VmRecord {
     pub(crate) resource: Box<str>,
     pub(crate) allocator: Option<Rc<Pin<Box<Allocator>>>>,
     pub(crate) hidden: RefCell<Vec<usize>>,
+    pub(crate) hide_unnamed: bool,
     /// Sets the C functions of one machine apart from those of another in the symbol cache.
     pub(crate) salt: usize,
     pub(crate) gc_measured: SymbolId,

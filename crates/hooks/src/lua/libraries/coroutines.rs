@@ -43,7 +43,7 @@ pub(super) unsafe extern "C-unwind" fn resume<R: Recorder + 'static>(state: *mut
     unsafe {
         let Some(original) = original(api, state, 1) else { return 0 };
         let co = (api.lua_tothread)(state, 1);
-        match tracer::<R>() {
+        match tracer::<R>(state) {
             Some(tracer) if !co.is_null() && resumable(api, co) => {
                 tracer.enter(co, None, false, tracer.recorder.now());
                 let results = original(state);
@@ -67,7 +67,7 @@ pub(super) unsafe extern "C-unwind" fn create<R: Recorder + 'static>(state: *mut
         let thread = (api.lua_newthread)(state);
         (api.lua_pushvalue)(state, 1);
         (api.lua_xmove)(state, thread, 1);
-        if let Some(tracer) = tracer::<R>() {
+        if let Some(tracer) = tracer::<R>(state) {
             // A new thread inherits its creator's hook, so the program sees its mask and count there.
             let user = (*tracer.coroutine(state)).user.get();
             if user.mask != 0 {
@@ -129,7 +129,7 @@ pub(super) unsafe extern "C-unwind" fn wrapped<R: Recorder + 'static>(state: *mu
     // SAFETY: a live state, with the coroutine as upvalue. The error is raised when nothing of ours is open.
     unsafe {
         let co = (api.lua_tothread)(state, lua_upvalueindex(1));
-        let tracer = tracer::<R>().filter(|_| resumable(api, co));
+        let tracer = tracer::<R>(state).filter(|_| resumable(api, co));
         if let Some(tracer) = tracer {
             tracer.enter(co, None, false, tracer.recorder.now());
         }
@@ -169,7 +169,7 @@ pub(super) unsafe extern "C-unwind" fn close<R: Recorder + 'static>(state: *mut 
     unsafe {
         let Some(original) = original(api, state, 1) else { return 0 };
         let co = (api.lua_tothread)(state, 1);
-        match tracer::<R>() {
+        match tracer::<R>(state) {
             Some(tracer) if !co.is_null() && (api.lua_status)(co) != LUA_OK => {
                 tracer.enter(co, None, false, tracer.recorder.now());
                 let results = original(state);

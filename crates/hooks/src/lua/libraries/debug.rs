@@ -44,7 +44,7 @@ pub(super) unsafe extern "C-unwind" fn sethook<R: Recorder + 'static>(state: *mu
     let api = api();
     // SAFETY: a live state; nothing here needs dropping when an argument is refused.
     unsafe {
-        let Some(tracer) = tracer::<R>() else {
+        let Some(tracer) = tracer::<R>(state) else {
             return original(api, state, 1).map_or(0, |original| original(state));
         };
         let (thread, arg) = thread(api, state);
@@ -93,7 +93,7 @@ pub(super) unsafe extern "C-unwind" fn gethook<R: Recorder + 'static>(state: *mu
     let api = api();
     // SAFETY: a live state.
     unsafe {
-        let Some(tracer) = tracer::<R>() else {
+        let Some(tracer) = tracer::<R>(state) else {
             return original(api, state, 1).map_or(0, |original| original(state));
         };
         let (thread, _) = thread(api, state);

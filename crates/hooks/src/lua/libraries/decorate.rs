@@ -22,7 +22,7 @@ pub(crate) unsafe extern "C-unwind" fn decorate<R: Recorder + 'static>(state: *m
         let mut len = 0;
         let name = (api.luaL_checklstring)(state, 1, &mut len);
         (api.luaL_checktype)(state, 2, LUA_TFUNCTION);
-        let symbol = match tracer::<R>() {
+        let symbol = match tracer::<R>(state) {
             Some(tracer) => {
                 let vm = (*tracer.coroutine(state)).vm;
                 let name = escape(std::slice::from_raw_parts(name.cast::<u8>(), len));
@@ -51,7 +51,7 @@ pub(super) unsafe extern "C-unwind" fn decorated<R: Recorder + 'static>(state: *
     // SAFETY: a live state, in a closure `decorate` made. An error passes over this frame, which owns nothing; the
     // span it leaves open is ended like that of any call that died.
     unsafe {
-        if let Some(tracer) = tracer::<R>()
+        if let Some(tracer) = tracer::<R>(state)
             && tracer.recorder.enabled(CategoryId::FUNCTION)
         {
             let mut ar = lua_Debug::new();
@@ -83,7 +83,7 @@ unsafe extern "C-unwind" fn finished<R: Recorder + 'static>(
     let api = api();
     // SAFETY: as in `decorated`.
     unsafe {
-        if let Some(tracer) = tracer::<R>() {
+        if let Some(tracer) = tracer::<R>(state) {
             let mut ar = lua_Debug::new();
             (api.lua_getstack)(state, 0, &mut ar);
             let coroutine = &*tracer.coroutine(state);

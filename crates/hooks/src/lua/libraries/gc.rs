@@ -17,7 +17,9 @@ pub(super) unsafe extern "C-unwind" fn collectgarbage<R: Recorder + 'static>(sta
     // SAFETY: a live state; Lua's function finds the stack as it would have.
     unsafe {
         let Some(original) = original(api, state, 1) else { return 0 };
-        let Some(tracer) = tracer::<R>().filter(|_| collects(api, state)) else { return original(state) };
+        let Some(tracer) = tracer::<R>(state).filter(|_| collects(api, state)) else {
+            return original(state);
+        };
         let top = tracer.top.get();
         if top.is_null() || (*top).vm.is_null() || !tracer.recorder.enabled(CategoryId::GC) {
             return original(state);

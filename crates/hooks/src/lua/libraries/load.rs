@@ -85,7 +85,7 @@ pub(super) unsafe extern "C-unwind" fn dofile<R: Recorder + 'static>(state: *mut
 unsafe fn register<R: Recorder + 'static>(api: &LuaApi, state: *mut lua_State, index: c_int) {
     // SAFETY: a live state with a valid index; strings are not converted. Rust values live only while no Lua runs.
     unsafe {
-        let Some(tracer) = tracer::<R>() else { return };
+        let Some(tracer) = tracer::<R>(state) else { return };
         if (api.lua_type)(state, index) != LUA_TSTRING {
             return;
         }

@@ -43,10 +43,10 @@ fn api() -> &'static LuaApi {
     }
 }
 
-/// The tracer of this thread.
-fn tracer<'a, R: Recorder + 'static>() -> Option<&'a State<R>> {
+/// The tracer of this thread, if it knows the Lua thread that calls: not when its machine was detached, to be closed.
+fn tracer<'a, R: Recorder + 'static>(caller: *mut lua_State) -> Option<&'a State<R>> {
     // SAFETY: a registered tracer is alive, and nothing that runs inside a library function drops it.
-    unsafe { current::<R>().as_ref() }
+    unsafe { current::<R>().as_ref() }.filter(|tracer| tracer.knows(caller))
 }
 
 /// The function a replacement stands for, kept as its upvalue.
