@@ -69,7 +69,12 @@ impl Collector {
         );
         Self {
             arena: ArenaReader::new(shared.mapping.clone()),
-            assembly: Assembly::new(dictionary, calibration, shared.base.0),
+            assembly: Assembly::new(
+                dictionary,
+                calibration,
+                shared.base.0,
+                shared.mapping.shape().policy == Policy::Drop,
+            ),
             shared,
             metadata,
             rings: Vec::new(),

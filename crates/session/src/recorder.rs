@@ -113,6 +113,46 @@ impl ThreadRecorder {
         }
     }
 
+    /// Adds an argument to the open span `span`, whichever spans are open inside it. `track` names the track of a span
+    /// begun by [`ThreadRecorder::enter_on`]; `None` is the current one.
+    pub fn arg_of(&self, track: Option<TrackId>, span: SpanId, key: KeyId, value: ArgInput<'_>) {
+        self.prepare();
+        let args = [(key, value)];
+        let on = track.map(|track| [word(record::ON, 0, u64::from(track.0)), 0]);
+        let mut event = Group::late(&args, on, Some([word(record::OF, 0, 0), span.raw()]));
+        if self.producer.push_with(event.slots, 0, |_| event.next_slot()).is_err() {
+            self.lose();
+        }
+    }
+
+    /// Records a moment on a track that belongs to no thread.
+    pub fn instant_on(
+        &self,
+        at: Ticks,
+        track: TrackId,
+        symbol: SymbolId,
+        category: CategoryId,
+        scope: Scope,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) {
+        self.prepare();
+        let on = [word(record::ON, 0, u64::from(track.0)), 0];
+        let mut event = Group::instant(self.time(at), symbol, category, scope, args, Some(on));
+        if self.producer.push_with(event.slots, 0, |_| event.next_slot()).is_err() {
+            self.lose();
+        }
+    }
+
+    /// Records a counter's new value on a track that belongs to no thread; [`TrackId::PROCESS`] for the process's.
+    pub fn counter_on(&self, at: Ticks, track: TrackId, symbol: SymbolId, value: CounterValue) {
+        self.prepare();
+        let on = [word(record::ON, 0, u64::from(track.0)), 0];
+        let [counter, more] = counter_slots(self.time(at), symbol, value);
+        if self.producer.push([on, counter, more]).is_err() {
+            self.lose();
+        }
+    }
+
     #[inline(always)]
     fn time(&self, at: Ticks) -> u64 {
         at.0.wrapping_sub(self.base)
@@ -227,6 +267,15 @@ fn exit_slot(time: u64, position: u64, outcome: Outcome, bytes: u32) -> [u64; 2]
     [word(record::EXIT, outcome as u8, time), position & 0xffff_ffff | u64::from(bytes) << 32]
 }
 
+#[inline(always)]
+fn counter_slots(time: u64, symbol: SymbolId, value: CounterValue) -> [[u64; 2]; 2] {
+    let (float, bits) = match value {
+        CounterValue::Int(value) => (0, value as u64),
+        CounterValue::Float(value) => (1, value.to_bits()),
+    };
+    [[word(record::COUNTER, float, time), u64::from(symbol.0)], [word(record::MORE, 0, 0), bits]]
+}
+
 impl Recorder for ThreadRecorder {
     #[inline(always)]
     fn now(&self) -> Ticks {
@@ -277,7 +326,7 @@ impl Recorder for ThreadRecorder {
     fn arg(&self, key: KeyId, value: ArgInput<'_>) {
         if self.may_record() {
             let args = [(key, value)];
-            let mut event = Group::late(&args);
+            let mut event = Group::late(&args, None, None);
             if self.producer.push_with(event.slots, 0, |_| event.next_slot()).is_err() {
                 self.lose();
             }
@@ -293,7 +342,7 @@ impl Recorder for ThreadRecorder {
         args: &[(KeyId, ArgInput<'_>)],
     ) {
         if self.may_record() {
-            let mut event = Group::instant(self.time(at), symbol, category, scope, args);
+            let mut event = Group::instant(self.time(at), symbol, category, scope, args, None);
             if self.producer.push_with(event.slots, 0, |_| event.next_slot()).is_err() {
                 self.lose();
             }
@@ -302,12 +351,7 @@ impl Recorder for ThreadRecorder {
 
     fn counter(&self, at: Ticks, symbol: SymbolId, value: CounterValue) {
         if self.may_record() {
-            let (float, bits) = match value {
-                CounterValue::Int(value) => (0, value as u64),
-                CounterValue::Float(value) => (1, value.to_bits()),
-            };
-            let counter = [word(record::COUNTER, float, self.time(at)), u64::from(symbol.0)];
-            if self.producer.push([counter, [word(record::MORE, 0, 0), bits]]).is_err() {
+            if self.producer.push(counter_slots(self.time(at), symbol, value)).is_err() {
                 self.lose();
             }
         }
@@ -501,15 +545,22 @@ impl<'a> Group<'a> {
         category: CategoryId,
         scope: Scope,
         args: &'a [(KeyId, ArgInput<'a>)],
+        on: Option<[u64; 2]>,
     ) -> Self {
-        let mut group = Self::new([[0; 2]; 3], 1, args, false);
-        let w1 = u64::from(symbol.0) | u64::from(category.0) << 32 | ((group.slots - 1) as u64) << 48;
-        group.head[0] = [word(record::INSTANT, scope as u8, time), w1];
+        let heads = 1 + usize::from(on.is_some());
+        let mut group = Self::new([on.unwrap_or_default(), [0; 2], [0; 2]], heads, args, false);
+        let w1 = u64::from(symbol.0) | u64::from(category.0) << 32 | ((group.slots - heads) as u64) << 48;
+        group.head[heads - 1] = [word(record::INSTANT, scope as u8, time), w1];
         group
     }
 
-    fn late(args: &'a [(KeyId, ArgInput<'a>)]) -> Self {
-        Self::new([[0; 2]; 3], 0, args, true)
+    fn late(args: &'a [(KeyId, ArgInput<'a>)], on: Option<[u64; 2]>, of: Option<[u64; 2]>) -> Self {
+        let (mut head, mut heads) = ([[0; 2]; 3], 0);
+        for slot in [on, of].into_iter().flatten() {
+            head[heads] = slot;
+            heads += 1;
+        }
+        Self::new(head, heads, args, true)
     }
 
     fn next_slot(&mut self) -> [u64; 2] {

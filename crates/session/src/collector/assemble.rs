@@ -1,5 +1,7 @@
 //! From slots to samples: time, stacks, arguments.
 
+use std::collections::HashMap;
+
 use tickscope_core::{
     Account, Arg, ArgRange, ArgValue, Batch, Begin, Calibration, CategoryId, CounterValue, Dictionary, End,
     Event, Flow, KeyId, Link, LinkKind, Outcome, RingId, Sample, Scope, SourceError, SpanId, StackId,
@@ -13,6 +15,8 @@ use crate::record::{self, TEXT_PER_SLOT};
 const MAX_DEPTH: usize = 1 << 16;
 /// Tracks beyond this number are not believed.
 const MAX_TRACKS: usize = 1 << 26;
+/// Ends that may wait for their begins: more than threads can produce while the rings are looked at once.
+const MAX_EARLY: usize = 1 << 16;
 
 /// What is known of one ring between two slots.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ pub(super) struct Parser {
     hosts: Vec<TrackId>,
     link: Option<Link>,
     on: Option<TrackId>,
+    of: Option<SpanId>,
     /// The event whose arguments are still coming, and how many of their slots.
     pending: Option<(Pending, u8)>,
     args_start: u32,
@@ -38,9 +43,26 @@ pub(super) struct Parser {
 #[derive(Debug)]
 enum Pending {
     Event(Sample),
-    Counter { time_ns: u64, symbol: SymbolId, float: bool },
-    Stack { time_ns: u64, stack: StackId, bytes: u64 },
-    Late,
+    Counter {
+        time_ns: u64,
+        symbol: SymbolId,
+        float: bool,
+    },
+    Stack {
+        time_ns: u64,
+        stack: StackId,
+        bytes: u64,
+    },
+    /// Text of the last late argument of that span; `None` when the span is not known.
+    Late(Option<(TrackId, SpanId)>),
+}
+
+/// The end of a span whose begin another ring still holds.
+#[derive(Debug)]
+struct EarlyEnd {
+    track: TrackId,
+    time_ns: u64,
+    outcome: Outcome,
 }
 
 impl Parser {
@@ -61,6 +83,7 @@ impl Parser {
             hosts: Vec::new(),
             link: None,
             on: None,
+            of: None,
             pending: None,
             args_start: 0,
             text_left: 0,
@@ -85,6 +108,14 @@ struct LateArg {
     text: String,
 }
 
+/// The open span `of` of a track, or the innermost one.
+fn find(stack: &mut [Open], of: Option<SpanId>) -> Option<&mut Open> {
+    match of {
+        Some(span) => stack.iter_mut().rev().find(|open| open.span == span),
+        None => stack.last_mut(),
+    }
+}
+
 /// Samples being put together, and the stacks of all tracks.
 #[derive(Debug)]
 pub(super) struct Assembly {
@@ -100,10 +131,15 @@ pub(super) struct Assembly {
     ticks: Vec<(usize, u64)>,
     tracks: Vec<Vec<Open>>,
     text_bytes: Vec<u8>,
+    /// Ends of asynchronous spans read before their begins: those lie in a ring that is read later.
+    early: HashMap<SpanId, EarlyEnd>,
+    /// Whether every begin arrives some day: not in a flight recorder.
+    complete: bool,
+    collector_ns: u64,
 }
 
 impl Assembly {
-    pub(super) fn new(dictionary: Dictionary, calibration: Calibration, base: u64) -> Self {
+    pub(super) fn new(dictionary: Dictionary, calibration: Calibration, base: u64, complete: bool) -> Self {
         Self {
             dictionary,
             calibration,
@@ -116,6 +152,9 @@ impl Assembly {
             ticks: Vec::new(),
             tracks: Vec::new(),
             text_bytes: Vec::new(),
+            early: HashMap::new(),
+            complete,
+            collector_ns: 0,
         }
     }
 
@@ -160,6 +199,7 @@ impl Assembly {
                 parser.link = SpanId::from_raw(w1).map(|source| Link { kind, source });
             }
             record::ON => parser.on = Some(TrackId(record::payload(w0) as u32)),
+            record::OF => parser.of = SpanId::from_raw(w1),
             record::ENTER => {
                 let time_ns = self.time(parser, w0);
                 let track = parser.on.take().unwrap_or(parser.current);
@@ -175,6 +215,8 @@ impl Assembly {
                         self.delivered -= 1;
                         parser.pending = Some((Pending::Event(sample), arg_slots));
                     }
+                } else if begun {
+                    self.end_early(SpanId::new(parser.ring, position));
                 }
             }
             record::INSTANT => {
@@ -187,7 +229,8 @@ impl Assembly {
                     scope,
                     args: ArgRange::NONE,
                 };
-                let instant = sample(time_ns, parser.ring, parser.current, event);
+                let track = parser.on.take().unwrap_or(parser.current);
+                let instant = sample(time_ns, parser.ring, track, event);
                 match (w1 >> 48) as u8 {
                     0 => self.deliver(parser, instant),
                     arg_slots => {
@@ -254,7 +297,7 @@ impl Assembly {
                         parser.delivered += 1;
                         self.delivered += 1;
                     }
-                    None => parser.discarded += 1,
+                    None => self.keep_early_end(parser, track, w1, time_ns, outcome),
                 }
             }
             record::GAP => {
@@ -289,13 +332,13 @@ impl Assembly {
             }
         };
         if late {
-            let event = (Pending::Late, parser.text_left.div_ceil(TEXT_PER_SLOT) as u8);
-            let wanted = event.1 > 0;
-            match self.stack_mut(parser.current).and_then(|stack| stack.last_mut()) {
+            let text_slots = parser.text_left.div_ceil(TEXT_PER_SLOT) as u8;
+            let (track, of) = (parser.on.take().unwrap_or(parser.current), parser.of.take());
+            match self.stack_mut(track).and_then(|stack| find(stack, of)) {
                 Some(open) => {
                     open.late.push(LateArg { key, value, text: String::new() });
-                    if wanted {
-                        parser.pending = Some(event);
+                    if text_slots > 0 {
+                        parser.pending = Some((Pending::Late(Some((track, open.span))), text_slots));
                     } else {
                         parser.delivered += 1;
                         self.delivered += 1;
@@ -322,7 +365,8 @@ impl Assembly {
                     false => CounterValue::Int(words[1] as i64),
                 };
                 let event = Event::Counter { symbol: *symbol, value };
-                let counter = sample(*time_ns, parser.ring, parser.current, event);
+                let track = parser.on.take().unwrap_or(parser.current);
+                let counter = sample(*time_ns, parser.ring, track, event);
                 parser.pending = None;
                 self.deliver(parser, counter);
             }
@@ -333,7 +377,7 @@ impl Assembly {
                 parser.pending = None;
                 self.deliver(parser, stack);
             }
-            Some((Pending::Event(_) | Pending::Late, _)) => {
+            Some((Pending::Event(_) | Pending::Late(_), _)) => {
                 let len = parser.text_left.min(TEXT_PER_SLOT);
                 self.text_bytes.extend_from_slice(&record::slot_text(words)[..len]);
                 parser.text_left -= len;
@@ -347,9 +391,10 @@ impl Assembly {
 
     fn text_done(&mut self, parser: &Parser) {
         let text = String::from_utf8_lossy(&self.text_bytes);
-        if matches!(parser.pending, Some((Pending::Late, _))) {
+        if let Some((Pending::Late(of), _)) = parser.pending {
             let text = text.into_owned();
-            if let Some(open) = self.stack_mut(parser.current).and_then(|stack| stack.last_mut())
+            if let Some((track, span)) = of
+                && let Some(open) = self.stack_mut(track).and_then(|stack| find(stack, Some(span)))
                 && let Some(arg) = open.late.last_mut()
             {
                 arg.text = text;
@@ -369,7 +414,7 @@ impl Assembly {
         if *left > 0 {
             return;
         }
-        match std::mem::replace(pending, Pending::Late) {
+        match std::mem::replace(pending, Pending::Late(None)) {
             Pending::Event(mut event) => {
                 let range =
                     ArgRange { start: parser.args_start, len: self.args.len() as u32 - parser.args_start };
@@ -380,6 +425,9 @@ impl Assembly {
                 }
                 parser.pending = None;
                 self.deliver(parser, event);
+                if let Event::Begin(begin) = event.event {
+                    self.end_early(Some(begin.span));
+                }
             }
             _ => {
                 parser.pending = None;
@@ -401,6 +449,38 @@ impl Assembly {
                 }
                 _ => parser.discarded += 1,
             }
+        }
+    }
+
+    /// An operation that began on a thread whose ring is read later in this round ends when its begin is read.
+    fn keep_early_end(
+        &mut self,
+        parser: &mut Parser,
+        track: TrackId,
+        span: u64,
+        time_ns: u64,
+        outcome: Outcome,
+    ) {
+        match SpanId::from_raw(span) {
+            Some(span) if self.complete && self.early.len() < MAX_EARLY && span.ring() != parser.ring => {
+                self.early.insert(span, EarlyEnd { track, time_ns, outcome });
+                parser.delivered += 1;
+                self.delivered += 1;
+            }
+            _ => parser.discarded += 1,
+        }
+    }
+
+    /// Ends the span that just began when its end was read before. The sample is the collector's own: both rings may
+    /// be past its time.
+    fn end_early(&mut self, span: Option<SpanId>) {
+        if self.early.is_empty() {
+            return;
+        }
+        let Some((span, end)) = span.and_then(|span| self.early.remove_entry(&span)) else { return };
+        if self.stack(end.track).last().is_some_and(|open| open.span == span) {
+            self.collector_ns = self.collector_ns.max(end.time_ns);
+            self.end_top(RingId(0), end.track, self.collector_ns, end.outcome, 0);
         }
     }
 
@@ -536,6 +616,7 @@ impl Assembly {
         self.close_ring(parser, Outcome::Truncated);
         parser.link = None;
         parser.on = None;
+        parser.of = None;
         parser.pending = None;
         parser.text_left = 0;
     }

@@ -272,6 +272,103 @@ fn an_operation_may_end_on_another_thread() {
 }
 
 #[test]
+fn an_argument_finds_its_span_and_tracks_without_a_thread_take_moments_and_counters() {
+    let (session, collector) = session(tiny());
+    let gpu = Track {
+        kind: TrackKind::Custom,
+        parent: TrackId::PROCESS,
+        os_id: 0,
+        name: "gpu".into(),
+        resource: "".into(),
+    };
+    let track = session.new_track(&gpu);
+    let main = session.thread("main");
+    let symbol = |name| main.intern_symbol(SymbolRef::host(name));
+    let (outer, inner, key) = (symbol("outer"), symbol("inner"), main.intern_key("rows"));
+    let long = "0123456789abcdefghij";
+
+    let open = main.enter(main.now(), outer, CategoryId::DEFAULT);
+    let draw = main.enter_on(main.now(), track, inner, CategoryId::DEFAULT, None, &[]).unwrap();
+    let within = main.enter(main.now(), inner, CategoryId::DEFAULT);
+    main.arg_of(None, main.span_id(open).unwrap(), key, long.into());
+    main.arg_of(Some(track), draw, key, ArgInput::Int(3));
+    main.instant_on(main.now(), track, outer, CategoryId::DEFAULT, Scope::Track, &[(key, 1u8.into())]);
+    main.counter_on(main.now(), TrackId::PROCESS, outer, CounterValue::Int(5));
+    main.exit(main.now(), within, Outcome::Ok, 0);
+    main.exit(main.now(), open, Outcome::Ok, 0);
+    main.exit_on(main.now(), track, draw, Outcome::Ok);
+
+    let mut sink = RecordingSink::default();
+    let account = session.finish(collector, &mut sink).unwrap();
+    let expected = [
+        "main: begin outer".to_owned(),
+        "gpu: begin inner".into(),
+        "main: begin inner".into(),
+        "gpu: instant outer Track rows=Uint(1)".into(),
+        ": counter outer Int(5)".into(),
+        "main: end inner ok".into(),
+        format!("main: end outer ok rows={long:?}"),
+        "gpu: end inner ok rows=Int(3)".into(),
+    ];
+    assert_eq!(story(&sink), expected);
+    assert!(account.holds(0) && account.discarded == 0, "{account:?}");
+}
+
+/// Begins and ends an operation in the middle of a poll: its end lies in a ring that is still to be read, its begin in
+/// one that was read already.
+struct Meddler<'a> {
+    first: &'a ThreadRecorder,
+    second: &'a ThreadRecorder,
+    track: TrackId,
+    kept: RecordingSink,
+    done: bool,
+}
+
+impl Sink for Meddler<'_> {
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+        if !std::mem::replace(&mut self.done, true) {
+            let symbol = self.first.intern_symbol(SymbolRef::host("get"));
+            let (at, key) = (self.first.now(), self.first.intern_key("bytes"));
+            let args = [(key, ArgInput::Int(1))];
+            let plain = self.first.enter_on(at, self.track, symbol, CategoryId::IO, None, &[]).unwrap();
+            self.second.exit_on(self.second.now(), self.track, plain, Outcome::Error);
+            let with_args = self.first.enter_on(at, self.track, symbol, CategoryId::IO, None, &args).unwrap();
+            self.second.exit_on(self.second.now(), self.track, with_args, Outcome::Ok);
+        }
+        self.kept.batch(batch)
+    }
+}
+
+#[test]
+fn an_end_that_is_read_before_its_begin_is_not_lost() {
+    let (session, mut collector) = session(Config { ring_bytes: 256 << 10, ..tiny() });
+    let track = session.new_track(&Track {
+        kind: TrackKind::Async,
+        parent: TrackId::PROCESS,
+        os_id: 0,
+        name: "download".into(),
+        resource: "".into(),
+    });
+    let (first, second) = (session.thread("first"), session.thread("second"));
+    let work = first.intern_symbol(SymbolRef::host("work"));
+    for _ in 0..4_096 {
+        let span = first.enter(first.now(), work, CategoryId::DEFAULT);
+        first.exit(first.now(), span, Outcome::Ok, 0);
+    }
+    let mut sink = Meddler { first: &first, second: &second, track, kept: Default::default(), done: false };
+    collector.poll(&mut sink).unwrap();
+    let mut sink = sink.kept;
+    let on_track = |sink: &RecordingSink| {
+        story(sink).into_iter().filter(|line| line.starts_with("download")).collect::<Vec<_>>()
+    };
+    assert!(on_track(&sink).is_empty(), "the ring of the begins was read before");
+    let account = session.finish(collector, &mut sink).unwrap();
+    let told = ["begin get", "end get error", "begin get bytes=Int(1)", "end get ok"];
+    assert_eq!(on_track(&sink), told.map(|line| format!("download: {line}")));
+    assert!(account.holds(0) && account.discarded == 0, "{account:?}");
+}
+
+#[test]
 fn a_track_that_is_over_is_used_again() {
     let (session, collector) = session(tiny());
     let main = session.thread("main");
