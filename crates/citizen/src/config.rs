@@ -1,0 +1,50 @@
+//! What a host chooses about a server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tickscope_core::Depth;
+
+/// How a server runs. [`ServerConfig::new`] gives what FXServer does.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The server directory, or the folder of one resource.
+    pub root: PathBuf,
+    /// Run only these and what they depend on.
+    pub resources: Option<Vec<String>>,
+    /// Time from tick to tick: 50 ms.
+    pub tick_interval: Duration,
+    /// The clock advances by exactly one interval per tick, nothing sleeps, and `os.time` starts at a fixed date.
+    pub virtual_time: bool,
+    /// Seed of the scripts' random numbers.
+    pub seed: u64,
+    /// A tick that takes longer is stopped with an error.
+    pub tick_limit: Option<Duration>,
+    /// Bytes each resource may have allocated at a time.
+    pub memory_limit: usize,
+    /// How much is recorded.
+    pub depth: Depth,
+    /// Stack samples a second, at depth sample.
+    pub sample_hz: u32,
+    /// Convars that are set before the first resource starts.
+    pub convars: Vec<(String, String)>,
+}
+
+impl ServerConfig {
+    /// The server in `root`, in real time, with 512 MiB for each resource and no tick limit.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            resources: None,
+            tick_interval: Duration::from_millis(50),
+            virtual_time: false,
+            seed: 0,
+            tick_limit: None,
+            memory_limit: 512 << 20,
+            depth: Depth::Sample,
+            sample_hz: 1000,
+            convars: Vec::new(),
+        }
+    }
+}

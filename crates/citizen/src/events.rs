@@ -1,0 +1,163 @@
+//! Events: handlers of every resource, called one after the other, each in a coroutine of its own.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use mlua::{Function, MultiValue, Value};
+use tickscope_core::{CategoryId, LinkKind, Recorder, SymbolId};
+
+use crate::host::Host;
+use crate::probe::{Boundary, link};
+use crate::references::Parcel;
+use crate::resource::Resource;
+
+struct Handler {
+    id: u64,
+    resource: Rc<Resource>,
+    generation: u32,
+    function: Function,
+    symbol: SymbolId,
+    removed: Cell<bool>,
+}
+
+/// Handlers by event, and the events that are being handled.
+#[derive(Default)]
+pub(crate) struct Events {
+    next: Cell<u64>,
+    handlers: RefCell<HashMap<String, Rc<Vec<Rc<Handler>>>>>,
+    /// Whether each event at work was cancelled, outermost first.
+    at_work: RefCell<Vec<bool>>,
+    /// Whether the event that ended last was cancelled.
+    last_cancelled: Cell<bool>,
+    /// Events that clients may trigger, by resource.
+    net: RefCell<HashMap<usize, HashSet<String>>>,
+}
+
+impl Events {
+    pub(crate) fn cancel(&self) {
+        if let Some(cancelled) = self.at_work.borrow_mut().last_mut() {
+            *cancelled = true;
+        }
+    }
+
+    pub(crate) fn was_cancelled(&self) -> bool {
+        self.last_cancelled.get()
+    }
+
+    pub(crate) fn register_net(&self, resource: &Resource, name: &str) {
+        self.net.borrow_mut().entry(resource.id).or_default().insert(name.to_owned());
+    }
+
+    /// Removes a handler; `false` when there is none of that number.
+    pub(crate) fn remove(&self, event: &str, id: u64) -> bool {
+        let mut handlers = self.handlers.borrow_mut();
+        let Some(list) = handlers.get_mut(event) else { return false };
+        let Some(at) = list.iter().position(|handler| handler.id == id) else { return false };
+        let removed = Rc::make_mut(list).remove(at);
+        removed.removed.set(true); // one that is being called around us keeps its own list
+        if list.is_empty() {
+            handlers.remove(event);
+        }
+        drop(handlers);
+        true
+    }
+
+    /// Forgets everything of a resource.
+    pub(crate) fn clear(&self, resource: usize) {
+        let mut gone = Vec::new();
+        self.handlers.borrow_mut().retain(|_, list| {
+            if list.iter().any(|handler| handler.resource.id == resource) {
+                let (out, kept): (Vec<_>, Vec<_>) =
+                    list.iter().cloned().partition(|handler| handler.resource.id == resource);
+                gone.extend(out);
+                *list = Rc::new(kept);
+            }
+            !list.is_empty()
+        });
+        self.net.borrow_mut().remove(&resource);
+        for handler in gone {
+            handler.removed.set(true);
+        }
+    }
+}
+
+impl<R: Recorder + 'static> Host<R> {
+    /// Adds a handler; its number takes it out again.
+    pub(crate) fn add_handler(&self, resource: &Rc<Resource>, event: &str, function: Function) -> u64 {
+        let id = self.events.next.get() + 1;
+        self.events.next.set(id);
+        let handler = Handler {
+            id,
+            resource: Rc::clone(resource),
+            generation: resource.generation.get(),
+            symbol: self.probe.named(resource, event, &function),
+            function,
+            removed: Cell::new(false),
+        };
+        let mut handlers = self.events.handlers.borrow_mut();
+        Rc::make_mut(handlers.entry(event.to_owned()).or_default()).push(Rc::new(handler));
+        id
+    }
+
+    /// Calls every handler of `event`, in the order they were added, and tells whether none cancelled it. `source` is
+    /// what scripts see as `source` meanwhile.
+    pub(crate) fn trigger(self: &Rc<Self>, event: &str, parcel: &Parcel, source: &str) -> bool {
+        let handlers = self.events.handlers.borrow().get(event).cloned();
+        let Some(handlers) = handlers else {
+            self.events.last_cancelled.set(false);
+            return true;
+        };
+        let link = link(LinkKind::Event, self.probe.link_point());
+        self.events.at_work.borrow_mut().push(false);
+        // the values are unpacked once in each VM, and its handlers share them
+        let mut unpacked: HashMap<usize, (MultiValue, Value)> = HashMap::new();
+        for handler in handlers.iter() {
+            let resource = &handler.resource;
+            if handler.removed.get() || handler.generation != resource.generation.get() {
+                continue;
+            }
+            let Some(machine) = resource.machine() else { continue };
+            if !unpacked.contains_key(&resource.id) {
+                let mut seen = Vec::new();
+                let values =
+                    crate::msgpack::unpack(&machine.lua, &machine.references, parcel.packed(), &mut seen);
+                self.references.retain(&seen);
+                let values = match values {
+                    Ok(values) => values,
+                    Err(error) => {
+                        let problem = format!("event {event}: its arguments do not fit: {error}");
+                        self.report(&crate::ScriptError {
+                            tick: self.tick.get(),
+                            kind: crate::ErrorKind::Script,
+                            ..crate::ScriptError::of_resource(&resource.name, &problem)
+                        });
+                        continue;
+                    }
+                };
+                let globals = machine.lua.globals();
+                let before = globals.raw_get("source").unwrap_or(Value::Nil);
+                let _ = globals.raw_set("source", source); // fails only without memory, which the handler meets too
+                unpacked.insert(resource.id, (values, before));
+            }
+            let values = unpacked.get(&resource.id).map(|(values, _)| values.clone()).unwrap_or_default();
+            let boundary = Boundary { symbol: handler.symbol, category: CategoryId::EVENT };
+            let ended = self.start(resource, handler.function.clone(), values, boundary, link);
+            self.tell(ended);
+        }
+        for (id, (_, before)) in unpacked {
+            if let Some(machine) = self.resources.get(id).and_then(|resource| resource.machine()) {
+                let _ = machine.lua.globals().raw_set("source", before);
+            }
+        }
+        let cancelled = self.events.at_work.borrow_mut().pop().unwrap_or(false);
+        self.events.last_cancelled.set(cancelled);
+        !cancelled
+    }
+
+    /// Triggers an event of the host's own, with plain text arguments.
+    pub(crate) fn trigger_own(self: &Rc<Self>, event: &str, texts: &[&str]) -> bool {
+        let parcel = Parcel::new(crate::msgpack::pack_texts(texts), Vec::new(), &self.references);
+        self.trigger(event, &parcel, "")
+    }
+}

@@ -1,0 +1,362 @@
+//! What natives reach: the state of a server, shared by everything on its thread.
+//!
+//! Rule: no `RefCell` stays borrowed while a script may run. Scripts call back into all of this, nested.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use mlua::{Function, Lua, MultiValue, Table, Value};
+use tickscope_core::{ArgInput, CategoryId, Outcome, Recorder, Scope};
+
+use crate::clock::GameClock;
+use crate::commands::Command;
+use crate::events::Events;
+use crate::probe::Probe;
+use crate::raw::{self, Failure};
+use crate::references::{Exports, References};
+use crate::report::{Console, ErrorKind, Reports, ScriptError};
+use crate::resource::Resource;
+use crate::schedule::Schedule;
+
+/// How deep events, exports and threads may nest.
+pub(crate) const MAX_NESTING: usize = 48;
+
+pub(crate) struct Host<R: Recorder + 'static> {
+    pub(crate) probe: Probe<R>,
+    pub(crate) clock: GameClock,
+    pub(crate) tick: Cell<u64>,
+    pub(crate) seed: u64,
+    pub(crate) memory_limit: usize,
+    pub(crate) resources: Vec<Rc<Resource>>,
+    /// By name, and by what they provide.
+    pub(crate) by_name: HashMap<String, usize>,
+    /// The resources at work, outermost first.
+    pub(crate) running: RefCell<Vec<Rc<Resource>>>,
+    pub(crate) schedule: Schedule,
+    pub(crate) events: Events,
+    pub(crate) references: References,
+    pub(crate) exports: Exports,
+    pub(crate) convars: RefCell<BTreeMap<String, String>>,
+    pub(crate) commands: RefCell<BTreeMap<String, Rc<Command>>>,
+    pub(crate) store: RefCell<crate::natives::KeyValues>,
+    pub(crate) console: RefCell<Box<dyn Console>>,
+    pub(crate) reports: RefCell<Reports>,
+    /// Starts and stops that scripts asked for: done between ticks' jobs.
+    pub(crate) wishes: RefCell<Vec<Wish>>,
+    pub(crate) client_events: Cell<u64>,
+    /// The run is to end: no more jobs.
+    pub(crate) ending: std::sync::Arc<crate::server::StopFlag>,
+}
+
+/// Something to do when no script runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Start(usize),
+    Stop(usize),
+}
+
+/// Why a native does not return plainly.
+pub(crate) enum Raise {
+    /// An error; scripts get the position of the call in front of it.
+    Text(String),
+    /// An error object, as it is.
+    Value(Value),
+    /// The calling coroutine waits for the answer to this token.
+    Wait(u64),
+}
+
+impl From<String> for Raise {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<mlua::Error> for Raise {
+    fn from(error: mlua::Error) -> Self {
+        Self::Text(error_text(&error))
+    }
+}
+
+pub(crate) type Answer = Result<MultiValue, Raise>;
+
+/// An answer of one value.
+pub(crate) fn one(lua: &Lua, value: impl mlua::IntoLua) -> Answer {
+    Ok(MultiValue::from_vec(vec![value.into_lua(lua)?]))
+}
+
+/// An answer of nothing.
+pub(crate) fn nothing() -> Answer {
+    Ok(MultiValue::new())
+}
+
+/// The arguments of a native.
+pub(crate) struct Args {
+    pub(crate) native: &'static str,
+    pub(crate) values: MultiValue,
+}
+
+impl Args {
+    pub(crate) fn get(&self, index: usize) -> &Value {
+        self.values.get(index).unwrap_or(&Value::Nil)
+    }
+
+    fn wrong(&self, index: usize, expected: &str) -> Raise {
+        let got = match self.values.get(index) {
+            Some(value) => value.type_name(),
+            None => "no value",
+        };
+        Raise::Text(format!(
+            "bad argument #{} to '{}' ({expected} expected, got {got})",
+            index + 1,
+            self.native
+        ))
+    }
+
+    /// Text, or a number as text; bytes that are not UTF-8 are escaped.
+    pub(crate) fn text(&self, index: usize) -> Result<String, Raise> {
+        match self.get(index) {
+            Value::String(text) => Ok(tickscope_core::escape(&text.as_bytes()).into_owned()),
+            Value::Integer(number) => Ok(number.to_string()),
+            Value::Number(number) => Ok(format!("{number:?}")),
+            _ => Err(self.wrong(index, "string")),
+        }
+    }
+
+    pub(crate) fn text_or(&self, index: usize, default: &str) -> Result<String, Raise> {
+        if self.get(index).is_nil() { Ok(default.to_owned()) } else { self.text(index) }
+    }
+
+    pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, Raise> {
+        match self.get(index) {
+            Value::String(text) => Ok(text.as_bytes().to_vec()),
+            _ => self.text(index).map(String::into_bytes),
+        }
+    }
+
+    pub(crate) fn function(&self, index: usize) -> Result<Function, Raise> {
+        match self.get(index) {
+            Value::Function(function) => Ok(function.clone()),
+            _ => Err(self.wrong(index, "function")),
+        }
+    }
+
+    pub(crate) fn table(&self, index: usize) -> Result<Table, Raise> {
+        match self.get(index) {
+            Value::Table(table) => Ok(table.clone()),
+            _ => Err(self.wrong(index, "table")),
+        }
+    }
+
+    pub(crate) fn number(&self, index: usize) -> Result<f64, Raise> {
+        match self.get(index) {
+            Value::Integer(number) => Ok(*number as f64),
+            Value::Number(number) => Ok(*number),
+            Value::String(text) => {
+                let text = text.to_string_lossy();
+                text.trim().parse().map_err(|_| self.wrong(index, "number"))
+            }
+            _ => Err(self.wrong(index, "number")),
+        }
+    }
+
+    /// A whole number; a fraction is cut off.
+    pub(crate) fn integer(&self, index: usize) -> Result<i64, Raise> {
+        match self.get(index) {
+            Value::Integer(number) => Ok(*number),
+            _ => self.number(index).map(|number| number as i64),
+        }
+    }
+}
+
+/// Whether a native's calls are recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// As spans: it does real work or crosses into another VM.
+    Recorded,
+    /// Not: it only looks something up, and a span would cost more than the call.
+    Silent,
+}
+
+impl<R: Recorder + 'static> Host<R> {
+    /// A native for scripts of `resource`.
+    pub(crate) fn native(
+        self: &Rc<Self>,
+        resource: &Rc<Resource>,
+        lua: &Lua,
+        name: &'static str,
+        calls: Calls,
+        body: impl Fn(&Rc<Self>, &Rc<Resource>, &Lua, Args) -> Answer + 'static,
+    ) -> mlua::Result<Function> {
+        let (host, resource) = (Rc::downgrade(self), Rc::downgrade(resource));
+        let symbol = match calls {
+            Calls::Recorded => {
+                self.upgraded(&resource).map(|resource| self.probe.native(&resource.name, name))
+            }
+            Calls::Silent => None,
+        };
+        let inner = lua.create_function(move |lua, values: MultiValue| {
+            // both outlive the VM; a finalizer that runs while it is closed finds them still there
+            let (Some(host), Some(resource)) = (host.upgrade(), resource.upgrade()) else {
+                return Ok(MultiValue::new());
+            };
+            let span = symbol.and_then(|symbol| host.probe.begin(symbol, CategoryId::NATIVE, None, &[]));
+            let answer = body(&host, &resource, lua, Args { native: name, values });
+            if let Some(span) = span {
+                let failed = matches!(answer, Err(Raise::Text(_) | Raise::Value(_)));
+                host.probe.end(span, if failed { Outcome::Error } else { Outcome::Ok });
+            }
+            Ok(match answer {
+                Ok(values) => values,
+                Err(Raise::Text(text)) => raw::tagged_raise(Value::String(lua.create_string(text)?)),
+                Err(Raise::Value(value)) => raw::tagged_raise(value),
+                Err(Raise::Wait(token)) => raw::tagged_wait(token),
+            })
+        })?;
+        raw::native(lua, inner)
+    }
+
+    fn upgraded(&self, resource: &std::rc::Weak<Resource>) -> Option<Rc<Resource>> {
+        resource.upgrade()
+    }
+
+    /// The running resource called `name`, or the one that provides it.
+    pub(crate) fn find(&self, name: &str) -> Option<&Rc<Resource>> {
+        self.resources.get(*self.by_name.get(name)?)
+    }
+
+    /// Reports an error, and records it as a moment on the current track.
+    pub(crate) fn report(&self, error: &ScriptError) {
+        if !self.reports.borrow_mut().add(error) {
+            return;
+        }
+        let symbol =
+            self.find(&error.resource).map_or_else(Default::default, |resource| resource.symbols.error);
+        let recorder = self.probe.recorder();
+        if recorder.enabled(CategoryId::ERROR) {
+            let args = [(self.probe.keys.message, ArgInput::Text(&error.message))];
+            recorder.instant(recorder.now(), symbol, CategoryId::ERROR, Scope::Track, &args);
+        }
+        self.console.borrow_mut().error(error);
+    }
+
+    /// The report of an error that ended a coroutine of `resource`.
+    pub(crate) fn script_error(
+        &self,
+        resource: &Resource,
+        machine_text: String,
+        failure: &Failure,
+    ) -> ScriptError {
+        let place = failure.place.clone().unwrap_or_default();
+        let file = resource.file_of(&place.source).to_owned();
+        let mut error = ScriptError {
+            kind: ErrorKind::Script,
+            resource: resource.name.to_string(),
+            line: if file.is_empty() { 0 } else { place.line },
+            file,
+            message: without_position(&machine_text).to_owned(),
+            traceback: failure.traceback.clone(),
+            tick: self.tick.get(),
+        };
+        if let Some(name) = missing_native(&error.message) {
+            error.message = format!(
+                "native {name} does not exist in this host; the call failed, the rest runs on (only a native's first call is reported)"
+            );
+            error.kind = ErrorKind::MissingNative(name);
+        }
+        error
+    }
+}
+
+/// The message of an error object.
+pub(crate) fn text_of(to_string: &Function, lua: &Lua, value: &Value) -> String {
+    match value {
+        Value::String(text) => tickscope_core::escape(&text.as_bytes()).into_owned(),
+        Value::Error(error) => error_text(error),
+        Value::Nil => "nil".into(),
+        Value::Table(table) => {
+            let speaks = table
+                .metatable()
+                .is_some_and(|meta| matches!(meta.raw_get("__tostring"), Ok(Value::Function(_))));
+            let text = if speaks { to_string.call::<mlua::LuaString>(value).ok() } else { None };
+            match text {
+                Some(text) => tickscope_core::escape(&text.as_bytes()).into_owned(),
+                None => match crate::json::encode(lua, value, Default::default()) {
+                    Ok(json) => format!("(error object) {}", tickscope_core::escape(&json)),
+                    Err(_) => "(error object is a table value)".into(),
+                },
+            }
+        }
+        other => to_string
+            .call::<mlua::LuaString>(other)
+            .map_or_else(|_| "?".into(), |text| text.to_string_lossy()),
+    }
+}
+
+/// The message of an error of mlua, without its traceback.
+pub(crate) fn error_text(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::CallbackError { cause, .. } => error_text(cause),
+        mlua::Error::RuntimeError(message)
+        | mlua::Error::MemoryError(message)
+        | mlua::Error::SyntaxError { message, .. } => message.lines().next().unwrap_or_default().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// `message` without the `@file:12: ` that Lua puts in front.
+fn without_position(message: &str) -> &str {
+    if !message.starts_with('@') && !message.starts_with("...") {
+        return message;
+    }
+    for (at, _) in message.match_indices(": ") {
+        let head = &message[..at];
+        if let Some((_, line)) = head.rsplit_once(':')
+            && !line.is_empty()
+            && line.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return &message[at + 2..];
+        }
+        if head.contains('\n') {
+            break;
+        }
+    }
+    message
+}
+
+/// The native in Lua's words for the call of a global that is nil, if its name looks like one.
+fn missing_native(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("attempt to call a nil value (")?;
+    if let Some(name) = rest.strip_prefix("global '").and_then(|rest| rest.strip_suffix("')")) {
+        let mut bytes = name.bytes();
+        let pascal = bytes.next().is_some_and(|first| first.is_ascii_uppercase())
+            && name.bytes().any(|byte| byte.is_ascii_lowercase())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        return pascal.then(|| name.to_owned());
+    }
+    let name = rest.strip_prefix("field 'Citizen.").and_then(|rest| rest.strip_suffix("')"))?;
+    Some(format!("Citizen.{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_taken_off() {
+        assert_eq!(without_position("@shop/server/main.lua:12: no money"), "no money");
+        assert_eq!(without_position("...ong/path/main.lua:3: a: b"), "a: b");
+        assert_eq!(without_position("plain: text"), "plain: text");
+        assert_eq!(without_position("@home: text"), "@home: text");
+    }
+
+    #[test]
+    fn natives_are_told_from_other_globals() {
+        let call = |what: &str| missing_native(&format!("attempt to call a nil value ({what})"));
+        assert_eq!(call("global 'GetPlayerPed'").as_deref(), Some("GetPlayerPed"));
+        assert_eq!(call("global 'lib'"), None);
+        assert_eq!(call("global 'ESX'"), None);
+        assert_eq!(call("method 'GetPlayer'"), None);
+        assert_eq!(missing_native("attempt to index a nil value (global 'Config')"), None);
+    }
+}

@@ -1,0 +1,138 @@
+-- The standard library as a server gives it: no loading of code from files, no way out of the resources' folders, no
+-- look into other functions' variables; clocks and random numbers that the host controls.
+
+local host = ...
+local error, pairs, select, setmetatable, tostring, type = error, pairs, select, setmetatable, tostring, type
+local string_sub, string_format = string.sub, string.format
+
+-- exports.resource:name(...) -----------------------------------------------------------------------------------------
+
+host.exports_meta.__index = function(all, resource)
+    local of_resource = setmetatable({ tostring(resource) }, host.of_resource)
+    all[resource] = of_resource
+    return of_resource
+end
+exports = setmetatable({}, host.exports_meta)
+
+-- code -----------------------------------------------------------------------------------------------------------------
+
+local load_chunk = load
+-- Text only: a precompiled chunk can be made to crash any Lua.
+function load(chunk, name, _, ...)
+    return load_chunk(chunk, name, 't', ...)
+end
+
+dofile, loadfile, package = nil, nil, nil
+
+function require(name)
+    error(string_format("module '%s' not found: this server has no modules", tostring(name)), 2)
+end
+
+debug = {
+    getinfo = debug.getinfo,
+    getmetatable = debug.getmetatable,
+    getupvalue = debug.getupvalue,
+    setmetatable = debug.setmetatable,
+    traceback = debug.traceback,
+}
+
+-- files ----------------------------------------------------------------------------------------------------------------
+
+local permitted = host.permitted
+local plain_io, plain_os = io, os
+local EACCES = 13
+
+local function refused(path)
+    return nil, string_format('%s: Permission denied', tostring(path)), EACCES
+end
+
+io = {
+    close = plain_io.close,
+    type = plain_io.type,
+    open = function(path, mode)
+        local real = permitted(path)
+        if not real then return refused(path) end
+        return plain_io.open(real, mode)
+    end,
+    lines = function(path, ...)
+        local real = permitted(path)
+        if not real then error(string_format('%s: Permission denied', tostring(path)), 2) end
+        return plain_io.lines(real, ...)
+    end,
+    popen = function(command) return refused(command) end,
+    tmpfile = function() return refused('tmpfile') end,
+    readdir = function(path)
+        local names = host.list_folder(path)
+        if not names then return refused(path) end
+        local at = 0
+        return {
+            lines = function()
+                return function()
+                    at = at + 1
+                    return names[at]
+                end
+            end,
+            close = function() end,
+        }
+    end,
+    write = function(...)
+        local line = ''
+        for index = 1, select('#', ...) do line = line .. tostring((select(index, ...))) end
+        print((line:gsub('\n$', '')))
+        return true
+    end,
+    flush = function() return true end,
+}
+
+-- clocks ---------------------------------------------------------------------------------------------------------------
+
+local unix, virtual_clock = host.unix, host.virtual_clock
+os = {
+    clock = function() return virtual_clock() or plain_os.clock() end,
+    date = function(format, time) return plain_os.date(format or '%c', time or unix()) end,
+    difftime = plain_os.difftime,
+    time = function(fields)
+        if fields == nil then return unix() end
+        return plain_os.time(fields)
+    end,
+    nanotime = host.nanotime,
+    microtime = host.microtime,
+    deltatime = host.deltatime,
+    rdtsc = host.nanotime,
+    rdtscp = host.nanotime,
+    getenv = function() return nil end,
+    setlocale = function(locale)
+        if locale == nil or locale == '' or locale == 'C' then return 'C' end
+        return nil
+    end,
+    execute = function(command)
+        if command == nil then return false end
+        return refused(command)
+    end,
+    createdir = function(path)
+        if host.make_folder(path) then return true end
+        return refused(path)
+    end,
+    remove = function(path)
+        local real = permitted(path)
+        if not real then return refused(path) end
+        return plain_os.remove(real)
+    end,
+    rename = function(from, to)
+        local real_from, real_to = permitted(from), permitted(to)
+        if not real_from then return refused(from) end
+        if not real_to then return refused(to) end
+        return plain_os.rename(real_from, real_to)
+    end,
+    tmpname = function() return refused('tmpname') end,
+}
+
+-- random numbers -------------------------------------------------------------------------------------------------------
+
+local seed_with, next_seed = math.randomseed, host.next_seed
+function math.randomseed(...)
+    -- a script that asks for any seed gets one of the run's
+    if select('#', ...) == 0 then return seed_with(next_seed()) end
+    return seed_with(...)
+end
+seed_with(next_seed())

@@ -1,0 +1,329 @@
+//! MessagePack: how values cross from one VM to another, and what `msgpack.pack` and `msgpack.unpack` give scripts.
+//!
+//! Functions cross as extension 10 holding the text of a reference, as in CitizenFX; see [`crate::references`].
+
+use mlua::{Function, Lua, MultiValue, Table, Value};
+
+use crate::raw::{self, Build, BuildError, Builder, Key, Shape, Visit};
+
+/// Tables inside each other.
+const MAX_DEPTH: usize = 128;
+/// Extension types that hold a function reference: a remote and a local one.
+const REFERENCES: [u8; 2] = [10, 11];
+
+/// Values, packed one behind the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packed {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// How many values.
+    pub count: usize,
+}
+
+/// Packs `values`. Each function is given to `refer`, which answers the text of a reference to it.
+///
+/// # Errors
+/// A sentence: what cannot be packed.
+pub(crate) fn pack(
+    lua: &Lua,
+    values: &[Value],
+    limit: usize,
+    refer: &mut dyn FnMut(&Function) -> String,
+) -> Result<Packed, String> {
+    let mut writer = Writer { out: Vec::with_capacity(64), places: Vec::new() };
+    let walked = raw::walk(lua, values, &mut writer, MAX_DEPTH, limit)?;
+    let mut bytes = writer.out;
+    if !writer.places.is_empty() {
+        // references are put in behind the walk: making one needs the VM
+        let (mut whole, mut from) = (Vec::with_capacity(bytes.len() + 64), 0);
+        for (place, function) in writer.places.iter().zip(&walked.functions) {
+            whole.extend_from_slice(&bytes[from..*place]);
+            write_reference(&mut whole, refer(function).as_bytes());
+            from = *place;
+        }
+        whole.extend_from_slice(&bytes[from..]);
+        bytes = whole;
+    }
+    Ok(Packed { bytes, count: values.len() })
+}
+
+/// Packs plain text values: arguments of events the host triggers.
+pub(crate) fn pack_texts(texts: &[&str]) -> Packed {
+    let mut writer = Writer { out: Vec::new(), places: Vec::new() };
+    for text in texts {
+        writer.string(text.as_bytes());
+    }
+    Packed { bytes: writer.out, count: texts.len() }
+}
+
+/// The values packed in `bytes`. The text of each reference is added to `seen`.
+pub(crate) fn unpack(
+    lua: &Lua,
+    metatable: &Table,
+    packed: &Packed,
+    seen: &mut Vec<String>,
+) -> Result<MultiValue, BuildError> {
+    raw::build(lua, metatable, &mut Reader { bytes: &packed.bytes, at: 0, values: packed.count, seen })
+}
+
+/// The one value in a whole message from outside: trailing bytes are refused.
+pub(crate) fn unpack_message(
+    lua: &Lua,
+    metatable: &Table,
+    bytes: &[u8],
+    seen: &mut Vec<String>,
+) -> Result<MultiValue, BuildError> {
+    raw::build(lua, metatable, &mut Reader { bytes, at: 0, values: usize::MAX, seen })
+}
+
+struct Writer {
+    out: Vec<u8>,
+    /// Offsets where a function goes.
+    places: Vec<usize>,
+}
+
+impl Writer {
+    fn head(&mut self, len: usize, small: (u8, usize), wide: [u8; 2]) {
+        match len {
+            _ if len < small.1 => self.out.push(small.0 | len as u8),
+            0..=0xffff => {
+                self.out.push(wide[0]);
+                self.out.extend_from_slice(&(len as u16).to_be_bytes());
+            }
+            _ => {
+                self.out.push(wide[1]);
+                // a walk stops at its size limit, far below 4 GiB
+                self.out.extend_from_slice(&(len as u32).to_be_bytes());
+            }
+        }
+    }
+}
+
+fn write_reference(out: &mut Vec<u8>, text: &[u8]) {
+    // a reference is `resource:instance:number`: always far below 64 KiB
+    out.push(0xc8);
+    out.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    out.push(REFERENCES[0]);
+    out.extend_from_slice(text);
+}
+
+impl Visit for Writer {
+    fn nil(&mut self) {
+        self.out.push(0xc0);
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.out.push(0xc2 | u8::from(value));
+    }
+
+    fn integer(&mut self, value: i64) {
+        match value {
+            -32..=127 => self.out.push(value as u8),
+            -0x8000_0000..=0x7fff_ffff => {
+                self.out.push(0xd2);
+                self.out.extend_from_slice(&(value as i32).to_be_bytes());
+            }
+            _ => {
+                self.out.push(0xd3);
+                self.out.extend_from_slice(&value.to_be_bytes());
+            }
+        }
+    }
+
+    fn number(&mut self, value: f64) {
+        self.out.push(0xcb);
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn string(&mut self, bytes: &[u8]) {
+        if (32..256).contains(&bytes.len()) {
+            self.out.extend_from_slice(&[0xd9, bytes.len() as u8]);
+        } else {
+            self.head(bytes.len(), (0xa0, 32), [0xda, 0xdb]);
+        }
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn function(&mut self, _index: usize) -> bool {
+        self.places.push(self.out.len());
+        true
+    }
+
+    fn open(&mut self, shape: Shape) -> bool {
+        match shape {
+            Shape::Array { len, holes: 0 } => {
+                self.head(len, (0x90, 16), [0xdc, 0xdd]);
+                true
+            }
+            Shape::Array { len, holes } => {
+                self.head(len - holes, (0x80, 16), [0xde, 0xdf]);
+                false
+            }
+            Shape::Map(pairs) => {
+                self.head(pairs, (0x80, 16), [0xde, 0xdf]);
+                false
+            }
+        }
+    }
+
+    fn next(&mut self, _first: bool) {}
+
+    fn between(&mut self) {}
+
+    fn key(&mut self, key: Key<'_>) -> bool {
+        match key {
+            Key::Integer(value) => self.integer(value),
+            Key::Number(value) => self.number(value),
+            Key::Boolean(value) => self.boolean(value),
+            Key::String(bytes) => self.string(bytes),
+        }
+        true
+    }
+
+    fn close(&mut self, _array: bool) {}
+
+    fn reference(&mut self, text: &[u8]) -> bool {
+        if text.len() > usize::from(u16::MAX) {
+            return false;
+        }
+        write_reference(&mut self.out, text);
+        true
+    }
+
+    fn size(&self) -> usize {
+        self.out.len()
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// How many values; `usize::MAX` for one that must end where the bytes end.
+    values: usize,
+    seen: &'a mut Vec<String>,
+}
+
+type Problem = (usize, &'static str);
+
+impl Build for Reader<'_> {
+    fn build(&mut self, out: &mut Builder) -> Result<(), Problem> {
+        let one = self.values == usize::MAX;
+        for _ in 0..if one { 1 } else { self.values } {
+            self.value(out, 0)?;
+        }
+        if self.at != self.bytes.len() {
+            return Err((self.at, "bytes behind the end of the message"));
+        }
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    fn take(&mut self, len: usize) -> Result<&[u8], Problem> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or((self.at, "the message ends in the middle of a value"))?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn unsigned(&mut self, width: usize) -> Result<u64, Problem> {
+        Ok(self.take(width)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    fn len(&mut self, width: usize) -> Result<usize, Problem> {
+        self.unsigned(width).map(|len| len as usize)
+    }
+
+    fn value(&mut self, out: &mut Builder, depth: usize) -> Result<(), Problem> {
+        let at = self.at;
+        if depth > MAX_DEPTH || !out.room(6) {
+            return Err((at, "too many tables inside each other"));
+        }
+        let tag = self.take(1)?[0];
+        match tag {
+            0x00..=0x7f => out.integer(i64::from(tag)),
+            0xe0..=0xff => out.integer(i64::from(tag.cast_signed())),
+            0xc0 => out.nil(),
+            0xc2 | 0xc3 => out.boolean(tag == 0xc3),
+            0xca => {
+                let bits = self.unsigned(4)? as u32;
+                out.number(f64::from(f32::from_bits(bits)));
+            }
+            0xcb => {
+                let bits = self.unsigned(8)?;
+                out.number(f64::from_bits(bits));
+            }
+            0xcc..=0xcf => {
+                let value = self.unsigned(1 << (tag - 0xcc))?;
+                match i64::try_from(value) {
+                    Ok(value) => out.integer(value),
+                    Err(_) => out.number(value as f64),
+                }
+            }
+            0xd0..=0xd3 => {
+                let width = 1usize << (tag - 0xd0);
+                let value = self.unsigned(width)?.cast_signed();
+                let unused = 64 - 8 * width as u32;
+                out.integer(value << unused >> unused);
+            }
+            0xa0..=0xbf => out.string(self.take(usize::from(tag & 0x1f))?),
+            0xd9..=0xdb | 0xc4..=0xc6 => {
+                let width = 1 << if tag >= 0xd9 { tag - 0xd9 } else { tag - 0xc4 };
+                let len = self.len(width)?;
+                out.string(self.take(len)?);
+            }
+            0x90..=0x9f => self.array(out, usize::from(tag & 0xf), depth)?,
+            0xdc | 0xdd => {
+                let len = self.len(2 << (tag - 0xdc))?;
+                self.array(out, len, depth)?;
+            }
+            0x80..=0x8f => self.map(out, usize::from(tag & 0xf), depth)?,
+            0xde | 0xdf => {
+                let len = self.len(2 << (tag - 0xde))?;
+                self.map(out, len, depth)?;
+            }
+            0xd4..=0xd8 => self.extension(out, 1 << (tag - 0xd4))?,
+            0xc7..=0xc9 => {
+                let len = self.len(1 << (tag - 0xc7))?;
+                self.extension(out, len)?;
+            }
+            0xc1 => return Err((at, "a byte that no value begins with")),
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, out: &mut Builder, len: usize, depth: usize) -> Result<(), Problem> {
+        out.table(len.min(self.bytes.len() - self.at), 0);
+        for index in 1..=len {
+            self.value(out, depth + 1)?;
+            out.set_index(index as i64);
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, out: &mut Builder, len: usize, depth: usize) -> Result<(), Problem> {
+        out.table(0, len.min((self.bytes.len() - self.at) / 2));
+        for _ in 0..len {
+            self.value(out, depth + 1)?;
+            self.value(out, depth + 1)?;
+            out.set_pair();
+        }
+        Ok(())
+    }
+
+    fn extension(&mut self, out: &mut Builder, len: usize) -> Result<(), Problem> {
+        let kind = self.take(1)?[0];
+        let at = self.at;
+        self.take(len)?;
+        let data = &self.bytes[at..at + len];
+        if REFERENCES.contains(&kind) {
+            // pushed first: once the text is owned by `seen`, nothing here can raise
+            out.reference(data);
+            self.seen.push(String::from_utf8_lossy(data).into_owned());
+        } else {
+            out.nil();
+        }
+        Ok(())
+    }
+}

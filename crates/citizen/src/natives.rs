@@ -1,0 +1,118 @@
+//! The globals of scripts: CitizenFX's functions, and the standard library with what a server does not give.
+//!
+//! The parts that are Lua are in `src/lua/`; their functions show up in stacks under `citizen:/`.
+
+mod console;
+mod events;
+mod files;
+mod resources;
+mod threads;
+mod time;
+mod values;
+
+use std::rc::Rc;
+
+use mlua::{Function, Lua, Table};
+use tickscope_core::Recorder;
+
+use crate::host::{Answer, Args, Calls, Host};
+use crate::resource::Resource;
+
+pub(crate) use values::KeyValues;
+
+/// Defines natives of one VM as globals, or as fields of a table.
+struct Definer<'a, R: Recorder + 'static> {
+    host: &'a Rc<Host<R>>,
+    resource: &'a Rc<Resource>,
+    lua: &'a Lua,
+    globals: Table,
+    citizen: Table,
+    /// What only the parts in Lua may call.
+    private: Table,
+}
+
+impl<R: Recorder + 'static> Definer<'_, R> {
+    fn make(
+        &self,
+        name: &'static str,
+        calls: Calls,
+        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
+    ) -> mlua::Result<Function> {
+        self.host.native(self.resource, self.lua, name, calls, body)
+    }
+
+    /// A global.
+    fn global(
+        &self,
+        name: &'static str,
+        calls: Calls,
+        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
+    ) -> mlua::Result<()> {
+        self.globals.raw_set(name, self.make(name, calls, body)?)
+    }
+
+    /// A global that is a field of `Citizen` too.
+    fn citizen(
+        &self,
+        name: &'static str,
+        calls: Calls,
+        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
+    ) -> mlua::Result<()> {
+        let function = self.make(name, calls, body)?;
+        self.citizen.raw_set(name, &function)?;
+        self.globals.raw_set(name, function)
+    }
+
+    fn private(
+        &self,
+        name: &'static str,
+        calls: Calls,
+        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
+    ) -> mlua::Result<()> {
+        self.private.raw_set(name, self.make(name, calls, body)?)
+    }
+}
+
+/// What Rust keeps of a VM's globals.
+pub(crate) struct Installed {
+    pub(crate) references: Table,
+    pub(crate) subscribe: Function,
+    pub(crate) to_string: Function,
+}
+
+/// Sources of the parts in Lua, with the chunk names their functions show up under.
+pub(crate) const LUA_PARTS: [(&str, &str); 2] = [
+    ("@citizen:/promise.lua", include_str!("lua/promise.lua")),
+    ("@citizen:/sandbox.lua", include_str!("lua/sandbox.lua")),
+];
+
+/// Gives a fresh VM of `resource` everything its scripts may use.
+pub(crate) fn install<R: Recorder + 'static>(
+    host: &Rc<Host<R>>,
+    resource: &Rc<Resource>,
+    lua: &Lua,
+) -> mlua::Result<Installed> {
+    let globals = lua.globals();
+    let definer = Definer {
+        host,
+        resource,
+        lua,
+        citizen: lua.create_table()?,
+        private: lua.create_table()?,
+        globals: globals.clone(),
+    };
+    let to_string: Function = globals.raw_get("tostring")?;
+    globals.raw_set("Citizen", &definer.citizen)?;
+    let references = threads::install(&definer)?;
+    events::install(&definer)?;
+    resources::install(&definer)?;
+    files::install(&definer)?;
+    console::install(&definer)?;
+    time::install(&definer)?;
+    values::install(&definer)?;
+    for (name, source) in LUA_PARTS {
+        lua.load(source).set_name(name).call::<()>(&definer.private)?;
+    }
+    let subscribe = definer.private.raw_get("subscribe")?;
+    Ok(Installed { references, subscribe, to_string })
+}

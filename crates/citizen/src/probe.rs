@@ -1,0 +1,215 @@
+//! What a server records, by the conventions of the project's architecture: boundary spans, the tracks of coroutines,
+//! waits, links.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use mlua::{Function, Thread};
+use tickscope_core::{
+    ArgInput, CategoryId, KeyId, Link, LinkKind, LinkPoint, Outcome, Recorder, Runtime, SwitchReason,
+    SymbolId, SymbolRef, Track, TrackId, TrackKind,
+};
+use tickscope_hooks::lua::{HostSpan, Tracer};
+
+use crate::raw::{self, Place};
+use crate::resource::{Resource, Symbols};
+
+/// The names of arguments.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys {
+    pub(crate) tick: KeyId,
+    pub(crate) run_delay_ns: KeyId,
+    pub(crate) involuntary: KeyId,
+    pub(crate) message: KeyId,
+}
+
+/// A piece of script work the host starts: what its spans are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Boundary {
+    pub(crate) symbol: SymbolId,
+    pub(crate) category: CategoryId,
+}
+
+pub(crate) struct Probe<R: Recorder + 'static> {
+    tracer: Rc<Tracer<R>>,
+    pub(crate) keys: Keys,
+    pub(crate) tick: SymbolId,
+    main: TrackId,
+    /// Tracks of coroutines that are over, by boundary: taken again, so that a server that handles a million events
+    /// has as many tracks as handlers ever ran at the same time.
+    free: RefCell<HashMap<Boundary, Vec<TrackId>>>,
+}
+
+impl<R: Recorder + 'static> Probe<R> {
+    pub(crate) fn new(tracer: Rc<Tracer<R>>) -> Self {
+        let recorder = tracer.recorder();
+        let keys = Keys {
+            tick: recorder.intern_key("tick"),
+            run_delay_ns: recorder.intern_key("run_delay_ns"),
+            involuntary: recorder.intern_key("involuntary"),
+            message: recorder.intern_key("message"),
+        };
+        let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
+        Self { tracer, keys, tick, main, free: RefCell::default() }
+    }
+
+    pub(crate) fn tracer(&self) -> &Rc<Tracer<R>> {
+        &self.tracer
+    }
+
+    pub(crate) fn recorder(&self) -> &R {
+        self.tracer.recorder()
+    }
+
+    /// The symbols every resource needs.
+    pub(crate) fn symbols(&self, resource: &str) -> Symbols {
+        let named = |name, file| {
+            let (runtime, line) = (Runtime::Lua, 0);
+            self.recorder().intern_symbol(SymbolRef { runtime, resource, name, file, line })
+        };
+        Symbols {
+            heap_bytes: named("lua.heap_bytes", ""),
+            start: named("start", "fxmanifest.lua"),
+            stop: named("stop", "fxmanifest.lua"),
+            error: named("error", ""),
+        }
+    }
+
+    /// The symbol of a native as `resource` calls it.
+    pub(crate) fn native(&self, resource: &str, name: &str) -> SymbolId {
+        let (runtime, file, line) = (Runtime::Native, "", 0);
+        self.recorder().intern_symbol(SymbolRef { runtime, resource, name, file, line })
+    }
+
+    /// The symbol of a script function that the host runs under a name of its own: an event's, an export's.
+    pub(crate) fn named(&self, resource: &Resource, name: &str, function: &Function) -> SymbolId {
+        let info = function.info();
+        let source = if info.what == "C" { "" } else { info.source.as_deref().unwrap_or("") };
+        self.recorder().intern_symbol(SymbolRef {
+            runtime: Runtime::Lua,
+            resource: &resource.name,
+            name,
+            file: resource.file_of(source),
+            line: info.line_defined.unwrap_or(0) as u32,
+        })
+    }
+
+    /// The symbol of a script function that has no name for the host, but a place: a thread, a timer's callback.
+    pub(crate) fn placed(&self, resource: &Resource, function: &Function) -> SymbolId {
+        let info = function.info();
+        let source = if info.what == "C" { "" } else { info.source.as_deref().unwrap_or("") };
+        let line = info.line_defined.unwrap_or(0) as u32;
+        if let Some(known) = resource.places.borrow().get(source).and_then(|lines| lines.get(&line)) {
+            return *known;
+        }
+        let file = resource.file_of(source);
+        let name = match file {
+            "" => "?".to_owned(),
+            other if other.starts_with('@') => format!("{other}:{line}"),
+            own => format!("@{}/{own}:{line}", resource.name),
+        };
+        let symbol = self.recorder().intern_symbol(SymbolRef {
+            runtime: Runtime::Lua,
+            resource: &resource.name,
+            name: &name,
+            file,
+            line,
+        });
+        resource.places.borrow_mut().entry(source.to_owned()).or_default().insert(line, symbol);
+        symbol
+    }
+
+    /// The symbol of a file that is loaded.
+    pub(crate) fn file(&self, resource: &Resource, file: &str) -> SymbolId {
+        let (runtime, name, line) = (Runtime::Lua, "load", 1);
+        self.recorder().intern_symbol(SymbolRef { runtime, resource: &resource.name, name, file, line })
+    }
+
+    /// Marks the source of a link.
+    pub(crate) fn link_point(&self) -> LinkPoint {
+        let recorder = self.recorder();
+        recorder.link_point(recorder.now())
+    }
+
+    /// Begins a span on the current track, if its category is on.
+    pub(crate) fn begin(
+        &self,
+        symbol: SymbolId,
+        category: CategoryId,
+        link: Option<Link>,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) -> Option<HostSpan> {
+        self.recorder().enabled(category).then(|| self.tracer.span(symbol, category, link, args))
+    }
+
+    /// Ends what [`Probe::begin`] began.
+    pub(crate) fn end(&self, span: HostSpan, outcome: Outcome) {
+        self.tracer.end_span(span, outcome);
+    }
+
+    /// A track for a new coroutine, and the coroutine on it.
+    pub(crate) fn new_track(
+        &self,
+        resource: &Resource,
+        thread: &Thread,
+        boundary: Boundary,
+        name: &str,
+    ) -> TrackId {
+        let free = self.free.borrow_mut().get_mut(&boundary).and_then(Vec::pop);
+        let track = free.unwrap_or_else(|| {
+            self.recorder().new_track(Track {
+                kind: TrackKind::Coroutine,
+                parent: self.main,
+                os_id: 0,
+                name: name.into(),
+                resource: resource.name.clone().as_ref().into(),
+            })
+        });
+        raw::set_track(&self.tracer, thread, track);
+        track
+    }
+
+    /// The coroutine of that track is over.
+    pub(crate) fn free_track(&self, boundary: Boundary, track: TrackId) {
+        if track != TrackId::PROCESS {
+            self.free.borrow_mut().entry(boundary).or_default().push(track);
+        }
+    }
+
+    /// `thread` runs from here, inside the boundary span that is open.
+    pub(crate) fn enter(&self, thread: &Thread, boundary: Boundary) {
+        raw::enter(&self.tracer, thread, boundary.symbol);
+    }
+
+    /// The thread entered last has come back.
+    pub(crate) fn leave(&self, reason: SwitchReason) {
+        self.tracer.leave(reason);
+    }
+
+    /// Begins the span of a wait on the track of the coroutine that is about to be left.
+    pub(crate) fn begin_wait(
+        &self,
+        resource: &Resource,
+        thread: &Thread,
+        by: Option<&Place>,
+        category: CategoryId,
+    ) -> Option<HostSpan> {
+        if !self.recorder().enabled(category) {
+            return None;
+        }
+        if category == CategoryId::AWAIT {
+            raw::await_stack(&self.tracer);
+        }
+        let symbol = match by {
+            Some(_) => raw::waiting_symbol(&self.tracer, thread),
+            None => resource.symbols.start,
+        };
+        Some(self.tracer.span(symbol, category, None, &[]))
+    }
+}
+
+/// A link of that kind from a point.
+pub(crate) fn link(kind: LinkKind, source: LinkPoint) -> Option<Link> {
+    source.map(|source| Link { kind, source })
+}

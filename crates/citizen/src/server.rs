@@ -1,0 +1,385 @@
+//! The server: what a host starts, ticks and stops.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tickscope_core::{ArgInput, CategoryId, CounterValue, Outcome, Recorder};
+use tickscope_hooks::lua::{InterruptHandle, TracerOptions};
+
+use crate::clock::GameClock;
+use crate::discovery::discover;
+use crate::host::Host;
+use crate::probe::Probe;
+use crate::report::{Console, ScriptError};
+use crate::resource::{Resource, ResourceState};
+use crate::thread_load::ThreadLoad;
+use crate::{Error, ServerConfig, vm};
+
+/// A server directory at work, on the thread that started it.
+///
+/// ```
+/// use tickscope_citizen::{Server, ServerConfig, Silent};
+/// # use tickscope_citizen::NoRecorder;
+/// # let folder = tempfile::tempdir()?;
+/// # std::fs::create_dir(folder.path().join("hello"))?;
+/// # std::fs::write(folder.path().join("hello/fxmanifest.lua"), "fx_version 'cerulean' server_script 'main.lua'")?;
+/// # std::fs::write(folder.path().join("hello/main.lua"), "CreateThread(function() while true do Wait(0) end end)")?;
+/// # let root = folder.path();
+/// let mut config = ServerConfig::new(root);
+/// config.virtual_time = true;
+/// let mut server = Server::start(config, NoRecorder::default(), Silent)?;
+/// for _ in 0..100 {
+///     server.tick();
+/// }
+/// let outcome = server.stop();
+/// assert_eq!(outcome.ticks, 100);
+/// assert!(outcome.errors.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server<R: Recorder + 'static> {
+    host: Rc<Host<R>>,
+    load: ThreadLoad,
+    interval: Duration,
+    next: Option<Instant>,
+    handle: StopHandle,
+    watch: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What one tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TickReport {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Real time it took.
+    pub took: Duration,
+    /// Slices of coroutines that ran.
+    pub slices: u64,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RunOutcome {
+    /// Ticks played.
+    pub ticks: u64,
+    /// Resources that were running at the end.
+    pub resources: usize,
+    /// Slices of coroutines that ran.
+    pub slices: u64,
+    /// Events sent to clients, who are not there.
+    pub client_events: u64,
+    /// The first 1,000 errors.
+    pub errors: Vec<ScriptError>,
+    /// How many errors there were.
+    pub error_count: u64,
+}
+
+/// Ends a run from another thread.
+#[derive(Clone)]
+pub struct StopHandle {
+    flag: Arc<StopFlag>,
+    interrupt: InterruptHandle,
+}
+
+impl StopHandle {
+    /// Asks the run to end: a script that runs is interrupted, no other starts, [`Server::tick`] returns, and
+    /// [`Server::is_stopping`] tells.
+    pub fn stop(&self) {
+        self.flag.set();
+        self.interrupt.interrupt("the run was ended");
+    }
+}
+
+/// What the thread of a server shares with those that watch it.
+#[derive(Default)]
+pub(crate) struct StopFlag {
+    stop: AtomicBool,
+    watch: Mutex<Watch>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Watch {
+    deadline: Option<Instant>,
+    limit: Option<Duration>,
+    closed: bool,
+}
+
+impl StopFlag {
+    pub(crate) fn is_set(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Watch)) {
+        change(&mut self.watch.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    /// A tick begins, or the script that ran too long was stopped and the tick goes on.
+    pub(crate) fn rearm(&self) {
+        self.change(|watch| watch.deadline = watch.limit.map(|limit| Instant::now() + limit));
+    }
+
+    fn disarm(&self) {
+        self.change(|watch| watch.deadline = None);
+    }
+
+    /// Sleeps until `until` or the end of the run.
+    fn sleep(&self, until: Instant) {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        while !self.is_set() {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
+                return;
+            };
+            watch = self.changed.wait_timeout(watch, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Interrupts what runs past its deadline, until closed.
+    fn watch(&self, limit: Duration, interrupt: &InterruptHandle) {
+        let message = format!("stopped: the tick took longer than {} ms", limit.as_millis());
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        while !watch.closed {
+            let left = watch.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            watch = match left {
+                None => self.changed.wait(watch).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    watch.deadline = None;
+                    drop(watch);
+                    interrupt.interrupt(&message);
+                    self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(left) => {
+                    self.changed.wait_timeout(watch, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl<R: Recorder + 'static> Server<R> {
+    /// Finds the resources of a server directory and starts them. Resources that are broken are told to `console` and
+    /// left out; their errors are in [`Server::errors`].
+    ///
+    /// One server per thread; a recorder belongs to the thread too.
+    ///
+    /// # Errors
+    /// When the directory cannot be run at all; see [`Error`].
+    pub fn start(config: ServerConfig, recorder: R, console: impl Console + 'static) -> Result<Self, Error> {
+        let discovery = discover(&config.root, config.resources.as_deref())?;
+        let options = TracerOptions { depth: config.depth, sample_hz: config.sample_hz };
+        let tracer = Rc::new(vm::tracer(recorder, options)?);
+        let interrupt = tracer.interrupt_handle();
+        let probe = Probe::new(tracer);
+        let flag = Arc::new(StopFlag::default());
+
+        let mut by_name = HashMap::new();
+        let resources: Vec<_> = discovery
+            .resources
+            .into_iter()
+            .enumerate()
+            .map(|(id, found)| {
+                by_name.insert(found.name.clone(), id);
+                let symbols = probe.symbols(&found.name);
+                Rc::new(Resource::new(id, found, symbols))
+            })
+            .collect();
+        for resource in &resources {
+            for alias in resource.manifest.all("provide") {
+                by_name.entry(alias.to_owned()).or_insert(resource.id);
+            }
+        }
+        let host = Rc::new(Host {
+            probe,
+            clock: GameClock::new(config.virtual_time),
+            tick: Cell::new(0),
+            seed: config.seed,
+            memory_limit: config.memory_limit,
+            resources,
+            by_name,
+            running: RefCell::default(),
+            schedule: Default::default(),
+            events: Default::default(),
+            references: Default::default(),
+            exports: Default::default(),
+            convars: RefCell::new(config.convars.into_iter().collect()),
+            commands: RefCell::default(),
+            store: RefCell::default(),
+            console: RefCell::new(Box::new(console)),
+            reports: RefCell::default(),
+            wishes: RefCell::default(),
+            client_events: Cell::new(0),
+            ending: Arc::clone(&flag),
+        });
+        let handle = StopHandle { flag: Arc::clone(&flag), interrupt: interrupt.clone() };
+        let watch = match config.tick_limit {
+            None => None,
+            Some(limit) => {
+                flag.change(|watch| watch.limit = Some(limit));
+                let flag = Arc::clone(&flag);
+                let watch = std::thread::Builder::new()
+                    .name("tick limit".into())
+                    .spawn(move || flag.watch(limit, &interrupt));
+                Some(watch.map_err(Error::Thread)?)
+            }
+        };
+        let load = ThreadLoad::of_this_thread();
+        let server = Self { host, load, interval: config.tick_interval, next: None, handle, watch };
+        for error in &discovery.errors {
+            server.host.report(error);
+        }
+        server.handle.flag.rearm();
+        for resource in &server.host.resources {
+            if server.is_stopping() {
+                break;
+            }
+            server.host.start_resource(resource);
+        }
+        server.handle.flag.disarm();
+        Ok(server)
+    }
+
+    /// Plays a tick. In real time it first sleeps until the tick is due; a tick that is late is played at once, and
+    /// the ones after it are counted from there.
+    pub fn tick(&mut self) -> TickReport {
+        let host = &self.host;
+        if !host.clock.is_virtual() {
+            let now = Instant::now();
+            if let Some(next) = self.next
+                && next > now
+            {
+                self.handle.flag.sleep(next);
+            }
+            let due = self.next.unwrap_or(now).max(now.checked_sub(self.interval).unwrap_or(now));
+            self.next = Some(due + self.interval);
+        }
+        if self.is_stopping() {
+            return TickReport { number: host.tick.get(), ..TickReport::default() };
+        }
+        host.clock.advance(self.interval);
+        let number = host.tick.get() + 1;
+        host.tick.set(number);
+        let slices = host.schedule.slices();
+        self.handle.flag.rearm();
+
+        let before = self.load.read();
+        let started = Instant::now();
+        let keys = host.probe.keys;
+        let args = [(keys.tick, ArgInput::Uint(number))];
+        let span = host.probe.begin(host.probe.tick, CategoryId::TICK, None, &args);
+        host.references.sweep();
+        host.grant_wishes();
+        host.run_due(host.clock.millis());
+        self.record_heaps();
+        let load = self.load.read().since(before);
+        if let Some(span) = span {
+            let recorder = self.host.probe.recorder();
+            recorder.arg(keys.run_delay_ns, ArgInput::Uint(load.run_delay_ns));
+            recorder.arg(keys.involuntary, ArgInput::Uint(load.involuntary));
+            self.host.probe.end(span, Outcome::Ok);
+        }
+        self.handle.flag.disarm();
+        TickReport { number, took: started.elapsed(), slices: self.host.schedule.slices() - slices }
+    }
+
+    /// Records the heap of each resource whose size changed by more than one percent.
+    fn record_heaps(&self) {
+        let recorder = self.host.probe.recorder();
+        if !recorder.enabled(CategoryId::METRIC) {
+            return;
+        }
+        for resource in &self.host.resources {
+            let Some(machine) = resource.machine() else { continue };
+            let bytes = machine.vm.memory().live_bytes as usize;
+            if bytes.abs_diff(resource.heap.get()) * 100 > resource.heap.get() {
+                resource.heap.set(bytes);
+                let value = CounterValue::Int(bytes as i64);
+                recorder.counter(recorder.now(), resource.symbols.heap_bytes, value);
+            }
+        }
+    }
+
+    /// Whether [`StopHandle::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.handle.flag.is_set()
+    }
+
+    /// Ends the run from another thread, a signal's for example.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.handle.clone()
+    }
+
+    /// The first 1,000 errors so far.
+    pub fn errors(&self) -> Vec<ScriptError> {
+        self.host.reports.borrow().errors.clone()
+    }
+
+    /// Names of the resources, in the order they were started, and what they are doing.
+    pub fn resources(&self) -> impl Iterator<Item = (&str, ResourceState)> {
+        self.host.resources.iter().map(|resource| (&*resource.name, resource.state.get()))
+    }
+
+    /// Functions that are known to other VMs: a number that grows with each tick is a leak.
+    pub fn function_references(&self) -> usize {
+        self.host.references.len()
+    }
+
+    /// Runs a console command; `false` when there is none of that name.
+    pub fn execute(&mut self, line: &str) -> bool {
+        self.host.execute(line)
+    }
+
+    /// The recorder the server records into.
+    pub fn recorder(&self) -> &R {
+        self.host.probe.recorder()
+    }
+
+    /// Stops every resource, last started first, and tells what the run came to.
+    pub fn stop(mut self) -> RunOutcome {
+        let resources = self.resources().filter(|(_, state)| *state == ResourceState::Started).count();
+        if self.is_stopping() {
+            // an interrupted run says goodbye to its scripts too, but they get no more than a moment
+            self.host.probe.tracer().clear_interrupt();
+            self.handle.flag.stop.store(false, Ordering::Relaxed);
+        }
+        self.handle.flag.rearm();
+        for resource in self.host.resources.iter().rev() {
+            self.host.stop_resource(resource);
+        }
+        self.handle.flag.disarm();
+        self.close();
+        let reports = self.host.reports.borrow();
+        RunOutcome {
+            ticks: self.host.tick.get(),
+            resources,
+            slices: self.host.schedule.slices(),
+            client_events: self.host.client_events.get(),
+            errors: reports.errors.clone(),
+            error_count: reports.count,
+        }
+    }
+
+    fn close(&mut self) {
+        self.handle.flag.change(|watch| watch.closed = true);
+        if let Some(watch) = self.watch.take() {
+            let _ = watch.join(); // it cannot panic, and there would be nothing to do about it
+        }
+        self.host.close_all();
+    }
+}
+
+impl<R: Recorder + 'static> Drop for Server<R> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
