@@ -182,6 +182,8 @@ fn balanced(capture: &Path, depth: &str, named: &[&str]) -> Result<()> {
     let output = process::capture(&mut command)?;
     let report: Value = serde_json::from_slice(&output.stdout).context("the report is not JSON")?;
     conserved(&report)?;
+    ensure!(report["irregular"] == 0, "{} samples are irregular", report["irregular"]);
+    ensure!(report["truncated"] == false, "the capture says that it is truncated");
     let symbols = report["symbols"].as_array().context("the report has no `symbols`")?;
     let names: Vec<&str> = symbols.iter().filter_map(|symbol| symbol["function"].as_str()).collect();
     ensure!(names.len() == symbols.len(), "a symbol of the report has no `function`");

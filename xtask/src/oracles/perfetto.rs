@@ -1,6 +1,6 @@
 //! Perfetto's trace processor over our captures, and its figures against ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
@@ -63,25 +63,74 @@ fn by_sql(depth: &str) -> Result<BTreeMap<(String, String), Sum>> {
 fn by_lines(depth: &str) -> Result<BTreeMap<(String, String), Sum>> {
     let path = captures::converted(depth, "jsonl");
     let file = File::open(&path).with_context(|| format!("there is no {}", path.display()))?;
-    let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
+    let mut lines = Lines::default();
     for (number, line) in BufReader::new(file).lines().enumerate() {
         let line: Value = serde_json::from_str(&line?)
             .with_context(|| format!("{}:{}: not JSON", path.display(), number + 1))?;
-        if let Some((category, name, dur)) = span_of(&line) {
-            let sum = sums.entry((category, name)).or_default();
-            *sum = (sum.0 + 1, sum.1 + dur);
-        }
+        lines.take(&line).with_context(|| format!("{}:{}: {line}", path.display(), number + 1))?;
     }
-    Ok(sums)
+    ensure!(lines.open.is_empty(), "{} spans of the JSON lines have no end", lines.open.len());
+    Ok(lines.sums)
 }
 
-/// Category, name and length of the span or instant that a line holds.
-fn span_of(line: &Value) -> Option<(String, String, u64)> {
-    let text = |key: &str| line[key].as_str().map(str::to_owned);
-    let dur = match line["type"].as_str()? {
-        "span" => line["dur_ns"].as_u64()?,
-        "instant" => 0,
-        _ => return None,
-    };
-    Some((text("category")?, text("name")?, dur))
+/// Begins and ends, matched by span id.
+#[derive(Default)]
+struct Lines {
+    open: HashMap<String, (String, String)>,
+    sums: BTreeMap<(String, String), Sum>,
+}
+
+impl Lines {
+    fn take(&mut self, line: &Value) -> Result<()> {
+        let text =
+            |key: &str| line[key].as_str().map(str::to_owned).with_context(|| format!("no text `{key}`"));
+        let number = |key: &str| {
+            let value = &line[key];
+            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+            number.with_context(|| format!("no number `{key}`"))
+        };
+        match line["type"].as_str().context("no `type`")? {
+            "begin" => {
+                self.open.insert(text("span")?, (text("category")?, text("name")?));
+            }
+            "end" => {
+                let key = self.open.remove(&text("span")?).context("the end of a span that did not begin")?;
+                self.add(key, number("duration_ns")?);
+            }
+            "instant" => self.add((text("category")?, text("name")?), 0),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, key: (String, String), dur: u64) {
+        let sum = self.sums.entry(key).or_default();
+        *sum = (sum.0 + 1, sum.1 + dur);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_matched_by_span() {
+        let mut lines = Lines::default();
+        for text in [
+            r#"{"type":"metadata","schema":1}"#,
+            r#"{"type":"begin","span":"0x1","category":"event","name":"a"}"#,
+            r#"{"type":"begin","span":"0x2","category":"native","name":"b"}"#,
+            r#"{"type":"end","span":"0x2","duration_ns":5}"#,
+            r#"{"type":"end","span":"0x1","duration_ns":"9"}"#,
+            r#"{"type":"instant","category":"error","name":"e"}"#,
+        ] {
+            lines.take(&serde_json::from_str(text).unwrap()).unwrap();
+        }
+        let key = |category: &str, name: &str| (category.to_owned(), name.to_owned());
+        assert_eq!(lines.sums[&key("event", "a")], (1, 9));
+        assert_eq!(lines.sums[&key("native", "b")], (1, 5));
+        assert_eq!(lines.sums[&key("error", "e")], (1, 0));
+        assert!(lines.open.is_empty());
+        assert!(lines.take(&serde_json::from_str(r#"{"type":"end","span":"0x7"}"#).unwrap()).is_err());
+    }
 }
