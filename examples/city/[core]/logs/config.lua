@@ -1,9 +1,9 @@
 Config = {
     -- entries kept in memory
-    keep = 6000,
+    keep = 8000,
     -- entries read back from last night's archive, and how many of them per tick
-    archive = 5500,
-    archivePage = 150,
-    -- staff with the tablet in hand
-    staff = 30,
+    archive = 7500,
+    archivePage = 250,
+    -- staff, police and ambulance people with the tablet in hand
+    viewers = 72,
 }

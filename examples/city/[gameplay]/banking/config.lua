@@ -1,5 +1,5 @@
 Config = {
     bankName = 'Fleeca',
-    -- movements on the yearly statement of a business account
-    statementRows = 25000,
+    -- movements on one month of a business account's statement
+    statementRows = 5500,
 }

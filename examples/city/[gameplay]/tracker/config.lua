@@ -3,5 +3,5 @@ Config = {
     every = 7000,
     -- vehicles with a GPS, and screens that show them
     units = 60,
-    screens = 60,
+    screens = 150,
 }

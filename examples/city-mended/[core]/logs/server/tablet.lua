@@ -14,8 +14,8 @@ RegisterNetEvent('logs:tablet')
 AddEventHandler('logs:tablet', function(open)
     Tablet.viewers = {}
     if open then
-        for staff = 1, Config.staff do
-            Tablet.viewers[staff] = true
+        for viewer = 1, Config.viewers do
+            Tablet.viewers[viewer] = true
         end
         Tablet.refresh()
     end

@@ -4,25 +4,29 @@ local function memoOf(row)
     return ('%04d  card payment, terminal %d'):format(row, row % 37)
 end
 
---- The statement as text, one line per movement.
+--- The statements of a year as text, a page per month, one line per movement.
 function Statement.printYear(account)
-    local lines = { Config.bankName .. ', account ' .. account }
+    local pages = {}
     local balance = 0
-    for row = 1, Config.statementRows do
-        local amount = row % 211 - 90
-        balance = balance + amount
-        lines[row + 1] = memoOf(row) .. '  ' .. amount .. '  ' .. balance
-        -- a year is long, let the others have a turn
-        if row % 2500 == 0 then
-            Wait(0)
+    for month = 1, 12 do
+        local lines = { ('%s, account %s, month %d'):format(Config.bankName, account, month) }
+        for row = 1, Config.statementRows do
+            local amount = row % 211 - 90
+            balance = balance + amount
+            lines[row + 1] = memoOf(row) .. '  ' .. amount .. '  ' .. balance
+            -- a year is long, let the others have a turn
+            if row % 2000 == 0 then
+                Wait(0)
+            end
         end
+        pages[month] = table.concat(lines, '\n')
     end
     Statement.printed = Statement.printed + 1
-    return table.concat(lines, '\n')
+    return pages
 end
 
 -- statement <account>   the printer at the counter sends this
 RegisterCommand('statement', function(src, args)
-    local text = Statement.printYear(args[1] or '0')
-    TriggerClientEvent('banking:statement', src, #text)
+    local pages = Statement.printYear(args[1] or '0')
+    TriggerClientEvent('banking:statement', src, #pages)
 end, true)

@@ -1,7 +1,19 @@
 Tracker = { units = {}, alarms = 0 }
 
 for n = 1, Config.units do
-    Tracker.units[n] = { unit = n, x = n * 11.0, y = n * 7.0, speed = 0.0 }
+    Tracker.units[n] = {
+        unit = n,
+        callsign = ('%d-Adam-%02d'):format(n % 4 + 1, n),
+        plate = ('LSPD%03d'):format(n),
+        model = n % 3 == 0 and 'ambulance' or 'police',
+        x = n * 11.0,
+        y = n * 7.0,
+        z = 30.0,
+        heading = n * 6.0,
+        speed = 0.0,
+        street = 'Vespucci Boulevard',
+        siren = n % 5 == 0,
+    }
 end
 
 local function drive()

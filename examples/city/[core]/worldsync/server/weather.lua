@@ -35,10 +35,23 @@ RegisterCommand('weather', function(_, args)
     end
 end, true)
 
--- heavy rain: the harbour camera widget wants to know who is out there
-local moving = {}
+-- fog banks: whoever drives in one gets his lights switched on
+local fog = {
+    { x = 120.0, y = -40.0, radius = 80.0 }, { x = 300.0, y = 90.0, radius = 120.0 },
+    { x = 650.0, y = 20.0, radius = 60.0 }, { x = 900.0, y = -210.0, radius = 150.0 },
+    { x = 1400.0, y = -500.0, radius = 200.0 }, { x = 2100.0, y = -800.0, radius = 90.0 },
+}
+local inFog = {}
+
 AddEventHandler('tracker:positions', function(updates)
     for _, update in ipairs(updates) do
-        moving[update.unit] = update.speed > 1.0
+        local inside = false
+        for _, bank in ipairs(fog) do
+            local dx, dy = update.x - bank.x, update.y - bank.y
+            if dx * dx + dy * dy < bank.radius * bank.radius then
+                inside = true
+            end
+        end
+        inFog[update.unit] = inside
     end
 end)

@@ -4,21 +4,25 @@ local function memoOf(row)
     return ('%04d  card payment, terminal %d'):format(row, row % 37)
 end
 
---- The statement as text, one line per movement.
+--- The statements of a year as text, a page per month, one line per movement.
 function Statement.printYear(account)
-    local text = Config.bankName .. ', account ' .. account .. '\n'
+    local pages = {}
     local balance = 0
-    for row = 1, Config.statementRows do
-        local amount = row % 211 - 90
-        balance = balance + amount
-        text = text .. memoOf(row) .. '  ' .. amount .. '  ' .. balance .. '\n'
+    for month = 1, 12 do
+        local text = ('%s, account %s, month %d\n'):format(Config.bankName, account, month)
+        for row = 1, Config.statementRows do
+            local amount = row % 211 - 90
+            balance = balance + amount
+            text = text .. memoOf(row) .. '  ' .. amount .. '  ' .. balance .. '\n'
+        end
+        pages[month] = text
     end
     Statement.printed = Statement.printed + 1
-    return text
+    return pages
 end
 
 -- statement <account>   the printer at the counter sends this
 RegisterCommand('statement', function(src, args)
-    local text = Statement.printYear(args[1] or '0')
-    TriggerClientEvent('banking:statement', src, #text)
+    local pages = Statement.printYear(args[1] or '0')
+    TriggerClientEvent('banking:statement', src, #pages)
 end, true)

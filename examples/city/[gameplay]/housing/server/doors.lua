@@ -13,10 +13,19 @@ AddEventHandler('housing:door', function(src, house)
     TriggerClientEvent('housing:door', -1, house, doors[house])
 end)
 
--- lights go on when a car comes near
+-- gates open when a car comes near
+local gates = {
+    { x = 55.0, y = 12.0 }, { x = 210.0, y = 140.0 }, { x = 388.0, y = -60.0 },
+    { x = 720.0, y = 310.0 }, { x = 1105.0, y = -420.0 }, { x = 1900.0, y = -700.0 },
+}
 local near = {}
+
 AddEventHandler('tracker:positions', function(updates)
     for _, update in ipairs(updates) do
-        near[update.unit] = update.y < 100.0
+        for i, gate in ipairs(gates) do
+            if math.abs(update.x - gate.x) < 10.0 and math.abs(update.y - gate.y) < 10.0 then
+                near[i] = update.unit
+            end
+        end
     end
 end)

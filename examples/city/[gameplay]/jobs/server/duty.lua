@@ -27,9 +27,22 @@ exports('countOnDuty', function()
 end)
 
 -- who is at work, for the boss menu
+local sites = {
+    { name = 'mine', x = 1800.0, y = -650.0 }, { name = 'garage', x = 230.0, y = 60.0 },
+    { name = 'depot', x = 640.0, y = -120.0 }, { name = 'hospital', x = 340.0, y = 210.0 },
+    { name = 'station', x = 440.0, y = 150.0 },
+}
 local atWork = {}
+
 AddEventHandler('tracker:positions', function(updates)
     for _, update in ipairs(updates) do
-        atWork[update.unit] = update.x > 0
+        local nearest, best
+        for _, site in ipairs(sites) do
+            local distance = (update.x - site.x) ^ 2 + (update.y - site.y) ^ 2
+            if not best or distance < best then
+                nearest, best = site.name, distance
+            end
+        end
+        atWork[update.unit] = nearest
     end
 end)
