@@ -198,7 +198,7 @@ fn args(out: &mut RecordingSink, b: u16, n: u64) -> ArgRange {
             0 => ArgValue::Int(n as i64 - 1_000),
             1 => ArgValue::Uint(u64::MAX - n),
             2 => ArgValue::Float(n as f64 / 7.0),
-            3 => ArgValue::Bool(n % 2 == 0),
+            3 => ArgValue::Bool(n.is_multiple_of(2)),
             4 => ArgValue::Pointer(n),
             5 => ArgValue::Float(f64::NAN),
             _ => {
