@@ -32,7 +32,7 @@ CreateThread(function()
         local started = GetGameTimer()
         for i, employee in ipairs(Payroll.employees) do
             Payroll.payEmployee(employee)
-            if i % 12 == 0 then
+            if i % 10 == 0 then
                 Wait(0)
             end
         end

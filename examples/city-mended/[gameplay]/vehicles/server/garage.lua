@@ -1,5 +1,6 @@
 Garage = {
     stored = {},
+    world = {},
     byPlate = {},
     models = json.decode(LoadResourceFile(GetCurrentResourceName(), 'data/models.json')),
 }
@@ -30,14 +31,10 @@ local function sighting(n)
     return { plate = plate(n), model = model.name, fuel = model.tank * 0.8, x = n % 61 * 14.0, y = n % 53 * 17.0 }
 end
 
--- once in a while the whole list comes from the world
+-- once in a while we look at everything that is parked out there
 RegisterNetEvent('vehicles:worldSync')
 AddEventHandler('vehicles:worldSync', function()
-    local parked = {}
-    for n = 1, #Garage.stored do
-        parked[n] = sighting(n)
-    end
-    Garage.mergeParked(parked)
+    Garage.mergeParked(Garage.world)
 end)
 
 CreateThread(function()
@@ -46,6 +43,7 @@ CreateThread(function()
         for _ = 1, Config.parkedPage do
             n = n + 1
             local vehicle = sighting(n)
+            Garage.world[n] = sighting(n)
             Garage.stored[n] = vehicle
             Garage.byPlate[vehicle.plate] = vehicle
         end

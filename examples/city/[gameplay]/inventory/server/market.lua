@@ -2,9 +2,14 @@
 Market = { isOpen = false, stalls = {} }
 
 -- all crates of a kind are the same, no need for a table each
-local crates = {}
+local kinds = {}
 for _, name in ipairs({ 'iron', 'copper', 'gold', 'fish', 'wood', 'cloth' }) do
-    crates[#crates + 1] = { name = name, count = 10, quality = 100 }
+    kinds[#kinds + 1] = { name = name, count = 10, quality = 100 }
+end
+
+local pile = {}
+for crate = 1, Config.marketCrates do
+    pile[crate] = kinds[crate % #kinds + 1]
 end
 
 function Market.open()
@@ -13,9 +18,7 @@ function Market.open()
     for src, bag in pairs(Bags.list) do
         local own = bag.slots
         local slots = table.move(own, 1, #own, 1, {})
-        for crate = 1, Config.marketCrates do
-            slots[#slots + 1] = crates[(src + crate) % #crates + 1]
-        end
+        table.move(pile, 1, #pile, #own + 1, slots)
         Market.stalls[src] = own
         bag.slots = slots
     end

@@ -1,5 +1,6 @@
 Garage = {
     stored = {},
+    world = {},
     models = json.decode(LoadResourceFile(GetCurrentResourceName(), 'data/models.json')),
 }
 
@@ -33,14 +34,10 @@ local function sighting(n)
     return { plate = plate(n), model = model.name, fuel = model.tank * 0.8, x = n % 61 * 14.0, y = n % 53 * 17.0 }
 end
 
--- once in a while the whole list comes from the world
+-- once in a while we look at everything that is parked out there
 RegisterNetEvent('vehicles:worldSync')
 AddEventHandler('vehicles:worldSync', function()
-    local parked = {}
-    for n = 1, #Garage.stored do
-        parked[n] = sighting(n)
-    end
-    Garage.mergeParked(parked)
+    Garage.mergeParked(Garage.world)
 end)
 
 CreateThread(function()
@@ -48,6 +45,7 @@ CreateThread(function()
     while n < Config.parked do
         for _ = 1, Config.parkedPage do
             n = n + 1
+            Garage.world[n] = sighting(n)
             Garage.stored[n] = sighting(n)
         end
         Wait(0)
