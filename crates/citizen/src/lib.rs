@@ -35,6 +35,7 @@ mod resource;
 mod schedule;
 mod server;
 mod thread_load;
+pub mod standalone;
 pub mod vm;
 
 pub use config::ServerConfig;

@@ -60,9 +60,12 @@ impl SymbolCache {
 
     pub(crate) fn insert(&self, identity: Identity, symbol: SymbolId) {
         let set = self.set(identity.key);
-        let way = set.iter().position(|cell| cell.get().key == identity.key).unwrap_or(WAYS - 1);
-        set[way].set(Entry { key: identity.key, code: identity.code, line: identity.line, symbol });
-        set[0].swap(&set[way]);
+        let way = set.iter().position(|cell| cell.get().key == identity.key);
+        let way = way.or_else(|| set.iter().position(|cell| cell.get().key == 0)).unwrap_or(WAYS - 1);
+        for place in (0..way).rev() {
+            set[place + 1].set(set[place].get()); // the least recently named falls out
+        }
+        set[0].set(Entry { key: identity.key, code: identity.code, line: identity.line, symbol });
     }
 
     /// Forgets what is known of the address.

@@ -1,0 +1,85 @@
+//! A real Lua machine under a tracer that records into memory.
+
+use std::ffi::{CStr, CString};
+use std::pin::Pin;
+use std::rc::Rc;
+
+use mlua::ffi;
+use tickscope_core::{Depth, SwitchReason};
+use tickscope_hooks::lua::{Allocator, LuaApi, Tracer, TracerOptions, VmId, VmOptions};
+
+use crate::memory::Memory;
+
+pub struct Lab {
+    pub recorder: Memory,
+    pub tracer: Tracer<Memory>,
+    pub vm: VmId,
+    pub state: *mut ffi::lua_State,
+    pub allocator: Rc<Pin<Box<Allocator>>>,
+}
+
+pub fn api() -> LuaApi {
+    // SAFETY: mlua links its own Lua 5.4.
+    unsafe { tickscope_hooks::lua_api_from!(mlua::ffi) }
+}
+
+impl Lab {
+    pub fn new(depth: Depth) -> Self {
+        Self::with(TracerOptions { depth, ..TracerOptions::default() }, None)
+    }
+
+    pub fn with(options: TracerOptions, limit: Option<u64>) -> Self {
+        let recorder = Memory::new();
+        // SAFETY: the machine made below is of that Lua, and closed when the lab is dropped.
+        let tracer = unsafe { Tracer::new(recorder.clone(), api(), options) }.unwrap();
+        let allocator = Rc::new(Allocator::new(limit));
+        // SAFETY: the allocator outlives the machine: the lab drops it last.
+        let state =
+            unsafe { ffi::lua_newstate(std::mem::transmute(Allocator::function()), allocator.data()) };
+        assert!(!state.is_null());
+        // SAFETY: a new machine.
+        unsafe { ffi::luaL_openlibs(state) };
+        let options = VmOptions { allocator: Some(Rc::clone(&allocator)), ..VmOptions::default() };
+        // SAFETY: as above.
+        let vm = unsafe { tracer.attach(state.cast(), options) }.unwrap();
+        // SAFETY: as above.
+        unsafe {
+            tracer.push_wrap(state.cast());
+            ffi::lua_setglobal(state, c"wrap".as_ptr());
+        }
+        Self { recorder, tracer, vm, state, allocator }
+    }
+
+    /// Runs `source` as a chunk called `=test`; its first result as text.
+    pub fn run(&self, source: &str) -> Result<String, String> {
+        self.run_as("=test", source)
+    }
+
+    pub fn run_as(&self, chunk: &str, source: &str) -> Result<String, String> {
+        self.tracer.register_chunk(self.vm, chunk.as_bytes(), source.as_bytes());
+        let chunk = CString::new(chunk).unwrap();
+        // SAFETY: a live machine; the results are taken off again.
+        unsafe {
+            let (text, len) = (source.as_ptr().cast(), source.len());
+            let loaded = ffi::luaL_loadbufferx(self.state, text, len, chunk.as_ptr(), c"t".as_ptr());
+            let mut status = loaded;
+            if loaded == 0 {
+                self.tracer.enter(self.state.cast(), None);
+                status = ffi::lua_pcall(self.state, 0, 1, 0);
+                self.tracer.leave(if status == 0 { SwitchReason::Return } else { SwitchReason::Error });
+            }
+            let text = CStr::from_ptr(ffi::luaL_tolstring(self.state, -1, std::ptr::null_mut()));
+            let text = text.to_string_lossy().into_owned();
+            ffi::lua_settop(self.state, 0);
+            if status == 0 { Ok(text) } else { Err(text) }
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.tracer.detach(self.vm);
+        // SAFETY: made by `with`, closed once.
+        unsafe { ffi::lua_close(self.state) };
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests against a real Lua.
+mod calls;
+mod lab;
+mod memory;
+mod programs;
