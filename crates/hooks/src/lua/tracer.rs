@@ -618,7 +618,10 @@ impl<R: Recorder + 'static> State<R> {
             let coroutine = self.coroutine(thread);
             let record = &*coroutine;
             let mut ar = lua_Debug::new();
-            let base = if !inferred && (self.api.lua_getstack)(thread, 0, &mut ar) != 0 {
+            // The calls of a thread that is active already belong to its earlier context. Those of one that was
+            // suspended belong to this one.
+            let again = record.active.get() > 0;
+            let base = if !inferred && again && (self.api.lua_getstack)(thread, 0, &mut ar) != 0 {
                 ar.i_ci
             } else {
                 ptr::null()
