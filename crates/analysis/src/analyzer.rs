@@ -12,9 +12,9 @@ use tickscope_core::{
 
 use crate::Options;
 use crate::links::Links;
-use crate::operations::{Moment, Operation, SlowOperations};
+use crate::operations::{Moment, Operation, Pending, SlowOperations};
 use crate::report::{Machine, Overflow};
-use crate::stacks::{Frame, Threads, Tracks, Wait, gain};
+use crate::stacks::{Frame, Threads, Track, Tracks, Wait, gain};
 use crate::symbols::{Place, Slot, SymbolTable};
 use crate::throughput::Quantity;
 use crate::ticks::Ticks;
@@ -196,8 +196,7 @@ impl Analyzer {
             self.open_spans -= track.frames.len();
             if let Some(operation) = &track.operation {
                 let at = Moment { now: self.last_ns, ran: track.ran(self.last_ns), tick: 0 };
-                let pending =
-                    track.waits.last().filter(|wait| !wait.sleep).map(|wait| (wait.slot, wait.begin_ns));
+                let pending = pending(&track, &self.threads, self.last_ns, self.budget_ns);
                 let (threshold, limit) = (self.options.slow_operation_ns, self.options.operations);
                 self.slow.take(operation, at, pending, true, threshold, limit);
             }
@@ -440,6 +439,7 @@ impl Analyzer {
     fn wait_begins(&mut self, sample: &Sample, begin: &Begin, place: Place, thread: usize) {
         let Some(track) = self.track(sample.track) else { return };
         let tick = self.tick_number(thread);
+        let overrun_ns = self.threads.slab[thread].overrun(sample.time_ns, self.budget_ns);
         let (threshold, limit) = (self.options.slow_operation_ns, self.options.operations);
         let track = &mut self.tracks.slab[track];
         if track.waits.len() >= MAX_CHAIN {
@@ -449,7 +449,14 @@ impl Analyzer {
         }
         let now = sample.time_ns;
         let sleep = begin.category == CategoryId::SLEEP;
-        track.waits.push(Wait { span: begin.span, slot: place.slot, sleep, begin_ns: now });
+        track.waits.push(Wait {
+            span: begin.span,
+            slot: place.slot,
+            sleep,
+            begin_ns: now,
+            thread,
+            overrun_ns,
+        });
         let at = Moment { now, ran: track.ran(now), tick };
         if sleep && let Some(operation) = &mut track.operation {
             self.slow.take(operation, at, None, false, threshold, limit);
@@ -462,7 +469,7 @@ impl Analyzer {
             self.threads.get(sample.ring, &mut self.tracks).map_or(0, |thread| self.tick_number(thread));
         let track_state = &mut self.tracks.slab[track];
         let wait = track_state.waits.remove(index);
-        let waited = sample.time_ns.saturating_sub(wait.begin_ns);
+        let waited = wait.waited(sample.time_ns, &self.threads, self.budget_ns);
         let at = Moment { now: sample.time_ns, ran: track_state.ran(sample.time_ns), tick };
         match &mut track_state.operation {
             Some(operation) if wait.sleep => operation.restart(at),
@@ -666,6 +673,12 @@ impl Sink for Analyzer {
         }
         Ok(Flow::Continue)
     }
+}
+
+/// The answer a suspended track waits for: who, and for how long.
+pub(crate) fn pending(track: &Track, threads: &Threads, now: u64, budget_ns: u64) -> Pending {
+    let wait = track.waits.last().filter(|wait| !wait.sleep)?;
+    Some((wait.slot, wait.waited(now, threads, budget_ns)))
 }
 
 fn state_runs(tracks: &Tracks, track: usize) -> bool {

@@ -1,7 +1,7 @@
 //! From the call tree of a late tick to its causes.
 //!
 //! A part of a tick is *significant* when it alone would make a tick late, or when it is a quarter of this tick and
-//! half of the budget. The search goes down from the tick into every significant part and asks where its cost is made:
+//! half of the budget, less its share of the time in which the machine kept the thread from running. The search goes down from the tick into every significant part and asks where its cost is made:
 //!
 //! - What natives, C functions and the collector take is the cost of the function that called them.
 //! - A callee that is called very often and is cheap each time is part of its caller's cost: not the distance function
@@ -42,12 +42,26 @@ pub(crate) struct Lateness {
 }
 
 impl Lateness {
+    /// `time` less its share of the run delay.
+    fn own(&self, time: u64) -> u64 {
+        let ran = u128::from(self.duration_ns.saturating_sub(self.run_delay_ns));
+        (u128::from(time) * ran / u128::from(self.duration_ns.max(1))) as u64
+    }
+
+    /// Whether a part of the tick matters, taking its share of the time the thread was kept from running off it.
     fn significant(&self, time: u64) -> bool {
-        time >= self.budget_ns || (time >= self.duration_ns / 4 && time >= self.budget_ns / 2)
+        let own = self.own(time);
+        own >= self.budget_ns || (time >= self.duration_ns / 4 && own >= self.budget_ns / 2)
+    }
+
+    /// Whether it matters even if all of that time fell into it.
+    fn certain(&self, time: u64) -> bool {
+        self.significant(time) && time.saturating_sub(self.run_delay_ns) >= self.budget_ns / 2
     }
 
     fn blames_the_machine(&self, script_ns: u64) -> bool {
-        self.duration_ns.saturating_sub(self.run_delay_ns) <= self.budget_ns || script_ns <= self.budget_ns
+        self.duration_ns.saturating_sub(self.run_delay_ns) <= self.budget_ns
+            || self.own(script_ns) <= self.budget_ns
     }
 }
 
@@ -201,10 +215,17 @@ impl<'a> View<'a> {
                 None => resources.push((part.resource, part.total, vec![child])),
             }
         }
+        // A short preemption makes any piece look long. What is certain to matter goes before what may.
+        let totals = || tick.children.iter().map(|child| self.nodes[*child].total);
+        let matters: fn(&Lateness, u64) -> bool = if totals().any(|total| self.late.certain(total)) {
+            Lateness::certain
+        } else {
+            Lateness::significant
+        };
         let mut chains = Vec::new();
-        for (_, total, children) in resources.iter().filter(|resource| self.late.significant(resource.1)) {
+        for (_, total, children) in resources.iter().filter(|resource| matters(&self.late, resource.1)) {
             let before = chains.len();
-            for child in children.iter().filter(|child| self.late.significant(self.nodes[**child].total)) {
+            for child in children.iter().filter(|child| matters(&self.late, self.nodes[**child].total)) {
                 let mut blamed = Vec::new();
                 let rest = self.visit(*child, &mut blamed);
                 if blamed.is_empty() || self.late.significant(rest) {

@@ -3,6 +3,7 @@
 use tickscope_core::CategoryId;
 
 use crate::Analyzer;
+use crate::analyzer::pending;
 use crate::blame::order;
 use crate::operations::Moment;
 use crate::report::{Accounting, Machine, OpenSpan, Overflow, Report, ResourceStats, SymbolStats};
@@ -114,8 +115,7 @@ impl Analyzer {
             }
             if let Some(operation) = &track.operation {
                 let at = Moment { now, ran: track.ran(now), tick: 0 };
-                let pending =
-                    track.waits.last().filter(|wait| !wait.sleep).map(|wait| (wait.slot, wait.begin_ns));
+                let pending = pending(track, &self.threads, now, self.budget_ns);
                 self.slow.take(operation, at, pending, true, threshold, limit);
             }
         }

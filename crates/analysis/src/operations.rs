@@ -2,7 +2,8 @@
 //!
 //! An operation is a coroutine from its first slice to its last. A chosen sleep cuts it: what lies between two sleeps
 //! is judged by itself, so that a thread that sleeps ten seconds and works is not slow, and one that awaits a hundred
-//! queries in a row between two sleeps is.
+//! queries in a row between two sleeps is. Time by which a tick overran its budget is nobody's wait: the answer may
+//! have been there, and whoever made the tick late is named for that.
 
 use std::collections::HashMap;
 
@@ -38,7 +39,7 @@ struct Waiter {
     awaited_ns: u64,
 }
 
-/// A wait that has not ended: who, and since when.
+/// A wait that has not ended: who, and for how long.
 pub(crate) type Pending = Option<(Slot, u64)>;
 
 /// When something happened to an operation.
@@ -70,8 +71,8 @@ impl Operation {
     /// What it is at `now`, if it is slow: with the wait that is still going on.
     fn slow(&self, at: Moment, pending: Pending, threshold: u64) -> Option<Slow> {
         let mut segment = self.segment.clone();
-        if let Some((slot, begin)) = pending {
-            segment.awaited(slot, at.now.saturating_sub(begin.max(segment.begin_ns)));
+        if let Some((slot, waited)) = pending {
+            segment.awaited(slot, waited);
         }
         let total_ns = at.now.saturating_sub(segment.begin_ns);
         let on_cpu_ns = at.ran.saturating_sub(segment.begin_ran);

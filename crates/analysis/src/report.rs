@@ -212,7 +212,7 @@ pub struct SlowOperation {
     pub awaits: u64,
     /// Time from start to end, of all.
     pub total_ns: u64,
-    /// Of which waiting.
+    /// Of which waiting for answers. Time by which ticks overran their budget meanwhile is not counted.
     pub awaited_ns: u64,
     /// Of which running.
     pub on_cpu_ns: u64,

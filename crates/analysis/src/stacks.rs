@@ -53,6 +53,18 @@ pub(crate) struct Wait {
     pub slot: Slot,
     pub sleep: bool,
     pub begin_ns: u64,
+    /// The thread it was suspended on, and how long that thread's ticks had overrun by then.
+    pub thread: usize,
+    pub overrun_ns: u64,
+}
+
+impl Wait {
+    /// How long it has waited for its answer at `now`. By how much ticks overran their budget meanwhile is not
+    /// counted: an answer that is there but finds the thread busy is not a slow answer.
+    pub fn waited(&self, now: u64, threads: &Threads, budget_ns: u64) -> u64 {
+        let overrun = threads.slab.get(self.thread).map_or(0, |thread| thread.overrun(now, budget_ns));
+        now.saturating_sub(self.begin_ns).saturating_sub(overrun.saturating_sub(self.overrun_ns))
+    }
 }
 
 /// A track with what is open on it.
@@ -222,6 +234,8 @@ pub(crate) struct Thread {
     pub active: Vec<Active>,
     pub tick: Option<OpenTick>,
     pub ticks_begun: u64,
+    /// By how much the ticks that ended were longer than the budget, together.
+    pub overrun_ns: u64,
     pub tree: Option<Box<Tree>>,
     /// Node of the tick while one is open and has a tree.
     pub root: u32,
@@ -236,6 +250,7 @@ impl Thread {
             active: Vec::new(),
             tick: None,
             ticks_begun: 0,
+            overrun_ns: 0,
             tree: None,
             root: NONE,
         }
@@ -278,6 +293,15 @@ impl Thread {
             }
             _ => 0,
         }
+    }
+
+    /// By how much ticks have been longer than the budget until `now`.
+    pub fn overrun(&self, now: u64, budget_ns: u64) -> u64 {
+        let open = self
+            .tick
+            .filter(|_| budget_ns > 0)
+            .map_or(0, |tick| now.saturating_sub(tick.begin_ns).saturating_sub(budget_ns));
+        self.overrun_ns.saturating_add(open)
     }
 
     /// Forgets the nodes of the open spans: the tree they are in is gone.

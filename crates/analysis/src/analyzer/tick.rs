@@ -44,6 +44,7 @@ impl Analyzer {
         self.machine.involuntary = self.machine.involuntary.saturating_add(involuntary);
         self.judge(thread, tick, now, run_delay, open);
         let state = &mut self.threads.slab[thread];
+        state.overrun_ns = state.overrun(now, self.budget_ns);
         state.tick = None;
         state.forget_nodes(&mut self.tracks);
         if let Some(tree) = &mut state.tree {

@@ -300,7 +300,24 @@ fn the_machine_is_blamed_for_what_it_did() {
     check_blame(80, 0, 0, Some(Blame::Script));
     check_blame(80, 0, 40, Some(Blame::Machine)); // in time without the delay
     check_blame(80, 0, 20, Some(Blame::Script)); // late all the same
+    check_blame(60, 60, 40, Some(Blame::Machine)); // a third of what ran was delay
     check_blame(30, 100, 0, Some(Blame::Machine)); // nothing of the server's ran
+}
+
+#[test]
+fn a_piece_that_the_machine_stretched_is_not_accused() {
+    let mut s = Stream::new(Depth::Boundary);
+    let (slow, small) = (s.lua("a:slow@a.lua:1"), s.lua("b:small@b.lua:1"));
+    s.tick_with(&[("run_delay_ns", 60 * MS)], |s| {
+        for (event, time) in [(slow, 160 * MS), (small, 70 * MS)] {
+            s.boundary(CategoryId::EVENT, event, |s| {
+                s.run(time);
+            });
+        }
+    });
+    let report = s.report();
+    let culprits: Vec<_> = report.culprits.iter().map(|culprit| &*culprit.symbol.name).collect();
+    assert_eq!(culprits, ["slow"]);
 }
 
 #[test]

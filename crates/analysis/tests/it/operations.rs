@@ -144,3 +144,32 @@ fn an_await_opened_before_the_yield_and_closed_after_the_resume_counts_the_same(
     let work = report.symbols.iter().find(|row| &*row.symbol.name == "work").unwrap();
     assert_eq!((work.self_ns, work.total_ns), (4 * MS, 4 * MS));
 }
+
+#[test]
+fn an_answer_that_a_late_tick_kept_is_no_slow_operation() {
+    let mut s = Stream::new(Depth::Boundary);
+    let (event, query) = (s.lua("a:e@a.lua:1"), s.lua("a:query@a.lua:2"));
+    let hog = s.lua("b:hog@b.lua:1");
+    let track = s.coroutine("a");
+    s.tick(|s| {
+        s.slice(CategoryId::EVENT, event, track, SwitchReason::Yield, |s| {
+            s.begin(CategoryId::AWAIT, query);
+        });
+        s.boundary(CategoryId::EVENT, hog, |s| {
+            s.run(1_000 * MS);
+        });
+    });
+    s.tick(|s| {
+        s.boundary(CategoryId::EVENT, hog, |s| {
+            s.run(700 * MS);
+        });
+        assert_eq!(s.report().slow_operations, []);
+        s.slice(CategoryId::EVENT, event, track, SwitchReason::Return, |s| {
+            s.end().run(MS);
+        });
+    });
+    let report = s.report();
+    assert_eq!((report.slow_operations.len(), report.ticks.late), (0, 2));
+    let query = report.symbols.iter().find(|row| &*row.symbol.name == "query").unwrap();
+    assert_eq!(query.awaited_ns, 100 * MS, "a budget for each of two ticks");
+}
