@@ -76,6 +76,41 @@ impl Lab {
     }
 }
 
+thread_local! {
+    static TRACER: std::cell::Cell<*const Tracer<Memory>> = const { std::cell::Cell::new(std::ptr::null()) };
+}
+
+/// What a native does that is about to wait.
+unsafe extern "C-unwind" fn snapshot(_: *mut ffi::lua_State) -> std::ffi::c_int {
+    // SAFETY: `with_snapshot` is running on this thread, and the lab with it.
+    unsafe {
+        (*TRACER.get()).await_stack();
+    }
+    0
+}
+
+impl Lab {
+    /// Runs `source` as the work of `boundary`; its global `SNAPSHOT` records the stack.
+    pub fn with_snapshot(&self, boundary: tickscope_core::SymbolId, source: &str) {
+        TRACER.set(&self.tracer);
+        // SAFETY: a live machine; `TRACER` is set while the function can be called.
+        unsafe {
+            ffi::lua_pushcclosure(self.state, snapshot, 0);
+            ffi::lua_setglobal(self.state, c"SNAPSHOT".as_ptr());
+            self.tracer.enter(self.state.cast(), Some(boundary));
+            self.tracer.register_chunk(self.vm, b"=test", source.as_bytes());
+            let text = source.as_ptr().cast();
+            assert_eq!(
+                ffi::luaL_loadbufferx(self.state, text, source.len(), c"=test".as_ptr(), c"t".as_ptr()),
+                0
+            );
+            assert_eq!(ffi::lua_pcall(self.state, 0, 0, 0), 0);
+            self.tracer.leave(SwitchReason::Return);
+        }
+        TRACER.set(std::ptr::null());
+    }
+}
+
 impl Drop for Lab {
     fn drop(&mut self) {
         self.tracer.detach(self.vm);

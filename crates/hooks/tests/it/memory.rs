@@ -99,10 +99,6 @@ impl Memory {
         self.symbol(id).name.to_string()
     }
 
-    pub fn symbols(&self) -> Vec<Symbol> {
-        self.0.symbols.borrow().clone()
-    }
-
     pub fn tracks(&self) -> Vec<Track> {
         self.0.tracks.borrow().clone()
     }
