@@ -1,3 +1,40 @@
-//! The tickscope command.
+//! The `tickscope` command: records, explains, converts.
 
-fn main() {}
+mod cli;
+mod convert;
+mod hitch;
+mod lua;
+mod present;
+mod progress;
+mod recording;
+mod report;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Lua(options) => lua::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Convert(options) => convert::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        // A reader that has enough (`| head`) is no failure.
+        let closed = |cause: &(dyn std::error::Error + 'static)| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        };
+        if error.chain().any(closed) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("tickscope: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,249 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tickscope_core::Depth;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Tells why a tick was late: records what a server's scripts do, and names the cause.
+#[derive(Debug, Parser)]
+#[command(name = "tickscope", version, styles = STYLES, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  tickscope run examples/city                     play a server's resources and explain its late ticks
+  tickscope lua script.lua arg1 arg2              record a Lua 5.4 program
+  tickscope report city.perfetto-trace            the same report again, from the capture
+  tickscope convert city.perfetto-trace --to svg  a flame graph
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. `lua` ends with the program's own code.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play the resources of a server directory and explain its late ticks.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Run a Lua 5.4 program and record it.
+    #[command(after_help = LUA_EXAMPLES)]
+    Lua(Lua),
+    /// Explain a capture.
+    #[command(after_help = "Examples:
+  tickscope report city.perfetto-trace
+  tickscope report --format json city.perfetto-trace | jq '.late_ticks[0].causes'")]
+    Report(Report),
+    /// Turn a capture into another format.
+    #[command(after_help = "Examples:
+  tickscope convert city.perfetto-trace --to speedscope -o city.speedscope.json
+  tickscope convert city.perfetto-trace --to svg --resource inventory -o inventory.svg
+  tickscope convert city.perfetto-trace --to csv -o - | head")]
+    Convert(Convert),
+}
+
+const RUN_EXAMPLES: &str = "Examples:
+  tickscope run examples/city
+  tickscope run ~/server --for 5m --budget 50ms
+  tickscope run ~/server --resource inventory --depth trace --virtual-time --ticks 2000
+  tickscope run ~/server --ticks 0 --on-hitch 5s -o hitches.perfetto-trace   (until Ctrl-C)";
+
+const LUA_EXAMPLES: &str = "Examples:
+  tickscope lua script.lua arg1 arg2
+  tickscope lua --depth trace -o run.perfetto-trace script.lua
+  echo 'print(1 + 1)' | tickscope lua -";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The server directory (with a resources folder or resources in it), or one resource's folder.
+    pub(crate) directory: PathBuf,
+    /// Play this many ticks, then report; 0 plays until Ctrl-C. [default: 600, which is 30 s]
+    #[arg(long, value_name = "N", conflicts_with = "for_")]
+    pub(crate) ticks: Option<u64>,
+    /// Play for this long, then report.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) for_: Option<Duration>,
+    /// How long a tick may take before it is late.
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = duration)]
+    pub(crate) budget: Duration,
+    /// Let the clock advance by one tick per tick and never sleep. Lateness is judged by real time still.
+    #[arg(long)]
+    pub(crate) virtual_time: bool,
+    /// Run only this resource and what it depends on. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource: Vec<String>,
+    /// Seed of the scripts' random numbers.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Stop a tick that takes longer, with an error where it stands. 0 never does.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) tick_limit: Duration,
+    /// Memory one resource may use, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub(crate) memory_limit: u64,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    #[command(flatten)]
+    pub(crate) presentation: Presentation,
+    /// Keep only the time before each late tick in the capture.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) on_hitch: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recording {
+    /// How much to record: boundaries only, stacks 1,000 times a second as well, or every call.
+    #[arg(long, value_enum, default_value_t = DepthArg::Sample)]
+    pub(crate) depth: DepthArg,
+    /// The capture to write. [default: named after what is recorded, in the current directory]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Begin another file when the capture has grown to this size.
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    pub(crate) max_size: u64,
+    /// Write stack samples as older versions of Perfetto (before 58) understand them.
+    #[arg(long)]
+    pub(crate) perfetto_compat: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Presentation {
+    /// Words for people, or one JSON document.
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    pub(crate) format: FormatArg,
+    /// How many late ticks, operations and resources to print.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) top: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lua {
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    /// Print what the program spent its time on when it has ended, to standard error.
+    #[arg(long)]
+    pub(crate) report: bool,
+    /// The script (`-` for standard input) and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "SCRIPT [ARG]..."
+    )]
+    pub(crate) script: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// A capture.
+    pub(crate) capture: PathBuf,
+    #[command(flatten)]
+    pub(crate) presentation: Presentation,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// A capture.
+    pub(crate) capture: PathBuf,
+    /// The format to write.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) to: tickscope_export::Format,
+    /// The file to write; `-` for standard output. [default: the capture's name with the format's ending]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Only what ran in this resource, in formats that show call stacks.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resource: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DepthArg {
+    /// Ticks, events, threads, exports, natives: exact, always cheap.
+    Boundary,
+    /// Boundaries and stacks: times of functions are estimates.
+    Sample,
+    /// Boundaries and every call.
+    Trace,
+}
+
+impl From<DepthArg> for Depth {
+    fn from(depth: DepthArg) -> Self {
+        match depth {
+            DepthArg::Boundary => Self::Boundary,
+            DepthArg::Sample => Self::Sample,
+            DepthArg::Trace => Self::Trace,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    Text,
+    Json,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a time such as 50ms, 10s, 5m or 2h".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| expected())?;
+    let seconds = match &text[digits..] {
+        "us" => number / 1e6,
+        "ms" => number / 1e3,
+        "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        "" if number == 0.0 => 0.0,
+        _ => return Err(expected()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| expected())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let expected = || "expected a size such as 500MB or 2GiB, at least 64KiB".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| expected())?;
+    let unit = match &text[digits..] {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return Err(expected()),
+    };
+    number.checked_mul(unit).filter(|bytes| *bytes >= 64 << 10).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_and_sizes() {
+        assert_eq!(duration("50ms"), Ok(Duration::from_millis(50)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for bad in ["", "5", "-1s", "1e99h", "ms", "10 s", "9999999999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert_eq!(size("500MB"), Ok(500_000_000));
+        for bad in ["", "GiB", "1KiB", "1 GB", "99999999999999999999GB", "99999999999GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! A line that tells how a run is going, on terminals only.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::present::text::time;
+
+/// The line, redrawn a few times a second.
+pub(crate) struct Progress {
+    on: bool,
+    total: Option<u64>,
+    drawn: Instant,
+    late: u64,
+    worst: Duration,
+    budget: Duration,
+}
+
+impl Progress {
+    pub(crate) fn new(total: Option<u64>, budget: Duration) -> Self {
+        let on = std::io::stderr().is_terminal();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
+        Self { on, total, drawn: long_ago, late: 0, worst: Duration::ZERO, budget }
+    }
+
+    /// One more tick was played.
+    pub(crate) fn tick(&mut self, number: u64, took: Duration) {
+        self.late += u64::from(took > self.budget);
+        self.worst = self.worst.max(took);
+        if self.on && self.drawn.elapsed() > Duration::from_millis(200) {
+            self.drawn = Instant::now();
+            let total = self.total.map(|total| format!(" of {total}")).unwrap_or_default();
+            let worst = time(self.worst.as_nanos() as u64);
+            eprint!("\r\x1b[Ktick {number}{total}, {} late, longest {worst}", self.late);
+            let _ = std::io::stderr().flush(); // a terminal that is gone needs no progress
+        }
+    }
+
+    /// Wipes the line, before other output.
+    pub(crate) fn clear(&mut self) {
+        if self.on {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

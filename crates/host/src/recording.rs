@@ -1,0 +1,161 @@
+//! A recording: a session whose samples go to the capture and to the analyzer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tickscope_analysis::{Analyzer, Options, Report};
+use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError, Source};
+use tickscope_export::perfetto::{self, StackFormat};
+use tickscope_session::{Config, Finished, Observer, Pump, PumpConfig, Session};
+
+use crate::cli;
+use crate::hitch::HitchRecorder;
+
+/// Large enough for a tenth of a second of calls at full speed.
+const RING_BYTES: usize = 32 << 20;
+
+/// What is on while something runs.
+pub(crate) struct Recording {
+    pub(crate) session: Session,
+    /// Shared with whoever looks at the run while it runs.
+    pub(crate) analyzer: SharedAnalyzer,
+    pub(crate) metadata: Metadata,
+    pub(crate) capture: PathBuf,
+    pump: Pump<HostSink>,
+}
+
+/// What is left when it has run.
+pub(crate) struct Recorded {
+    pub(crate) report: Report,
+    pub(crate) metadata: Metadata,
+    pub(crate) capture: PathBuf,
+    /// The capture could not be written to its end.
+    pub(crate) failed: Option<SinkError>,
+    pub(crate) overhead: tickscope_core::Overhead,
+}
+
+impl Recording {
+    /// Starts recording. `capture` is created, or replaced, at once, so that an unwritable place is known now.
+    pub(crate) fn start(
+        options: &cli::Recording,
+        capture: PathBuf,
+        metadata: Metadata,
+        on_hitch: Option<Duration>,
+        observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
+    ) -> Result<Self> {
+        let stacks = if options.perfetto_compat { StackFormat::PerfSample } else { StackFormat::StackSample };
+        let writer = perfetto::create(capture.clone(), Some(options.max_size), perfetto::Options { stacks })
+            .with_context(|| {
+                format!("cannot write the capture {}; choose another place with -o", capture.display())
+            })?;
+        let config = Config { ring_bytes: RING_BYTES, metadata, ..Config::default() };
+        let (session, collector) = Session::new(config)?;
+        let metadata = collector.metadata().clone();
+        let analyzer = SharedAnalyzer::new();
+        let writer: Box<dyn Sink + Send> = match on_hitch {
+            Some(window) => Box::new(HitchRecorder::new(writer, window, metadata.budget_ns)),
+            None => Box::new(writer),
+        };
+        let sinks = vec![
+            (format!("capture {}", capture.display()), HostSink::Capture(writer)),
+            ("analysis".to_owned(), HostSink::Analyzer(analyzer.clone())),
+        ];
+        let pump = PumpConfig { observe: observe(analyzer.clone()), ..PumpConfig::default() };
+        let pump = Pump::start(collector, sinks, pump);
+        Ok(Self { session, analyzer, metadata, capture, pump })
+    }
+
+    /// Ends it: everything recorded is written and analysed.
+    pub(crate) fn finish(self) -> Recorded {
+        let Finished { mut sinks, overhead, .. } = self.pump.stop();
+        let failed = sinks.swap_remove(0).error;
+        let report = self.analyzer.with(|analyzer| analyzer.report());
+        Recorded { report, metadata: self.metadata, capture: self.capture, failed, overhead }
+    }
+}
+
+impl Recorded {
+    /// Says what became of the capture when it is not whole.
+    pub(crate) fn complain(&self) -> bool {
+        let Some(error) = &self.failed else { return false };
+        eprintln!(
+            "tickscope: {:#}\n  the capture {} holds what was written before; the report covers the whole run",
+            anyhow::Error::msg(describe(error)),
+            self.capture.display(),
+        );
+        true
+    }
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The analyzer, fed by the collector's thread and looked at by others.
+#[derive(Clone)]
+pub(crate) struct SharedAnalyzer(Arc<Mutex<Analyzer>>);
+
+impl SharedAnalyzer {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Analyzer::new(Options::default()))))
+    }
+
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Analyzer) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+enum HostSink {
+    Capture(Box<dyn Sink + Send>),
+    Analyzer(SharedAnalyzer),
+}
+
+impl HostSink {
+    fn each<T>(&mut self, call: impl FnOnce(&mut dyn Sink) -> T) -> T {
+        match self {
+            Self::Capture(capture) => call(&mut **capture),
+            Self::Analyzer(analyzer) => analyzer.with(|analyzer| call(analyzer)),
+        }
+    }
+}
+
+impl Sink for HostSink {
+    fn open(&mut self, metadata: &Metadata) -> Result<(), SinkError> {
+        self.each(|sink| sink.open(metadata))
+    }
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+        self.each(|sink| sink.batch(batch))
+    }
+    fn tick(&mut self, end_ns: u64) -> Result<Flow, SinkError> {
+        self.each(|sink| sink.tick(end_ns))
+    }
+    fn flush(&mut self) -> Result<(), SinkError> {
+        self.each(|sink| sink.flush())
+    }
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.each(|sink| sink.finish())
+    }
+}
+
+/// `NAME.perfetto-trace` in the current directory, named after what is recorded.
+pub(crate) fn default_capture(subject: &Path) -> PathBuf {
+    let absolute = std::path::absolute(subject).unwrap_or_else(|_| subject.to_owned());
+    let name = absolute.file_stem().filter(|name| !name.is_empty());
+    let mut file = name.unwrap_or("capture".as_ref()).to_owned();
+    file.push(".perfetto-trace");
+    PathBuf::from(file)
+}
+
+/// Program and version, for metadata.
+pub(crate) fn producer() -> String {
+    format!("tickscope {}", env!("CARGO_PKG_VERSION"))
+}

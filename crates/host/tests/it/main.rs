@@ -1,0 +1,4 @@
+//! The `tickscope` command from outside.
+
+mod city;
+mod cli;
