@@ -1,6 +1,7 @@
 //! Events: handlers of every resource, called one after the other, each in a coroutine of its own.
 
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -10,7 +11,8 @@ use tickscope_core::{CategoryId, LinkKind, Recorder, SymbolId};
 use crate::host::Host;
 use crate::probe::{Boundary, link};
 use crate::references::Parcel;
-use crate::resource::Resource;
+use crate::resource::{Machine, Resource};
+use crate::{ErrorKind, ScriptError};
 
 struct Handler {
     id: u64,
@@ -118,27 +120,18 @@ impl<R: Recorder + 'static> Host<R> {
                 continue;
             }
             let Some(machine) = resource.machine() else { continue };
-            if !unpacked.contains_key(&resource.id) {
-                let mut seen = Vec::new();
-                let values =
-                    crate::msgpack::unpack(&machine.lua, &machine.references, parcel.packed(), &mut seen);
-                self.references.retain(&seen);
-                let values = match values {
-                    Ok(values) => values,
-                    Err(error) => {
-                        let problem = format!("event {event}: its arguments do not fit: {error}");
-                        self.report(&crate::ScriptError {
-                            tick: self.tick.get(),
-                            kind: crate::ErrorKind::Script,
-                            ..crate::ScriptError::of_resource(&resource.name, &problem)
-                        });
+            if let Entry::Vacant(place) = unpacked.entry(resource.id) {
+                match self.deliver(&machine, parcel, source) {
+                    Ok(delivered) => {
+                        place.insert(delivered);
+                    }
+                    Err(problem) => {
+                        let problem = format!("event {event}: its arguments do not fit: {problem}");
+                        let error = ScriptError::of_resource(&resource.name, &problem);
+                        self.report(&ScriptError { tick: self.tick.get(), kind: ErrorKind::Script, ..error });
                         continue;
                     }
-                };
-                let globals = machine.lua.globals();
-                let before = globals.raw_get("source").unwrap_or(Value::Nil);
-                let _ = globals.raw_set("source", source); // fails only without memory, which the handler meets too
-                unpacked.insert(resource.id, (values, before));
+                }
             }
             let values = unpacked.get(&resource.id).map(|(values, _)| values.clone()).unwrap_or_default();
             let boundary = Boundary { symbol: handler.symbol, category: CategoryId::EVENT };
@@ -153,6 +146,23 @@ impl<R: Recorder + 'static> Host<R> {
         let cancelled = self.events.at_work.borrow_mut().pop().unwrap_or(false);
         self.events.last_cancelled.set(cancelled);
         !cancelled
+    }
+
+    /// Unpacks the arguments of an event in a VM and sets `source` there; answers what it was before.
+    fn deliver(
+        &self,
+        machine: &Machine,
+        parcel: &Parcel,
+        source: &str,
+    ) -> Result<(MultiValue, Value), String> {
+        let mut seen = Vec::new();
+        let values = crate::msgpack::unpack(&machine.lua, &machine.references, parcel.packed(), &mut seen);
+        self.references.retain(&seen);
+        let values = values.map_err(|error| error.to_string())?;
+        let globals = machine.lua.globals();
+        let before = globals.raw_get("source").unwrap_or(Value::Nil);
+        let _ = globals.raw_set("source", source); // fails only without memory, which the handler meets too
+        Ok((values, before))
     }
 
     /// Triggers an event of the host's own, with plain text arguments.

@@ -45,6 +45,8 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// Starts and stops that scripts asked for: done between ticks' jobs.
     pub(crate) wishes: RefCell<Vec<Wish>>,
     pub(crate) client_events: Cell<u64>,
+    /// The interrupt in force was told: the errors it raises further out are the same one.
+    pub(crate) interrupt_told: Cell<bool>,
     /// The run is to end: no more jobs.
     pub(crate) ending: std::sync::Arc<crate::server::StopFlag>,
 }

@@ -34,8 +34,8 @@ mod report;
 mod resource;
 mod schedule;
 mod server;
-mod thread_load;
 pub mod standalone;
+mod thread_load;
 pub mod vm;
 
 pub use config::ServerConfig;

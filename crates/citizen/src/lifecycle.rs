@@ -126,21 +126,20 @@ impl<R: Recorder + 'static> Host<R> {
         resource: &Rc<Resource>,
         listing: &mut Listing,
         pattern: &str,
-    ) -> Vec<Result<Script, ScriptError>> {
-        let wrong = |problem: String| ScriptError {
-            kind: ErrorKind::Load,
-            file: "fxmanifest.lua".into(),
-            ..self.problem(resource, &problem)
+    ) -> Vec<Result<Script, Box<ScriptError>>> {
+        let wrong = |problem: String| {
+            let error = self.problem(resource, &problem);
+            Box::new(ScriptError { kind: ErrorKind::Load, file: "fxmanifest.lua".into(), ..error })
         };
         let mut other_listing = Listing::default();
         let (owner, files) = match pattern.strip_prefix('@') {
             None => (Rc::clone(resource), listing.expand(&resource.path, pattern)),
             Some(rest) => {
-                let Some((name, pattern)) = rest.split_once('/') else {
+                let Some((name, files)) = rest.split_once('/') else {
                     return vec![Err(wrong(format!("script {pattern:?}: expected @resource/file.lua")))];
                 };
                 match self.find(name) {
-                    Some(owner) => (Rc::clone(owner), other_listing.expand(&owner.path, pattern)),
+                    Some(owner) => (Rc::clone(owner), other_listing.expand(&owner.path, files)),
                     None => {
                         return vec![Err(wrong(format!(
                             "script {pattern:?}: there is no resource {name:?}"

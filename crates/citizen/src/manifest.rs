@@ -120,7 +120,10 @@ setmetatable(_G, { __index = function(_, key)
         else
             add(name, text(key, value))
         end
-        return function(extra) add_extra(name .. '_extra', extra) end
+        return function(extra)
+            local problem = add_extra(name .. '_extra', extra)
+            if problem then error(("directive '%s': %s"):format(key, problem), 2) end
+        end
     end
 end })
 "#;
@@ -146,9 +149,16 @@ fn evaluate(file: &str, source: &[u8], entries: &Rc<RefCell<Vec<(String, String)
     })?;
     let add_extra = lua.create_function({
         let entries = Rc::clone(entries);
-        move |lua, (key, value): (mlua::LuaString, Value)| {
-            let text = json::encode(lua, &value, json::Options::default()).map_err(mlua::Error::runtime)?;
-            store(&entries, key.to_string_lossy(), String::from_utf8_lossy(&text).into_owned())
+        move |lua, (key, value): (mlua::LuaString, Value)| match json::encode(
+            lua,
+            &value,
+            json::Options::default(),
+        ) {
+            Ok(text) => {
+                store(&entries, key.to_string_lossy(), String::from_utf8_lossy(&text).into_owned())?;
+                Ok(None)
+            }
+            Err(problem) => Ok(Some(problem)),
         }
     })?;
     lua.load(PRELUDE).set_name("=manifest").call::<()>((add, add_extra))?;
@@ -227,8 +237,11 @@ mod tests {
         check_error("coroutine.wrap(function() while true do end end)()", "runs for too long");
         check_error("x = string.rep('a', 1000000000)", "not enough memory");
         check_error("os.exit(1)", "attempt to index");
-        check_error("thing 'x' (function() end)", "cannot write a value of type function");
-        check_error("\x1bLua", "attempt to load chunk");
+        check_error(
+            "\nthing 'x' (function() end)",
+            "fxmanifest.lua:2: directive 'thing': cannot write a function",
+        );
+        check_error("\x1bLua", "attempt to load a binary chunk");
     }
 
     #[test]

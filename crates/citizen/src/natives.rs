@@ -20,6 +20,9 @@ use crate::resource::Resource;
 
 pub(crate) use values::KeyValues;
 
+/// What a native does.
+type Body<R> = fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer;
+
 /// Defines natives of one VM as globals, or as fields of a table.
 struct Definer<'a, R: Recorder + 'static> {
     host: &'a Rc<Host<R>>,
@@ -32,43 +35,23 @@ struct Definer<'a, R: Recorder + 'static> {
 }
 
 impl<R: Recorder + 'static> Definer<'_, R> {
-    fn make(
-        &self,
-        name: &'static str,
-        calls: Calls,
-        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
-    ) -> mlua::Result<Function> {
+    fn make(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<Function> {
         self.host.native(self.resource, self.lua, name, calls, body)
     }
 
     /// A global.
-    fn global(
-        &self,
-        name: &'static str,
-        calls: Calls,
-        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
-    ) -> mlua::Result<()> {
+    fn global(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<()> {
         self.globals.raw_set(name, self.make(name, calls, body)?)
     }
 
     /// A global that is a field of `Citizen` too.
-    fn citizen(
-        &self,
-        name: &'static str,
-        calls: Calls,
-        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
-    ) -> mlua::Result<()> {
+    fn citizen(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<()> {
         let function = self.make(name, calls, body)?;
         self.citizen.raw_set(name, &function)?;
         self.globals.raw_set(name, function)
     }
 
-    fn private(
-        &self,
-        name: &'static str,
-        calls: Calls,
-        body: fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer,
-    ) -> mlua::Result<()> {
+    fn private(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<()> {
         self.private.raw_set(name, self.make(name, calls, body)?)
     }
 }

@@ -244,7 +244,9 @@ impl<R: Recorder + 'static> Host<R> {
 
     /// Reports the error of a slice that nobody else wants to hear of.
     pub(crate) fn tell(&self, ended: Ended) {
-        if let Ended::Failed(error) = ended {
+        if let Ended::Failed(error) = ended
+            && error.kind != ErrorKind::TickLimit
+        {
             self.report(&error);
         }
     }
@@ -418,6 +420,10 @@ impl<R: Recorder + 'static> Host<R> {
         let mut error = self.script_error(resource, text, failure);
         if self.probe.tracer().interrupt_handle().is_pending() {
             error.kind = ErrorKind::TickLimit;
+            // told here, where it struck; what it raises further out is the same one
+            if !self.interrupt_told.replace(true) {
+                self.report(&error);
+            }
         }
         error
     }
@@ -427,6 +433,7 @@ impl<R: Recorder + 'static> Host<R> {
         let tracer = self.probe.tracer();
         if tracer.interrupt_handle().is_pending() && !self.ending.is_set() {
             tracer.clear_interrupt();
+            self.interrupt_told.set(false);
             self.ending.rearm();
         }
     }

@@ -219,6 +219,7 @@ impl<R: Recorder + 'static> Server<R> {
             reports: RefCell::default(),
             wishes: RefCell::default(),
             client_events: Cell::new(0),
+            interrupt_told: Cell::new(false),
             ending: Arc::clone(&flag),
         });
         let handle = StopHandle { flag: Arc::clone(&flag), interrupt: interrupt.clone() };
@@ -350,6 +351,7 @@ impl<R: Recorder + 'static> Server<R> {
         if self.is_stopping() {
             // an interrupted run says goodbye to its scripts too, but they get no more than a moment
             self.host.probe.tracer().clear_interrupt();
+            self.host.interrupt_told.set(false);
             self.handle.flag.stop.store(false, Ordering::Relaxed);
         }
         self.handle.flag.rearm();

@@ -1,0 +1,111 @@
+//! Exports.
+
+use crate::world::check_world;
+
+#[track_caller]
+fn check(exporter: &str, importer: &str, expected: &[&str]) {
+    check_world(
+        &[
+            ("a/fxmanifest.lua", "fx_version 'cerulean' server_script 'main.lua' dependency 'b'"),
+            ("a/main.lua", importer),
+            (
+                "b/fxmanifest.lua",
+                "fx_version 'cerulean' server_script 'main.lua' provide 'alias' exports { 'listed' } server_export 'other'",
+            ),
+            ("b/main.lua", exporter),
+        ],
+        12,
+        expected,
+    );
+}
+
+#[test]
+fn both_styles_and_aliases() {
+    check(
+        "exports('add', function(a, b) return a + b, 'second' end)
+         function listed(x) return x .. '!' end
+         function other() return GetCurrentResourceName(), GetInvokingResource() end",
+        "print(exports.b:add(1, 2)) print(exports['b']:listed('x')) print(exports.b:other()) print(exports.alias:add(3, 4))
+         print(GetInvokingResource())",
+        &["3\tsecond", "x!", "b\ta", "7\tsecond", "nil"],
+    );
+}
+
+#[test]
+fn what_does_not_exist_is_told() {
+    check(
+        "Thing = 5 function unlisted() end",
+        "print(pcall(function() exports.b:nope() end)) print(pcall(function() exports.c:nope() end)) print(pcall(function() exports.b:unlisted() end))
+         print(pcall(function() return exports.b.listed end)) print(pcall(exports, 'name', 5))",
+        &[
+            "false\t@a/main.lua:1: No such export nope in resource b",
+            "false\t@a/main.lua:1: No such export nope in resource c",
+            "false\t@a/main.lua:1: No such export unlisted in resource b",
+            "false\t@a/main.lua:2: No such export listed in resource b",
+            "false\tbad argument #3 to 'exports' (function expected, got integer)",
+        ],
+    );
+}
+
+#[test]
+fn errors_are_raised_again_with_the_resource_named() {
+    check(
+        "exports('fail', function() error('no money') end)
+         exports('object', function() error({ code = 5 }) end)
+         exports('late', function() Wait(50) error('late') end)",
+        "CreateThread(function()
+            print(pcall(function() exports.b:fail() end)) print(pcall(function() exports.b:object() end))
+            print(pcall(function() exports.b:late() end))
+            exports.b:fail()
+         end)",
+        &[
+            "false\t@a/main.lua:2: An error occurred while calling export `fail` in resource `b`:\n  @b/main.lua:1: no money",
+            "false\t@a/main.lua:2: An error occurred while calling export `object` in resource `b`:\n  @b/main.lua:2: (error object) {\"code\":5}",
+            "false\t@a/main.lua:3: late",
+            "error a: main.lua:4: An error occurred while calling export `fail` in resource `b`:\n  @b/main.lua:1: no money",
+        ],
+    );
+}
+
+#[test]
+fn an_export_that_waits_suspends_its_caller() {
+    check(
+        "exports('slow', function(x) Wait(100) return x, { x } end)
+         exports('nested', function() return (exports.b:slow('inner')) end)",
+        "CreateThread(function()
+            local x, list = exports.b:slow('v') print(x, list[1], GetGameTimer())
+            print(exports.b:nested(), GetGameTimer())
+         end)",
+        &["v\tv\t200", "inner\t400"],
+    );
+}
+
+#[test]
+fn functions_returned_by_exports_stay_callable() {
+    check(
+        "local n = 0 exports('counter', function() return { next = function(by) n = n + by return n end } end)",
+        "local c = exports.b:counter() print(c.next(2), c.next(3)) collectgarbage() collectgarbage() print(c.next(1))
+         CreateThread(function() Wait(100) collectgarbage() print(c.next(1)) end)",
+        &["2\t5", "6", "7"],
+    );
+}
+
+#[test]
+fn a_stopped_resource_has_no_exports() {
+    check(
+        "exports('f', function() return 'f' end) exports('g', function() return function() end end)",
+        "local f, g = exports.b.f, exports.b:g()
+         CreateThread(function()
+            print(exports.b:f(), StopResource('b')) Wait(0) Wait(0)
+            print(GetResourceState('b'), pcall(f, nil)) print((select(2, pcall(g)):gsub('%d+ is', 'N is')))
+            print(StartResource('b')) Wait(0) Wait(0) print(GetResourceState('b'), exports.b:f())
+         end)",
+        &[
+            "f\ttrue",
+            "stopped\tfalse\tNo such export f in resource b",
+            "the function b:0:N is gone: its resource was stopped",
+            "true",
+            "started\tf",
+        ],
+    );
+}

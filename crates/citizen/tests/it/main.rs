@@ -1,0 +1,12 @@
+//! Tests of whole servers: small resource trees, written into a folder, run, and looked at.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod api;
+mod errors;
+mod events;
+mod exports;
+mod lifecycle;
+mod spans;
+mod threads;
+mod values;
+mod world;

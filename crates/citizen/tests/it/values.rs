@@ -1,0 +1,76 @@
+//! json and msgpack, as scripts see them.
+
+use crate::world::check;
+
+#[test]
+fn json_is_written_as_servers_expect_it() {
+    check(
+        "print(json.encode(nil), json.encode(true), json.encode(5), json.encode(1.0), json.encode(0.1), json.encode(1e300), json.encode(0/0), json.encode(-1/0))
+         print(json.encode('a\"b\\\\c/\\n\\t\\1é'), json.encode({}), json.encode({ 1, { 2 } }), json.encode({ [1] = 1, [3] = 3 }), json.encode({ [1] = 1, [100] = 2 }))
+         print(json.encode({ a = { b = {} } }), json.encode({ [1.5] = 1 }), json.encode({ [7] = 1 }), json.encode({}, { empty_table_as_object = true }))
+         print(json.encode({ a = { 1, 2 } }, { indent = true }), json.encode({}, { indent = true }))
+         print(pcall(json.encode, print)) print(pcall(json.encode, { [true] = 1 })) print(pcall(json.encode, { coroutine.create(print) }))
+         local t = {} t.t = t print(pcall(json.encode, t))",
+        &[
+            "null\ttrue\t5\t1.0\t0.1\t1e300\tnull\tnull",
+            "\"a\\\"b\\\\c/\\n\\t\\u0001é\"\t[]\t[1,[2]]\t[1,null,3]\t{\"1\":1,\"100\":2}",
+            "{\"a\":{\"b\":[]}}\t{\"1.5\":1}\t{\"7\":1}\t{}",
+            "{\n  \"a\": [\n    1,\n    2\n  ]\n}\t[]",
+            "false\tjson.encode: cannot write a function",
+            "false\tjson.encode: cannot write a key of type boolean",
+            "false\tjson.encode: cannot write a value of type thread",
+            "false\tjson.encode: more than 128 tables inside each other (does one contain itself?)",
+        ],
+    );
+}
+
+#[test]
+fn json_is_read_and_what_is_wrong_is_told() {
+    check(
+        "local v = json.decode(' {\"a\": [1, -2.5, 1e3, true, false, null, \"x\\\\u00e9\\\\ud83d\\\\ude00\\\\/\"], \"b\": {}} ')
+         print(v.a[1], v.a[2], v.a[3], v.a[4], v.a[5], v.a[6], v.a[7], next(v.b), math.type(v.a[1]))
+         print(json.decode('9007199254740993'), json.decode('123456789012345678901'), json.decode('-0'), json.decode('5'), json.decode('\"s\"'), json.decode(5))
+         for _, bad in ipairs { '', '{', '[1,]', '{\"a\":1,}', '01', '1.', '\"open', 'nul', '[1] x', '{1:2}', '\"\\\\x\"', ('['):rep(200) } do print(json.decode(bad)) end
+         print(pcall(json.decode)) print(pcall(json.decode, {}))",
+        &[
+            "1\t-2.5\t1000.0\ttrue\tfalse\tnil\txé😀/\tnil\tinteger",
+            "9007199254740993\t1.2345678901235e+20\t-0.0\t5\ts\t5",
+            "nil\t1\texpected a value, found the end of the text at byte 1",
+            "nil\t2\texpected a key in quotes at byte 2",
+            "nil\t4\texpected a value at byte 4",
+            "nil\t8\texpected a key in quotes at byte 8",
+            "nil\t1\texpected a number at byte 1",
+            "nil\t3\texpected a digit behind the point at byte 3",
+            "nil\t1\ta string without its closing quote at byte 1",
+            "nil\t1\texpected a value at byte 1",
+            "nil\t5\texpected the end of the text at byte 5",
+            "nil\t2\texpected a key in quotes at byte 2",
+            "nil\t2\tan escape that JSON does not know at byte 2",
+            "nil\t130\ttoo many tables inside each other at byte 130",
+            "false\tbad argument #1 to 'json.decode' (string expected, got no value)",
+            "false\tbad argument #1 to 'json.decode' (string expected, got table)",
+        ],
+    );
+}
+
+#[test]
+fn msgpack_follows_its_specification() {
+    check(
+        "local function hex(s) return (s:gsub('.', function(c) return ('%02x'):format(c:byte()) end)) end
+         print(hex(msgpack.pack(nil)), hex(msgpack.pack(true)), hex(msgpack.pack(5)), hex(msgpack.pack(-1)), hex(msgpack.pack(1.5)), hex(msgpack.pack('ab')))
+         print(hex(msgpack.pack({ 1, 2 })), hex(msgpack.pack({ a = 1 })), hex(msgpack.pack({ [1] = 1, [3] = 3 })), hex(msgpack.pack_args(1, 'x')))
+         for _, v in ipairs { 0, 127, 128, -32, -33, 2^31, -2^31, math.maxinteger, math.mininteger, 0.1, ('x'):rep(31), ('x'):rep(255), ('x'):rep(70000) } do assert(msgpack.unpack(msgpack.pack(v)) == v) end
+         print(msgpack.unpack('\\xcd\\x01\\x00'), msgpack.unpack('\\xcf\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff'), msgpack.unpack('\\xca\\x3f\\x80\\x00\\x00'), msgpack.unpack('\\xd1\\xff\\x00'))
+         print(pcall(msgpack.unpack, '\\xdd\\xff\\xff\\xff\\xff')) print(pcall(msgpack.unpack, '\\xc1')) print(pcall(msgpack.unpack, '\\x01\\x02'))
+         print(msgpack.unpack(msgpack.pack(function(x) return x + 1 end))(4))",
+        &[
+            "c0\tc3\t05\tff\tcb3ff8000000000000\ta26162",
+            "920102\t81a16101\t8201010303\t9201a178",
+            "256\t1.844674407371e+19\t1.0\t-256",
+            "false\tmsgpack.unpack: the message ends in the middle of a value at byte 6",
+            "false\tmsgpack.unpack: a byte that no value begins with at byte 1",
+            "false\tmsgpack.unpack: bytes behind the end of the message at byte 2",
+            "5",
+        ],
+    );
+}
