@@ -163,7 +163,12 @@ impl Analyzer {
             }
             Event::Gap { events } => {
                 self.gaps += 1;
-                self.gap_events = self.gap_events.saturating_add(*events);
+                gain(&mut self.gap_events, *events);
+                if let Some(thread) = self.thread(sample.ring)
+                    && let Some(tick) = &mut self.threads.slab[thread].tick
+                {
+                    gain(&mut tick.lost, *events);
+                }
             }
             Event::Account(account) => {
                 self.accounts.update(sample.ring, *account);
@@ -473,7 +478,7 @@ impl Analyzer {
         let at = Moment { now: sample.time_ns, ran: track_state.ran(sample.time_ns), tick };
         match &mut track_state.operation {
             Some(operation) if wait.sleep => operation.restart(at),
-            Some(operation) => operation.awaited(wait.slot, waited),
+            Some(operation) => operation.awaited(wait.slot, wait.begin_ns, waited),
             None => {}
         }
         if !wait.sleep {

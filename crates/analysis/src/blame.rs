@@ -37,6 +37,8 @@ pub(crate) struct Lateness {
     pub budget_ns: u64,
     pub duration_ns: u64,
     pub run_delay_ns: u64,
+    /// Events that were lost in it.
+    pub lost: u64,
     /// Time to which open spans count.
     pub now: u64,
 }
@@ -59,9 +61,11 @@ impl Lateness {
         self.significant(time) && time.saturating_sub(self.run_delay_ns) >= self.budget_ns / 2
     }
 
+    /// Whether it would have been in time had the machine let it run, or nothing that ran explains it. Where events
+    /// were lost, that nothing explains it says nothing.
     fn blames_the_machine(&self, script_ns: u64) -> bool {
         self.duration_ns.saturating_sub(self.run_delay_ns) <= self.budget_ns
-            || self.own(script_ns) <= self.budget_ns
+            || (self.own(script_ns) <= self.budget_ns && self.lost == 0)
     }
 }
 

@@ -58,9 +58,12 @@ impl Operation {
         Self { boundary, category, link, segment }
     }
 
-    /// An answer came `waited` nanoseconds after `slot` began to wait for it.
-    pub fn awaited(&mut self, slot: Slot, waited: u64) {
-        self.segment.awaited(slot, waited);
+    /// An answer came to `slot`, which had waited `waited` nanoseconds since `begin_ns`. A wait from before the
+    /// segment is none of it: what began the operation was not recorded.
+    pub fn awaited(&mut self, slot: Slot, begin_ns: u64, waited: u64) {
+        if begin_ns >= self.segment.begin_ns {
+            self.segment.awaited(slot, waited);
+        }
     }
 
     /// Starts over: a chosen sleep ended.

@@ -111,6 +111,8 @@ pub struct LateTick {
     pub open: bool,
     /// Time its thread was runnable but not running.
     pub run_delay_ns: u64,
+    /// Events of its thread that were lost in it: what it did may be known in part only.
+    pub lost_events: u64,
     /// Time in spans below the tick.
     pub script_ns: u64,
     /// What made it late, each on its own a significant part; the largest first. None when the machine is to blame.

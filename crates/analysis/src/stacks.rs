@@ -221,6 +221,8 @@ pub(crate) struct OpenTick {
     pub span: SpanId,
     pub number: u64,
     pub begin_ns: u64,
+    /// Events of its thread that were lost since.
+    pub lost: u64,
 }
 
 /// A thread: the tracks that run on it, each on top of the one before.

@@ -25,7 +25,7 @@ impl Analyzer {
         state.ticks_begun += 1;
         let number = self.keys.as_slice();
         let number = argument(number, batch.args(begin.args), KeyRole::Tick).unwrap_or(state.ticks_begun);
-        state.tick = Some(OpenTick { span: begin.span, number, begin_ns: now });
+        state.tick = Some(OpenTick { span: begin.span, number, begin_ns: now, lost: 0 });
         state.forget_nodes(&mut self.tracks);
         if state.tree.is_none() && self.trees < MAX_TREES {
             self.trees += 1;
@@ -63,7 +63,8 @@ impl Analyzer {
         if !late {
             return;
         }
-        let lateness = Lateness { budget_ns: self.budget_ns, duration_ns, run_delay_ns, now };
+        let lateness =
+            Lateness { budget_ns: self.budget_ns, duration_ns, run_delay_ns, lost: tick.lost, now };
         let (chains, nodes) = (self.options.chains, self.options.tree_nodes);
         let empty = Tree::new(0);
         let state = &self.threads.slab[thread];
@@ -77,6 +78,7 @@ impl Analyzer {
                 blame: verdict.blame,
                 open,
                 run_delay_ns,
+                lost_events: tick.lost,
                 script_ns: verdict.script_ns,
                 chains: verdict.chains,
                 tree: verdict.tree,

@@ -1,7 +1,7 @@
 //! Late ticks where every call is a span: which chain, which culprit, whose fault.
 
 use tickscope_analysis::{Blame, Options};
-use tickscope_core::{CategoryId, Depth, Runtime, SwitchReason};
+use tickscope_core::{CategoryId, Depth, Event, Runtime, SwitchReason};
 
 use crate::stream::{MS, Stream, chains, check_chains};
 
@@ -302,6 +302,20 @@ fn the_machine_is_blamed_for_what_it_did() {
     check_blame(80, 0, 20, Some(Blame::Script)); // late all the same
     check_blame(60, 60, 40, Some(Blame::Machine)); // a third of what ran was delay
     check_blame(30, 100, 0, Some(Blame::Machine)); // nothing of the server's ran
+}
+
+#[test]
+fn the_machine_is_not_blamed_for_what_was_not_recorded() {
+    let mut s = Stream::new(Depth::Trace);
+    s.tick(|s| {
+        let main = s.main;
+        s.run(MS).push(main, Event::Gap { events: 7 });
+        s.run(90 * MS);
+    });
+    let report = s.report();
+    let late = &report.late_ticks[0];
+    assert_eq!((late.blame, late.lost_events, late.chains.len()), (Blame::Script, 7, 0));
+    assert_eq!((report.accounts.gaps, report.accounts.gap_events), (1, 7));
 }
 
 #[test]

@@ -173,3 +173,19 @@ fn an_answer_that_a_late_tick_kept_is_no_slow_operation() {
     let query = report.symbols.iter().find(|row| &*row.symbol.name == "query").unwrap();
     assert_eq!(query.awaited_ns, 100 * MS, "a budget for each of two ticks");
 }
+
+#[test]
+fn a_wait_from_before_what_is_known_of_the_operation_is_not_counted() {
+    let mut s = Stream::new(Depth::Boundary);
+    let (event, query) = (s.lua("a:e@a.lua:1"), s.lua("a:query@a.lua:2"));
+    let track = s.coroutine("a");
+    // The first slice was lost.
+    s.wait(CategoryId::AWAIT, track, query, 0);
+    s.begin_on(track, CategoryId::AWAIT, query, None, &[]);
+    s.run(900 * MS).tick(|s| {
+        s.slice(CategoryId::EVENT, event, track, SwitchReason::Return, |s| {
+            s.end();
+        });
+    });
+    assert_eq!(s.report().slow_operations, []);
+}
