@@ -1,4 +1,4 @@
-//! A resource's manifest: any bytes are a manifest or an error that names the file.
+//! A resource's manifest: any bytes are a manifest or an error in one line of words.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,6 +9,6 @@ fuzz_target!(|source: &[u8]| {
         Ok(manifest) => {
             let _ = (manifest.dependencies().count(), manifest.exports().count(), manifest.entries().len());
         }
-        Err(error) => assert!(error.contains("fxmanifest.lua"), "{error}"),
+        Err(error) => assert!(!error.is_empty() && !error.contains('\n'), "{error}"),
     }
 });

@@ -2,8 +2,8 @@
 //
 //   node speedscope.mjs RELEASE PROFILE SCREENSHOT
 //
-// RELEASE is the folder dist/release of the npm package. Prints { rows, errors, profiles, shown }: the rows of its sandwich table
-// (those on the screen), what the page complained about, how many profiles there are to choose from, and its text.
+// RELEASE is the folder dist/release of the npm package. Prints { shown, rows, errors }: the text of its sandwich view, how
+// many functions that has on the screen, and what the page complained about.
 import { resolve } from 'node:path';
 import { Browser } from './browser.mjs';
 import { serve } from './serve.mjs';
@@ -14,13 +14,12 @@ const browser = await Browser.launch();
 try {
   const source = encodeURIComponent(`${site.url}/profile`);
   const page = await browser.open(`${site.url}/speedscope/index.html#profileURL=${source}&view=sandwich&title=tickscope`);
-  await page.until(`document.querySelectorAll('tbody tr').length > 0
+  await page.until(`/\\(\\s*[<>]?[\\d.]+%\\)/.test(document.body.innerText)
     || /went wrong|failed|unrecognized/i.test(document.body.innerText)`, 90000);
-  const rows = await page.evaluate(`[...document.querySelectorAll('tbody tr')].map(row =>
-    [...row.querySelectorAll('td')].map(cell => cell.innerText.trim()))`);
-  const shown = await page.evaluate(`document.body.innerText.slice(0, 300)`);
+  const shown = await page.evaluate(`document.body.innerText.slice(0, 20000)`);
+  const rows = await page.evaluate(`document.querySelectorAll('table tr').length`);
   await page.screenshot(screenshot);
-  console.log(JSON.stringify({ rows, shown, errors: page.errors.filter(text => !text.includes('favicon')) }));
+  console.log(JSON.stringify({ shown, rows, errors: page.errors.filter(text => !text.includes('favicon')) }));
 } finally {
   await browser.close();
   site.close();

@@ -42,14 +42,17 @@ impl Tally {
 
     /// One check failed.
     pub fn fail(&mut self, name: &str, why: impl std::fmt::Display) {
+        let why = why.to_string();
         println!("FAILED  {name}: {why}");
-        self.failed.push(format!("{name}: {why}"));
+        // The list at the end is for finding the place above, where the whole story stands.
+        self.failed.push(format!("{name}: {}", why.lines().next().unwrap_or_default()));
     }
 
     /// One check could not run here.
     pub fn skip(&mut self, name: &str, why: impl std::fmt::Display) {
+        let why = why.to_string();
         println!("skipped: {name}: {why}");
-        self.skipped.push(format!("{name}: {why}"));
+        self.skipped.push(format!("{name}: {}", why.lines().next().unwrap_or_default()));
     }
 
     /// Passes or fails by what a check found.

@@ -43,14 +43,13 @@ fn speedscope_opens(depth: &str, ending: &str) -> Result<()> {
     let answer = page("speedscope.mjs", &[release, profile], &format!("speedscope-{depth}-{ending}"))?;
     let errors = answer["errors"].as_array().context("no `errors`")?;
     ensure!(errors.is_empty(), "the page complains: {}", answer["errors"]);
-    let rows = answer["rows"].as_array().context("no `rows`")?;
-    ensure!(!rows.is_empty(), "no row is shown, but: {}", answer["shown"]);
-    let text: String = rows.iter().map(Value::to_string).collect();
-    ensure!(!text.contains("(unnamed)") && !text.contains("undefined"), "a row has no name: {text}");
+    let shown = answer["shown"].as_str().context("no `shown`")?;
+    ensure!(answer["rows"].as_u64().is_some_and(|rows| rows > 3), "no table is shown, but: {shown}");
+    ensure!(!shown.contains("(unnamed)") && !shown.contains("undefined"), "a row has no name: {shown}");
+    // What the page shows of a long table is its heaviest part.
     let known = known_names(depth)?;
-    let named =
-        rows.iter().filter(|row| known.iter().any(|name| row.to_string().contains(name.as_str()))).count();
-    ensure!(named > 0, "no row names a function of the report: {text}");
+    let named = shown.lines().filter(|line| known.iter().any(|name| line.contains(name.as_str()))).count();
+    ensure!(named >= 3, "{named} rows name a function of the report: {shown}");
     Ok(())
 }
 
