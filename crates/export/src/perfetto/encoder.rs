@@ -9,23 +9,20 @@ use std::sync::Arc;
 
 use tickscope_core::{
     Account, ArgRange, ArgValue, Batch, Begin, CategoryId, CounterValue, End, Event, KeyId, Metadata,
-    Outcome, RingId, Sample, Scope, SpanId, SymbolId, Track, TrackId,
+    Outcome, RingId, Sample, Scope, SpanId, SymbolId, TrackId,
 };
 
-use super::bits::Bits;
 use super::schema::{
     FIRST_COUNTER, FIRST_KEY, FIRST_NAME, FIRST_RUN_NAME, FIRST_SEQUENCE, FIRST_TRACK, KEY_BYTES,
     KEY_CONTINUED, KEY_EVENTS, KEY_LINK, KEY_OUTCOME, KEY_REASON, KEY_RESOURCE, KEY_RUNS, KEY_SCOPE,
     NAME_GAP, NAME_LINK, NAME_SUSPEND, OWN_SEQUENCE, annotation, event, packet, record,
 };
+use super::sequence::{BLOB, CounterState, Defined, Open, Sequence, SymbolEntry, TrackState};
 use super::wire::{Buf, Mark, put_varint, zigzag};
 use super::{Options, StackFormat};
 
 /// Bytes after which clock, descriptors and names are written again.
 const GENERATION_BYTES: u64 = 4 << 20;
-
-/// What a span's symbol adds to its begin, encoded once. Always copied whole, which is faster than a length.
-const BLOB: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -55,79 +52,6 @@ pub(super) struct Encoder {
     pub(super) scratch: Vec<u32>,
     /// Latest time of any sample.
     last_ns: u64,
-}
-
-/// Which definitions this generation holds, whatever the sequence.
-#[derive(Debug, Default)]
-pub(super) struct Defined {
-    pub(super) symbols: Bits,
-    pub(super) categories: Bits,
-    pub(super) keys: Bits,
-    pub(super) stacks: Bits,
-}
-
-/// One ring's packets.
-#[derive(Debug, Default)]
-pub(super) struct Sequence {
-    pub(super) id: u64,
-    generation: u32,
-    time_ns: u64,
-    span: u64,
-    /// `trusted_packet_sequence_id` and `sequence_flags`, encoded.
-    tail: [u8; 16],
-    tail_len: usize,
-    pub(super) names: Bits,
-    pub(super) categories: Bits,
-    pub(super) keys: Bits,
-    pub(super) resources: Bits,
-    pub(super) run_names: Bits,
-    pub(super) functions: Bits,
-    pub(super) frames: Bits,
-    pub(super) stacks: Bits,
-    pub(super) contexts: Bits,
-    /// Cumulative time of stack samples, for `perf_sample`.
-    pub(super) sampled_ns: u64,
-}
-
-#[derive(Clone, Debug)]
-struct SymbolEntry {
-    blob: [u8; BLOB],
-    len: u8,
-    resource: Option<u32>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct TrackState {
-    stack: Vec<Open>,
-    /// As last written.
-    pub(super) track: Option<Track>,
-    /// Generation in which it was last written, and batch in which it was last looked at.
-    pub(super) generation: u32,
-    batch: u32,
-}
-
-#[derive(Debug)]
-pub(super) struct CounterState {
-    pub(super) uuid: u64,
-    pub(super) generation: u32,
-}
-
-/// An entry of a track's stack.
-#[derive(Clone, Copy, Debug)]
-enum Open {
-    Span {
-        span: SpanId,
-        ring: RingId,
-        symbol: SymbolId,
-        category: CategoryId,
-        begin_ns: u64,
-    },
-    /// Another track runs on top of this one.
-    Run {
-        track: u32,
-        ring: RingId,
-        since_ns: u64,
-    },
 }
 
 impl Encoder {
@@ -808,34 +732,6 @@ impl Encoder {
     /// Whether stacks go out as `perf_sample`.
     pub(super) fn compatible(&self) -> bool {
         self.options.stacks == StackFormat::PerfSample
-    }
-}
-
-impl Sequence {
-    fn restart(&mut self, generation: u32) {
-        self.generation = generation;
-        (self.time_ns, self.span, self.sampled_ns) = (0, 0, 0);
-        for bits in [
-            &mut self.names,
-            &mut self.categories,
-            &mut self.keys,
-            &mut self.resources,
-            &mut self.run_names,
-            &mut self.functions,
-            &mut self.frames,
-            &mut self.stacks,
-            &mut self.contexts,
-        ] {
-            bits.clear();
-        }
-    }
-}
-
-impl Defined {
-    fn clear(&mut self) {
-        for bits in [&mut self.symbols, &mut self.categories, &mut self.keys, &mut self.stacks] {
-            bits.clear();
-        }
     }
 }
 

@@ -6,11 +6,12 @@ use tickscope_core::{
     Batch, CategoryId, KeyId, Metadata, RingId, StackId, SymbolId, Track, TrackId, TrackKind, Weight,
 };
 
-use super::encoder::{CounterState, Encoder};
+use super::encoder::Encoder;
 use super::schema::{
     FIRST_KEY, FIRST_NAME, FIRST_RUN_NAME, FIRST_TRACK, NAME_RECORDING, OWN_KEYS, OWN_NAMES, OWN_SEQUENCE,
     annotation, definition, event, head, interned, packet, record,
 };
+use super::sequence::CounterState;
 use super::wire::Mark;
 
 /// `TrackEvent.source_location_iid` and `DebugAnnotation.string_value_iid`.

@@ -18,9 +18,11 @@
 mod bits;
 mod encoder;
 mod intern;
+mod plain;
 mod reader;
 mod replay;
 mod schema;
+mod sequence;
 mod wire;
 mod writer;
 

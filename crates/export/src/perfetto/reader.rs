@@ -12,9 +12,9 @@ use super::wire::get_varint;
 /// The longest packet believed. The writer's are a few kilobytes; the head grows with its facts.
 const MAX_PACKET: usize = 64 << 20;
 /// Bytes read at a time.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 64 << 10;
 /// Samples pushed at a time.
-const BATCH: usize = 8 << 10;
+const BATCH: usize = 1 << 10;
 
 /// Reads a capture written by [`Writer`](super::Writer), from its first packet to its last whole one.
 ///

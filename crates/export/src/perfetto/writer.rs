@@ -10,11 +10,11 @@ use super::Options;
 use super::encoder::Encoder;
 
 /// Bytes after which the buffer is written out.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// Writes a recording as one Perfetto trace.
 ///
-/// Samples are encoded into a buffer that goes out every 256 KiB and at [`Sink::flush`]: give it the file itself, a
+/// Samples are encoded into a buffer that goes out every 64 KiB and at [`Sink::flush`]: give it the file itself, a
 /// `BufWriter` around it gains nothing.
 ///
 /// ```

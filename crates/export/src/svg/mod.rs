@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::paths::{Node, Paths, place};
 
 /// Most frames of a graph.
-pub const MAX_FRAMES: usize = 20_000;
+pub const MAX_FRAMES: usize = 8_000;
 
 const WIDTH: f64 = 1200.0;
 const PAD: f64 = 12.0;
