@@ -40,6 +40,8 @@ pub(crate) struct Coroutine {
     pub(crate) skipped: Cell<u64>,
     pub(crate) suspended_at: Cell<u64>,
     pub(crate) user: Cell<UserHook>,
+    /// It was suspended by a yield: its track has not ended, and neither have the spans on it.
+    pub(crate) unfinished: Cell<bool>,
     /// Lua has freed the thread.
     pub(crate) dead: Cell<bool>,
     frames: UnsafeCell<Vec<Frame>>,
@@ -56,6 +58,7 @@ impl Coroutine {
             skipped: Cell::new(0),
             suspended_at: Cell::new(allocated),
             user: Cell::new(UserHook::default()),
+            unfinished: Cell::new(false),
             dead: Cell::new(false),
             frames: UnsafeCell::new(Vec::with_capacity(64)),
         }

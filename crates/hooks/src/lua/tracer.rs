@@ -510,6 +510,7 @@ impl<R: Recorder + 'static> State<R> {
             (*self.coroutines.get()).retain(|_, coroutine| {
                 let stays = !ptr::eq(coroutine.vm, &*record);
                 if !stays {
+                    self.end_track(coroutine, at);
                     (self.api.lua_sethook)(coroutine.state, None, 0, 0);
                 }
                 stays
@@ -717,6 +718,7 @@ impl<R: Recorder + 'static> State<R> {
         if context.switched {
             self.recorder.suspend(at, reason);
             coroutine.suspended_at.set(self.allocated.get());
+            coroutine.unfinished.set(yields);
         }
         let below = self.contexts().last();
         if let Some(below) = below {
@@ -784,6 +786,17 @@ impl<R: Recorder + 'static> State<R> {
         self.allocated.get() - skipped
     }
 
+    /// A coroutine that yielded will never go on: its machine is closed, or the collector took it. Its track ends here,
+    /// with what is open on it.
+    fn end_track(&self, coroutine: &Coroutine, at: Ticks) {
+        if coroutine.unfinished.take()
+            && let Some(track) = coroutine.track.get()
+        {
+            self.recorder.resume(at, track);
+            self.recorder.suspend(at, SwitchReason::Return);
+        }
+    }
+
     /// Drops the record of a thread that Lua freed, unless it still stands in a context.
     fn bury(&self, coroutine: *const Coroutine) {
         // SAFETY: as in `contexts`. The record is alive: it is only dropped here and when its machine is detached.
@@ -814,6 +827,8 @@ unsafe fn forget<R: Recorder + 'static>(state: *const c_void, what: Freed, block
                 coroutine.dead.set(true);
                 // SAFETY: as above.
                 unsafe { (*state.graves.get()).push(coroutine) };
+            } else {
+                state.end_track(&coroutine, state.recorder.now());
             }
         }
     }
