@@ -506,25 +506,29 @@ impl Encoder {
     /// The track, or the process where the dictionary does not know it; its descriptor is written first.
     #[inline]
     pub(super) fn track(&mut self, batch: &Batch<'_>, track: TrackId) -> TrackId {
-        match self.tracks.get_mut(track.index()) {
+        match self.tracks.get(track.index()) {
             Some(state) if state.generation == self.generation && state.batch == self.batch => track,
-            Some(state) => {
-                let known = batch.dictionary.track(track);
-                let fresh = state.generation == self.generation
-                    && state.track.as_ref().is_some_and(|written| {
-                        (Arc::ptr_eq(&written.name, &known.name) || written.name == known.name)
-                            && (written.kind, written.parent, written.os_id)
-                                == (known.kind, known.parent, known.os_id)
-                            && written.resource == known.resource
-                    });
-                state.batch = self.batch;
-                if !fresh {
-                    self.describe(batch, track);
-                }
-                track
-            }
-            None => self.track(batch, TrackId::PROCESS),
+            _ => self.check_track(batch, track),
         }
+    }
+
+    #[cold]
+    fn check_track(&mut self, batch: &Batch<'_>, track: TrackId) -> TrackId {
+        let track = if track.index() < self.tracks.len() { track } else { TrackId::PROCESS };
+        let state = &mut self.tracks[track.index()];
+        let known = batch.dictionary.track(track);
+        let fresh = state.generation == self.generation
+            && state.track.as_ref().is_some_and(|written| {
+                (Arc::ptr_eq(&written.name, &known.name) || written.name == known.name)
+                    && (written.kind, written.parent, written.os_id)
+                        == (known.kind, known.parent, known.os_id)
+                    && written.resource == known.resource
+            });
+        state.batch = self.batch;
+        if !fresh {
+            self.describe(batch, track);
+        }
+        track
     }
 
     /// The sequence of a ring; its clock and names start afresh in a new generation.

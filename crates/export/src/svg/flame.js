@@ -28,7 +28,7 @@
       var from = Math.max(frame.from, view.from), to = Math.min(end, right);
       var x = pad + (from - view.from) * scale, room = (to - from) * scale;
       frame.rect.setAttribute("x", x.toFixed(2));
-      frame.rect.setAttribute("width", room.toFixed(2));
+      frame.rect.setAttribute("width", (room > 3 ? room - 0.7 : room).toFixed(2));
       frame.text.setAttribute("x", (x + 4).toFixed(2));
       frame.node.classList.toggle("parent", frame.depth < view.depth);
       fit(frame.text, frame.name, room);

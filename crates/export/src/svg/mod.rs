@@ -244,6 +244,7 @@ fn frame(
     if node.samples > 0 {
         let _ = write!(text, "\n{} samples (estimated)", node.samples);
     }
+    let drawn = if width > 3.0 { width - 0.7 } else { width }; // a gap between neighbours that can spare it
     // What fits at 6.6 units a character; the script fits it again to the window.
     let most = ((width - 8.0) / 6.6).max(0.0) as usize;
     let label = match name.chars().count() {
@@ -253,7 +254,7 @@ fn frame(
     };
     let _ = writeln!(
         text,
-        "</title><rect class=\"c{colour} s{shade}\" x=\"{x:.2}\" y=\"{y:.1}\" width=\"{width:.2}\" height=\"{:.1}\"/>\
+        "</title><rect class=\"c{colour} s{shade}\" x=\"{x:.2}\" y=\"{y:.1}\" width=\"{drawn:.2}\" height=\"{:.1}\"/>\
          <text x=\"{:.2}\" y=\"{:.1}\">{}</text></g>",
         ROW - 1.0,
         x + 4.0,
