@@ -18,8 +18,8 @@ pub(crate) struct HitchRecorder<S> {
     budget_ns: u64,
     held: VecDeque<Held>,
     newest_ns: u64,
-    /// Ticks that have not ended.
-    open_ticks: Vec<SpanId>,
+    /// Ticks that have not ended, and when they began.
+    open_ticks: Vec<(SpanId, u64)>,
     /// The batch before ended a late tick.
     late: bool,
     /// The names as of the last late tick.
@@ -59,9 +59,11 @@ impl<S: Sink> HitchRecorder<S> {
         for sample in samples {
             self.newest_ns = self.newest_ns.max(sample.time_ns);
             match sample.event {
-                Event::Begin(begin) if begin.category == CategoryId::TICK => self.open_ticks.push(begin.span),
+                Event::Begin(begin) if begin.category == CategoryId::TICK => {
+                    self.open_ticks.push((begin.span, sample.time_ns));
+                }
                 Event::End(end) => {
-                    if let Some(at) = self.open_ticks.iter().position(|tick| *tick == end.span) {
+                    if let Some(at) = self.open_ticks.iter().position(|(tick, _)| *tick == end.span) {
                         self.open_ticks.swap_remove(at);
                         late |= sample.time_ns - end.begin_ns > self.budget_ns;
                     }
@@ -130,8 +132,10 @@ impl<S: Sink> Sink for HitchRecorder<S> {
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
         let late = self.look_for_ticks(batch.samples);
         self.held.push_back(keep(batch, self.newest_ns));
+        // The window ends where a tick begins: all of the tick itself is kept until it is known to be in time.
+        let horizon = self.open_ticks.iter().map(|(_, begin_ns)| *begin_ns).fold(self.newest_ns, u64::min);
         while let Some(oldest) = self.held.front()
-            && (late || oldest.newest_ns.saturating_add(self.window_ns) < self.newest_ns)
+            && (late || oldest.newest_ns.saturating_add(self.window_ns) < horizon)
             && let Some(oldest) = self.held.pop_front()
         {
             self.pass(oldest, late, batch.dictionary)?;
