@@ -20,17 +20,11 @@ fn main() -> Result<(), SinkError> {
         for cause in late.chains.iter().flat_map(|chain| &chain.causes) {
             let symbol = &cause.symbol;
             let mark = if cause.culprit { "  <- here" } else { "" };
-            println!(
-                "{:indent$}{} {} {} {}:{} {} ms{mark}",
-                "",
-                cause.kind,
-                symbol.resource,
-                symbol.name,
-                symbol.file,
-                symbol.line,
-                cause.total_ns / 1_000_000,
-                indent = 2 * cause.depth
-            );
+            let place =
+                if symbol.line > 0 { format!(" {}:{}", symbol.file, symbol.line) } else { String::new() };
+            let (indent, millis) = (2 * cause.depth, cause.total_ns / 1_000_000);
+            let (kind, resource, name) = (&cause.kind, &symbol.resource, &symbol.name);
+            println!("{:indent$}{kind} {resource} {name}{place} {millis} ms{mark}", "");
         }
     }
     Ok(())

@@ -33,6 +33,7 @@ enum KeyRole {
     Tick,
     RunDelay,
     Involuntary,
+    Waited,
     Work(Quantity),
 }
 
@@ -264,7 +265,9 @@ impl Analyzer {
         if matches!(begin.category, CategoryId::AWAIT | CategoryId::SLEEP) {
             return self.wait_begins(sample, begin, place, thread);
         }
-        self.table.res(place.resource).counted(begin.category);
+        let resource = self.table.res(place.resource);
+        resource.exact = true;
+        resource.counted(begin.category);
         let Some((track, running)) = self.running(thread, sample.track, batch.dictionary) else { return };
         if self.open_spans >= self.options.open_spans {
             self.tracks.slab[track].skipped += 1;
@@ -469,12 +472,13 @@ impl Analyzer {
         }
     }
 
-    fn wait_ends(&mut self, sample: &Sample, track: usize, index: usize) {
+    /// `waited_ns` is how long it waited where the server's clock is another than the recording's.
+    fn wait_ends(&mut self, sample: &Sample, track: usize, index: usize, waited_ns: Option<u64>) {
         let tick =
             self.threads.get(sample.ring, &mut self.tracks).map_or(0, |thread| self.tick_number(thread));
         let track_state = &mut self.tracks.slab[track];
         let wait = track_state.waits.remove(index);
-        let waited = wait.waited(sample.time_ns, &self.threads, self.budget_ns);
+        let waited = waited_ns.unwrap_or_else(|| wait.waited(sample.time_ns, &self.threads, self.budget_ns));
         let at = Moment { now: sample.time_ns, ran: track_state.ran(sample.time_ns), tick };
         match &mut track_state.operation {
             Some(operation) if wait.sleep => operation.restart(at),
@@ -507,7 +511,8 @@ impl Analyzer {
         let state = &self.tracks.slab[track];
         if state.frames.last().is_none_or(|frame| frame.span != end.span) {
             if let Some(wait) = state.waits.iter().rposition(|wait| wait.span == end.span) {
-                return self.wait_ends(sample, track, wait);
+                let waited_ns = argument(&self.keys, batch.args(end.args), KeyRole::Waited);
+                return self.wait_ends(sample, track, wait, waited_ns);
             }
             match state.frames.iter().rposition(|frame| frame.span == end.span) {
                 Some(depth) => {
@@ -671,6 +676,7 @@ impl Sink for Analyzer {
             "tick" => KeyRole::Tick,
             "run_delay_ns" => KeyRole::RunDelay,
             "involuntary" => KeyRole::Involuntary,
+            "waited_ns" => KeyRole::Waited,
             name => Quantity::named(name).map_or(KeyRole::Other, KeyRole::Work),
         }));
         for sample in batch.samples {

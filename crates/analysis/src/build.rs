@@ -181,7 +181,7 @@ impl Analyzer {
 }
 
 fn resource_row(resource: &Resource) -> ResourceStats {
-    let estimated = resource.cpu_ns == 0 && resource.sampled_ns > 0;
+    let estimated = !resource.exact && resource.sampled_ns > 0;
     ResourceStats {
         name: resource.name.to_string(),
         cpu_ns: if estimated { resource.sampled_ns } else { resource.cpu_ns },

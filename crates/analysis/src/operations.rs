@@ -77,7 +77,6 @@ impl Operation {
         if let Some((slot, waited)) = pending {
             segment.awaited(slot, waited);
         }
-        let total_ns = at.now.saturating_sub(segment.begin_ns);
         let on_cpu_ns = at.ran.saturating_sub(segment.begin_ran);
         let awaited_ns =
             segment.waiters.iter().fold(0u64, |sum, waiter| sum.saturating_add(waiter.awaited_ns));
@@ -85,6 +84,8 @@ impl Operation {
         if awaited_ns < threshold || awaited_ns <= on_cpu_ns {
             return None;
         }
+        // Where waits are in virtual time, they can be longer than the recording of them.
+        let total_ns = at.now.saturating_sub(segment.begin_ns).max(awaited_ns.saturating_add(on_cpu_ns));
         // `max_by_key` takes the last of equals; the first waiter is the one to name.
         let waiter = segment.waiters.iter().rev().max_by_key(|waiter| waiter.awaited_ns)?;
         Some(Slow {

@@ -110,6 +110,8 @@ pub(crate) struct Resource {
     pub gc_measured_ns: u64,
     pub gc_inferred_ns: u64,
     pub heap: Option<(u64, u64)>,
+    /// It has spans: its time is exact.
+    pub exact: bool,
     counts: [u64; COUNTED],
 }
 
@@ -124,6 +126,7 @@ impl Resource {
             gc_measured_ns: 0,
             gc_inferred_ns: 0,
             heap: None,
+            exact: false,
             counts: [0; COUNTED],
         }
     }

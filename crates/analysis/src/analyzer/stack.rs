@@ -16,7 +16,7 @@ impl Analyzer {
             .chain
             .last()
             .is_some_and(|top| self.tracks.slab[*top].id == sample.track);
-        let mut own = time_ns;
+        let (mut own, mut covered) = (time_ns, false);
         if running {
             self.advance(thread, sample.time_ns);
             if let Some((track, frame)) = self.threads.slab[thread].top(&self.tracks) {
@@ -25,7 +25,7 @@ impl Analyzer {
                     return; // every call is recorded: nothing to estimate
                 }
                 // The boundary's own time is exact; the sample says which function it was spent in.
-                own = 0;
+                (own, covered) = (0, true);
                 if hosts_scripts(frame.category) && frame.slot != innermost.slot {
                     let stat = self.table.stat(frame.slot);
                     own = frame.self_ns - frame.assigned_ns;
@@ -39,9 +39,11 @@ impl Analyzer {
         let stat = self.table.stat(innermost.slot);
         stat.sampled_self_ns = stat.sampled_self_ns.saturating_add(own);
         stat.sampled_bytes = stat.sampled_bytes.saturating_add(bytes);
-        let resource = self.table.res(innermost.resource);
-        resource.sampled_ns = resource.sampled_ns.saturating_add(time_ns);
-        resource.sampled_bytes = resource.sampled_bytes.saturating_add(bytes);
+        if !covered {
+            let resource = self.table.res(innermost.resource);
+            gain(&mut resource.sampled_ns, time_ns);
+            gain(&mut resource.sampled_bytes, bytes);
+        }
         for frame in &self.frames {
             let stat = &mut self.table.stats[frame.slot as usize];
             if stat.last_stack != self.stacks {

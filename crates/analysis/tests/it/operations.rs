@@ -1,7 +1,7 @@
 //! Slow operations: what waited, for how long, started by whom.
 
 use tickscope_analysis::Report;
-use tickscope_core::{CategoryId, Depth, SwitchReason};
+use tickscope_core::{CategoryId, Depth, Outcome, SwitchReason};
 
 use crate::stream::{MS, Stream};
 
@@ -51,6 +51,26 @@ fn a_chosen_sleep_is_not_slow_and_cuts() {
     check(&[(CategoryId::SLEEP, 10_000)], &[]);
     check(&[(CategoryId::AWAIT, 300), (CategoryId::SLEEP, 1), (CategoryId::AWAIT, 300)], &[]);
     check(&[(CategoryId::AWAIT, 600), (CategoryId::SLEEP, 1), (CategoryId::AWAIT, 700)], &[(2, 2, 1_300)]);
+}
+
+#[test]
+fn waits_in_virtual_time_count_by_the_servers_clock() {
+    let mut s = Stream::new(Depth::Boundary);
+    let (thread, load) = (s.lua("housing:@h.lua:1@h.lua:1"), s.lua("housing:load_all@h.lua:14"));
+    let track = s.coroutine("housing");
+    for _ in 0..60 {
+        s.tick(|s| {
+            s.slice(CategoryId::THREAD, thread, track, SwitchReason::Yield, |s| {
+                s.run(MS);
+            });
+        });
+        s.begin_on(track, CategoryId::AWAIT, load, None, &[]);
+        s.run(MS / 10).end_on(track, Outcome::Ok, 0, &[("waited_ns", 50 * MS)]);
+    }
+    let report = s.report();
+    let slow = &report.slow_operations[0];
+    assert_eq!((&*slow.waited_in.name, slow.awaits, slow.awaited_ns), ("load_all", 60, 3_000 * MS));
+    assert_eq!((slow.on_cpu_ns, slow.total_ns), (60 * MS, 3_060 * MS));
 }
 
 #[test]

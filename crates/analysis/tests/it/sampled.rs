@@ -1,6 +1,8 @@
 //! Late ticks where functions are seen in stack samples only.
 
-use tickscope_core::{CategoryId, Depth};
+use proptest::prelude::*;
+use tickscope_analysis::Options;
+use tickscope_core::{CategoryId, Depth, SwitchReason, SymbolId};
 
 use crate::stream::{MS, Stream, check_chains};
 
@@ -175,4 +177,61 @@ fn collection_is_the_cost_of_the_function_that_makes_garbage() {
     );
     let resource = s.report().resources[0].clone();
     assert_eq!((resource.gc_inferred_ns, resource.gc_measured_ns, resource.gc_count), (120 * MS, 0, 20));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever is sampled wherever: a node's parts never exceed it, and no time is made up.
+    #[test]
+    fn estimates_add_up_to_what_is_exact(steps in proptest::collection::vec((0u8..6, 0u8..4, 1u64..3_000), 0..150)) {
+        let mut s = Stream::new(Depth::Sample);
+        s.out.metadata.budget_ns = 1;
+        let events: Vec<SymbolId> = (0..4).map(|i| s.lua(&format!("r{i}:e{i}@m.lua:{i}"))).collect();
+        let functions: Vec<SymbolId> = (0..4).map(|i| s.lua(&format!("r:f{i}@m.lua:1{i}"))).collect();
+        let native = s.native("r:native");
+        s.begin_tick();
+        // The causal stack: each boundary with the functions called in it.
+        let mut open: Vec<Vec<SymbolId>> = Vec::new();
+        for (step, which, nanos) in steps {
+            let which = usize::from(which);
+            let depth = open.len();
+            match (step, open.last_mut()) {
+                // No event within itself: recursion is one node, whose parts overlap.
+                (0, _) if depth < events.len() => {
+                    let (track, event) = (s.coroutine("r"), events[depth]);
+                    s.begin(CategoryId::EVENT, event).resume(track);
+                    open.push(vec![event]);
+                }
+                (1, Some(_)) => {
+                    s.suspend(SwitchReason::Return).end();
+                    open.pop();
+                }
+                (2, Some(stack)) => stack.push(functions[which]),
+                (3, Some(stack)) => stack.truncate(1 + which),
+                (4, Some(_)) => drop(s.native_call(native, nanos)),
+                _ => drop(s.run(nanos)),
+            }
+            if !open.is_empty() && step > 2 {
+                s.stack(&open.concat());
+            }
+        }
+        while open.pop().is_some() {
+            s.suspend(SwitchReason::Return).end();
+        }
+        s.run(1).end();
+        let report = s.report_with(Options { tree_nodes: usize::MAX, ..Options::default() });
+        prop_assert_eq!(report.irregular, 0);
+        for late in &report.late_ticks {
+            prop_assert_eq!(late.tree[0].total_ns, late.duration_ns);
+            prop_assert!(late.tree.iter().map(|node| node.self_ns).sum::<u64>() <= late.duration_ns);
+            for (index, node) in late.tree.iter().enumerate() {
+                let below = late.tree[index + 1..].iter().take_while(|below| below.depth > node.depth);
+                let parts: u64 = below.filter(|below| below.depth == node.depth + 1).map(|below| below.total_ns).sum();
+                prop_assert!(node.self_ns + parts <= node.total_ns, "{node:?} has parts of {parts}");
+            }
+        }
+        let covered: u64 = report.resources.iter().map(|row| row.cpu_ns).sum();
+        prop_assert_eq!(report.symbols.iter().map(|row| row.self_ns).sum::<u64>(), covered);
+    }
 }

@@ -147,3 +147,18 @@ fn without_a_budget_no_tick_is_late() {
     let report = s.report();
     assert_eq!((report.ticks.count, report.ticks.late, report.late_ticks.len()), (1, 0, 0));
 }
+
+#[test]
+fn a_program_of_samples_alone_has_estimates() {
+    let mut s = Stream::new(Depth::Sample);
+    let (main, work) = (s.lua("p:main@p.lua:1"), s.lua("p:work@p.lua:5"));
+    s.run(MS).sampled(&[main], 2 * MS).sampled(&[main, work, work], 5 * MS);
+    let report = s.report();
+    let rows: Vec<_> = report
+        .symbols
+        .iter()
+        .map(|row| (&*row.symbol.name, row.count, row.self_ns / MS, row.total_ns / MS, row.estimated))
+        .collect();
+    assert_eq!(rows, [("work", None, 5, 5, true), ("main", None, 2, 7, true)]);
+    assert_eq!((report.resources[0].cpu_ns / MS, report.resources[0].estimated), (7, true));
+}
