@@ -52,13 +52,37 @@ pub struct Writer<W> {
     /// `,"name":"…","cat":` of each symbol, and `,"args":{…` without the closing brace.
     symbols: Vec<Option<Fragment>>,
     /// `"…"` of each category.
-    categories: Vec<Box<[u8]>>,
+    categories: Vec<(Box<[u8]>, Option<Piece>)>,
     scratch: Vec<u8>,
+    line: [u8; LINE],
+}
+
+/// Bytes of the longest line that is put together from pieces.
+const LINE: usize = 512;
+
+/// A short constant text that is copied whole, which is faster than copying its length.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    bytes: [u8; Self::MOST],
+    len: usize,
+}
+
+impl Piece {
+    const MOST: usize = 80;
+
+    fn new(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MOST];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self { bytes, len: text.len() })
+    }
 }
 
 #[derive(Debug)]
 struct Fragment {
     name: Box<[u8]>,
+    piece: Option<Piece>,
+    /// The arguments of the symbol alone, closed.
+    closed: Option<Piece>,
     args: Box<[u8]>,
 }
 
@@ -66,6 +90,7 @@ struct Fragment {
 struct Track {
     /// `"pid":1,"tid":2,"ts":`; empty while the track has not been named.
     place: Vec<u8>,
+    piece: Option<Piece>,
     /// `"…"`: its name.
     label: Vec<u8>,
     stack: Vec<Open>,
@@ -94,6 +119,7 @@ impl<W: Write> Writer<W> {
             symbols: Vec::new(),
             categories: Vec::new(),
             scratch: Vec::new(),
+            line: [0; LINE],
         }
     }
 
@@ -123,7 +149,8 @@ impl<W: Write> Writer<W> {
                 if self.args {
                     json::args(&mut self.scratch, batch, args);
                 }
-                self.close(symbol, category, Outcome::Ok, 0);
+                self.name_and_category(symbol, category);
+                self.close(symbol, Outcome::Ok, 0);
             }
             Event::Counter { symbol, value } => {
                 let known = batch.dictionary.symbol(symbol);
@@ -234,30 +261,84 @@ impl<W: Write> Writer<W> {
             self.scratch.extend_from_slice(&state.args[args..]);
             state.args.truncate(args);
         }
+        let plain = outcome == Outcome::Ok && bytes == 0 && self.scratch.is_empty();
+        let dur_ns = time_ns.saturating_sub(begin_ns);
+        if plain && self.whole_line(track, begin_ns, dur_ns, symbol, category) {
+            return;
+        }
         self.start(track, b'X', begin_ns);
         self.out.bytes.extend_from_slice(b",\"dur\":");
-        json::micros(&mut self.out.bytes, time_ns.saturating_sub(begin_ns));
-        self.close(symbol, category, outcome, bytes);
+        json::micros(&mut self.out.bytes, dur_ns);
+        self.name_and_category(symbol, category);
+        self.close(symbol, outcome, bytes);
     }
 
-    /// The name, the category, the arguments in `scratch`, and the closing brace.
+    /// The line of a span without arguments of its own, put together from constant pieces. False, with nothing
+    /// written, where one of them is too long.
     #[inline]
-    fn close(&mut self, symbol: SymbolId, category: CategoryId, outcome: Outcome, bytes: u32) {
+    fn whole_line(
+        &mut self,
+        track: TrackId,
+        begin_ns: u64,
+        dur_ns: u64,
+        symbol: SymbolId,
+        category: CategoryId,
+    ) -> bool {
+        let Some(place) = &self.tracks[track.index()].piece else { return false };
+        let Some(Some(Fragment { piece: Some(name), closed: Some(closed), .. })) =
+            self.symbols.get(symbol.index())
+        else {
+            return false;
+        };
+        let Some((_, Some(category))) = self.categories.get(usize::from(category.0)) else { return false };
+        let line = &mut self.line;
+        line[..12].copy_from_slice(b",\n{\"ph\":\"X\",");
+        let mut at = 12;
+        line[at..at + Piece::MOST].copy_from_slice(&place.bytes);
+        at += place.len;
+        let name_at = {
+            let (begin, len) = json::micros_text(begin_ns);
+            line[at..at + 24].copy_from_slice(&begin);
+            at += len;
+            line[at..at + 7].copy_from_slice(b",\"dur\":");
+            at += 7;
+            let (dur, len) = json::micros_text(dur_ns);
+            line[at..at + 24].copy_from_slice(&dur);
+            at + len
+        };
+        line[name_at..name_at + Piece::MOST].copy_from_slice(&name.bytes);
+        let category_at = name_at + name.len;
+        line[category_at..category_at + Piece::MOST].copy_from_slice(&category.bytes);
+        let end = category_at + category.len;
+        if self.args {
+            line[end..end + Piece::MOST].copy_from_slice(&closed.bytes);
+            self.out.bytes.extend_from_slice(&line[..end + closed.len]);
+        } else {
+            line[end] = b'}';
+            self.out.bytes.extend_from_slice(&line[..end + 1]);
+        }
+        true
+    }
+
+    fn name_and_category(&mut self, symbol: SymbolId, category: CategoryId) {
+        let fragment = self.symbols.get(symbol.index()).or_else(|| self.symbols.first());
+        let Some(Some(fragment)) = fragment else { return };
+        self.out.bytes.extend_from_slice(&fragment.name);
+        let category = self.categories.get(usize::from(category.0)).or_else(|| self.categories.first());
+        self.out.bytes.extend_from_slice(category.map_or(b"\"\"", |known| &known.0));
+    }
+
+    /// The arguments in `scratch`, and the closing brace.
+    #[inline]
+    fn close(&mut self, symbol: SymbolId, outcome: Outcome, bytes: u32) {
         let out = &mut self.out.bytes;
         let fragment = self.symbols.get(symbol.index()).or_else(|| self.symbols.first());
         let Some(Some(fragment)) = fragment else { return };
-        out.extend_from_slice(&fragment.name);
-        let category = self.categories.get(usize::from(category.0)).or_else(|| self.categories.first());
-        out.extend_from_slice(category.map_or(b"\"\"", |name| name));
         if !self.args {
             out.push(b'}');
             return;
         }
         out.extend_from_slice(&fragment.args);
-        if outcome == Outcome::Ok && bytes == 0 && self.scratch.is_empty() {
-            out.extend_from_slice(b"}}");
-            return;
-        }
         let start = out.len();
         if bytes != 0 {
             json::key(out, "bytes");
@@ -268,7 +349,7 @@ impl<W: Write> Writer<W> {
             json::text(out, outcome.name());
         }
         out.extend_from_slice(&self.scratch);
-        if fragment.args.ends_with(b"{") {
+        if fragment.args.ends_with(b"{") && out.len() > start {
             out.remove(start); // the comma before the first argument
         }
         out.extend_from_slice(b"}}");
@@ -336,7 +417,9 @@ impl<W: Write> Writer<W> {
             known.kind == TrackKind::Thread && known.os_id != 0 && self.thread_ids.insert(known.os_id);
         let id = if system { known.os_id } else { track.0.saturating_add(1 << 30) };
         let pid = self.pid;
-        self.tracks[track.index()].place = format!("\"pid\":{pid},\"tid\":{id},\"ts\":").into_bytes();
+        let place = format!("\"pid\":{pid},\"tid\":{id},\"ts\":").into_bytes();
+        self.tracks[track.index()].piece = Piece::new(&place);
+        self.tracks[track.index()].place = place;
         let name = if known.name.is_empty() { known.kind.name() } else { &known.name };
         let out = &mut self.out.bytes;
         out.extend_from_slice(
@@ -369,7 +452,7 @@ impl<W: Write> Writer<W> {
         for category in &batch.dictionary.categories()[self.categories.len()..] {
             let mut name = Vec::new();
             json::text(&mut name, &category.name);
-            self.categories.push(name.into());
+            self.categories.push((name.as_slice().into(), Piece::new(&name)));
         }
         if self.symbols[0].is_none() && symbol != SymbolId::OTHER {
             self.name_slowly(batch, SymbolId::OTHER); // what an unknown id falls back to
@@ -393,7 +476,12 @@ impl<W: Write> Writer<W> {
             args.extend_from_slice(b"\"source\":");
             json::text(&mut args, &format!("{}:{}", known.file, known.line));
         }
-        self.symbols[symbol.index()] = Some(Fragment { name: name.into(), args: args.into() });
+        self.symbols[symbol.index()] = Some(Fragment {
+            piece: Piece::new(&name),
+            closed: Piece::new(&[&args[..], b"}}"].concat()),
+            name: name.into(),
+            args: args.into(),
+        });
     }
 }
 

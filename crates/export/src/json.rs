@@ -73,8 +73,14 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 
 /// Appends nanoseconds as microseconds with three decimals, never an exponent.
-#[inline]
 pub(crate) fn micros(out: &mut Vec<u8>, nanos: u64) {
+    let (buffer, len) = micros_text(nanos);
+    out.extend_from_slice(&buffer[..len]);
+}
+
+/// Nanoseconds as microseconds with three decimals, and how many bytes that takes.
+#[inline]
+pub(crate) fn micros_text(nanos: u64) -> ([u8; 24], usize) {
     let (whole, rest) = (nanos / 1_000, nanos % 1_000);
     let mut buffer = [0; 24];
     let mut digits = [0; 20];
@@ -84,7 +90,7 @@ pub(crate) fn micros(out: &mut Vec<u8>, nanos: u64) {
     buffer[len] = b'.';
     buffer[len + 1] = b'0' + (rest / 100) as u8;
     buffer[len + 2..len + 4].copy_from_slice(&PAIRS[(rest % 100) as usize]);
-    out.extend_from_slice(&buffer[..len + 4]);
+    (buffer, len + 4)
 }
 
 /// Appends a whole number; as a string where a double could not hold it.
