@@ -1,6 +1,8 @@
 //! json and msgpack, as scripts see them.
 
-use crate::world::check;
+use proptest::prelude::*;
+
+use crate::world::{World, check};
 
 #[test]
 fn json_is_written_as_servers_expect_it() {
@@ -73,4 +75,82 @@ fn msgpack_follows_its_specification() {
             "5",
         ],
     );
+}
+
+/// Text of a JSON value whose objects have at most one key, so that their order cannot matter.
+fn json_text() -> impl Strategy<Value = String> {
+    let string = proptest::collection::vec(any::<char>(), 0..6).prop_map(|characters| {
+        let mut text = String::from("\"");
+        for character in characters {
+            match character {
+                '"' => text += "\\\"",
+                '\\' => text += "\\\\",
+                '\n' => text += "\\n",
+                '\r' => text += "\\r",
+                '\t' => text += "\\t",
+                '\u{8}' => text += "\\b",
+                '\u{c}' => text += "\\f",
+                control if control < ' ' => text += &format!("\\u{:04x}", control as u32),
+                other => text.push(other),
+            }
+        }
+        text + "\""
+    });
+    let number = any::<f64>().prop_filter("finite", |number| number.is_finite());
+    let leaf = prop_oneof![
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        number.prop_map(|number| format!("{number:?}")),
+        string.clone(),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(|list| format!("[{}]", list.join(","))),
+            (string.clone(), inner).prop_map(|(key, value)| format!("{{{key}:{value}}}")),
+        ]
+    })
+}
+
+/// Runs `main.lua` of one resource beside a file with these bytes.
+fn run_beside(data: &[u8], script: &str) -> Vec<String> {
+    let world = World::new(&[("a/main.lua", script)]);
+    std::fs::write(world.folder.path().join("a/data"), data).unwrap();
+    let ran = world.run(0);
+    assert_eq!(ran.outcome.errors, []);
+    ran.lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn json_that_is_read_is_written_the_same(text in json_text()) {
+        let script = "local text = LoadResourceFile('a', 'data')
+            local again = json.encode(json.decode(text))
+            print(again == text) if again ~= text then print(text) print(again) end
+            local packed = json.encode(msgpack.unpack(msgpack.pack(json.decode(text))))
+            print(packed == text)";
+        prop_assert_eq!(run_beside(text.as_bytes(), script), ["a: true", "a: true"]);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(data in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let script = "local data = LoadResourceFile('a', 'data')
+            local value, at, problem = json.decode(data)
+            if problem then assert(at >= 1 and at <= #data + 1) end
+            local fine, value = pcall(msgpack.unpack, data)
+            if fine and type(value) == 'table' then pcall(json.encode, value) end
+            load(data) load('return ' .. data)
+            print('done')";
+        prop_assert_eq!(run_beside(&data, script), ["a: done"]);
+    }
+
+    #[test]
+    fn broken_json_is_refused_with_a_place(text in json_text(), cut in any::<prop::sample::Index>()) {
+        let at = cut.index(text.len());
+        let script = "local data = LoadResourceFile('a', 'data') local value, at = json.decode(data)
+            assert(value ~= nil or at >= 1) print('done')";
+        prop_assert_eq!(run_beside(&text.as_bytes()[..at], script), ["a: done"]);
+    }
 }

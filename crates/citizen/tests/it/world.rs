@@ -88,7 +88,7 @@ impl World {
         let mut sink = RecordingSink::default();
         let account = session.finish(collector, &mut sink).unwrap();
         assert!(account.holds(0), "{account:?}");
-        assert_eq!(account.dropped, 0);
+        assert_eq!((account.dropped, account.discarded), (0, 0));
         (sink, Ran { lines: transcript.lines.take(), outcome })
     }
 }
