@@ -17,6 +17,13 @@ pub struct Category {
     pub description: Cow<'static, str>,
 }
 
+impl Category {
+    /// Whether the name matches `pattern`, where `*` stands for any run of characters.
+    pub fn matches(&self, pattern: &str) -> bool {
+        glob(pattern.as_bytes(), self.name.as_bytes())
+    }
+}
+
 macro_rules! well_known {
     ($($number:literal $constant:ident $name:literal $description:literal)*) => {
         impl CategoryId {
@@ -151,7 +158,7 @@ impl CategorySet {
     pub fn set_matching(&self, pattern: &str, on: bool) -> usize {
         let mut matched = 0;
         for (index, category) in Categories::global().list().iter().enumerate() {
-            if glob(pattern.as_bytes(), category.name.as_bytes()) {
+            if category.matches(pattern) {
                 self.set(CategoryId(index as u16), on);
                 matched += 1;
             }

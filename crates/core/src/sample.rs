@@ -253,6 +253,31 @@ pub enum CounterValue {
     Float(f64),
 }
 
+macro_rules! whole {
+    ($($kind:ty)*) => {
+        $(impl From<$kind> for CounterValue {
+            fn from(value: $kind) -> Self {
+                // Beyond 63 bits the nearest floating-point number.
+                i64::try_from(value).map_or(Self::Float(value as f64), Self::Int)
+            }
+        })*
+    };
+}
+
+whole!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
+
+impl From<f64> for CounterValue {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<f32> for CounterValue {
+    fn from(value: f32) -> Self {
+        Self::Float(value.into())
+    }
+}
+
 /// A run of arguments in [`Batch::args`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArgRange {
