@@ -93,6 +93,8 @@ impl Lines {
             "begin" => {
                 self.open.insert(text("span")?, (text("category")?, text("name")?));
             }
+            // The last line has this type too, and says how many samples there were.
+            "end" if line["samples"].is_number() => {}
             "end" => {
                 let key = self.open.remove(&text("span")?).context("the end of a span that did not begin")?;
                 self.add(key, number("duration_ns")?);
@@ -123,6 +125,7 @@ mod tests {
             r#"{"type":"end","span":"0x2","duration_ns":5}"#,
             r#"{"type":"end","span":"0x1","duration_ns":"9"}"#,
             r#"{"type":"instant","category":"error","name":"e"}"#,
+            r#"{"type":"end","samples":5}"#,
         ] {
             lines.take(&serde_json::from_str(text).unwrap()).unwrap();
         }
