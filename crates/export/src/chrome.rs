@@ -54,11 +54,10 @@ pub struct Writer<W> {
     /// `"…"` of each category.
     categories: Vec<(Box<[u8]>, Option<Piece>)>,
     scratch: Vec<u8>,
-    line: [u8; LINE],
 }
 
 /// Bytes of the longest line that is put together from pieces.
-const LINE: usize = 512;
+const LINE: usize = 448;
 
 /// A short constant text that is copied whole, which is faster than copying its length.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +118,6 @@ impl<W: Write> Writer<W> {
             symbols: Vec::new(),
             categories: Vec::new(),
             scratch: Vec::new(),
-            line: [0; LINE],
         }
     }
 
@@ -291,7 +289,10 @@ impl<W: Write> Writer<W> {
             return false;
         };
         let Some((_, Some(category))) = self.categories.get(usize::from(category.0)) else { return false };
-        let line = &mut self.line;
+        // Straight into the buffer: what is put together elsewhere would be read back before its stores are done.
+        let start = self.out.bytes.len();
+        self.out.bytes.resize(start + LINE, 0);
+        let line = &mut self.out.bytes[start..];
         line[..12].copy_from_slice(b",\n{\"ph\":\"X\",");
         let mut at = 12;
         line[at..at + Piece::MOST].copy_from_slice(&place.bytes);
@@ -312,10 +313,10 @@ impl<W: Write> Writer<W> {
         let end = category_at + category.len;
         if self.args {
             line[end..end + Piece::MOST].copy_from_slice(&closed.bytes);
-            self.out.bytes.extend_from_slice(&line[..end + closed.len]);
+            self.out.bytes.truncate(start + end + closed.len);
         } else {
             line[end] = b'}';
-            self.out.bytes.extend_from_slice(&line[..end + 1]);
+            self.out.bytes.truncate(start + end + 1);
         }
         true
     }

@@ -14,7 +14,7 @@
   var view = { from: 0, total: whole, depth: 0, frame: null };
 
   function fit(text, name, room) {
-    var most = Math.floor((room - 8) / 6.6);
+    var most = Math.floor((room - 8) / 7.0);
     text.textContent = most < 3 ? "" : name.length <= most ? name : name.slice(0, most - 1) + "\u2026";
   }
 

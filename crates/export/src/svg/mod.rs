@@ -245,8 +245,8 @@ fn frame(
         let _ = write!(text, "\n{} samples (estimated)", node.samples);
     }
     let drawn = if width > 3.0 { width - 0.7 } else { width }; // a gap between neighbours that can spare it
-    // What fits at 6.6 units a character; the script fits it again to the window.
-    let most = ((width - 8.0) / 6.6).max(0.0) as usize;
+    // What fits at 7 units a character; the script fits it again to the window.
+    let most = ((width - 8.0) / 7.0).max(0.0) as usize;
     let label = match name.chars().count() {
         _ if most < 3 => String::new(),
         count if count <= most => name.to_owned(),
