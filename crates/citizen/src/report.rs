@@ -1,6 +1,7 @@
 //! What a run tells its host: errors of scripts, and what they print.
 
 use std::fmt;
+use std::io::Write;
 
 /// What kind of thing went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,17 +83,19 @@ pub struct StdConsole;
 
 impl Console for StdConsole {
     fn print(&mut self, resource: &str, text: &str) {
-        if resource.is_empty() {
-            println!("{text}");
-        } else {
-            println!("[script:{resource}] {text}");
-        }
+        let mut out = std::io::stdout().lock();
+        // whoever read it may have gone; the run goes on without
+        let _ = match resource {
+            "" => writeln!(out, "{text}"),
+            _ => writeln!(out, "[script:{resource}] {text}"),
+        };
     }
 
     fn error(&mut self, error: &ScriptError) {
-        eprintln!("error: {error}");
+        let mut out = std::io::stderr().lock();
+        let _ = writeln!(out, "error: {error}");
         for line in error.traceback.lines().skip(1) {
-            eprintln!("  {}", line.trim_start());
+            let _ = writeln!(out, "  {}", line.trim_start());
         }
     }
 }
