@@ -83,10 +83,18 @@ pub(crate) fn micros(out: &mut Vec<u8>, nanos: u64) {
 pub(crate) fn micros_text(nanos: u64) -> ([u8; 24], usize) {
     let (whole, rest) = (nanos / 1_000, nanos % 1_000);
     let mut buffer = [0; 24];
-    let mut digits = [0; 20];
-    let at = put_digits(&mut digits, whole);
-    let len = digits.len() - at;
-    buffer[..len].copy_from_slice(&digits[at..]);
+    let len = whole.checked_ilog10().unwrap_or_default() as usize + 1;
+    let (mut at, mut value) = (len, whole);
+    while value >= 100 {
+        at -= 2;
+        buffer[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if value >= 10 {
+        buffer[..2].copy_from_slice(&PAIRS[value as usize]);
+    } else {
+        buffer[0] = b'0' + value as u8;
+    }
     buffer[len] = b'.';
     buffer[len + 1] = b'0' + (rest / 100) as u8;
     buffer[len + 2..len + 4].copy_from_slice(&PAIRS[(rest % 100) as usize]);
