@@ -7,7 +7,7 @@ use tickscope_core::{CategoryId, Depth, Outcome, Recorder, Span, SymbolId, Ticks
 use super::api::*;
 use super::coroutine::{Coroutine, Frame, UNRECORDED};
 use super::identity::{self, Identity};
-use super::tracer::{State, current};
+use super::state::{State, current};
 use super::{libraries, signal};
 
 /// Stands for a call that gets no span: the host records it itself.
@@ -186,9 +186,11 @@ unsafe fn alive_below<R: Recorder>(
             }
             return 0;
         }
-        let (mut ar, mut level) = (lua_Debug::new(), 0);
+        // What lies above `call` has only begun: its `CallInfo` may be one that a dead call had.
+        let (mut ar, mut level, mut reached) = (lua_Debug::new(), 0, false);
         while (state.api.lua_getstack)(thread, level, &mut ar) != 0 {
-            if let Some(index) = coroutine.find(ar.i_ci) {
+            reached |= ar.i_ci == call;
+            if reached && let Some(index) = coroutine.find(ar.i_ci) {
                 return index + 1;
             }
             level += 1;

@@ -25,6 +25,7 @@ mod layout;
 mod libraries;
 mod natives;
 mod signal;
+mod state;
 mod symbols;
 mod tracer;
 mod vm;

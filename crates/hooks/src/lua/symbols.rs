@@ -9,7 +9,7 @@ use tickscope_core::{
 use super::api::*;
 use super::coroutine::{Context, Coroutine};
 use super::hook::{self, HIDDEN};
-use super::tracer::State;
+use super::state::State;
 use super::vm::VmRecord;
 use super::{identity, natives};
 

@@ -62,7 +62,13 @@ fn bytes_go_to_who_allocates_while_running() {
 
 #[test]
 fn fifteen_thousand_loaded_functions_keep_their_names() {
-    let lab = Lab::new(Depth::Trace);
+    for direct in [true, false] {
+        let options = TracerOptions { depth: Depth::Trace, direct, ..TracerOptions::default() };
+        check_loaded(&Lab::with(options, None));
+    }
+}
+
+fn check_loaded(lab: &Lab) {
     lab.run(
         "for i = 1, 15000 do
             local f = load('return ' .. i, '=chunk' .. i)

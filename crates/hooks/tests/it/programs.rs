@@ -8,6 +8,8 @@ use mlua::Lua;
 use proptest::prelude::*;
 use tickscope_core::{CategoryId, Depth, Runtime, TrackId};
 
+use tickscope_hooks::lua::TracerOptions;
+
 use crate::lab::Lab;
 use crate::memory::Record;
 
@@ -206,8 +208,9 @@ fn check(choices: &[u8]) {
     let source = Writer { choices: choices.iter(), out: String::new(), functions: 5 }.program();
     let (expected_result, expected) = reference(&source);
     let plain = source.replace("ENTER()", "");
-    for round in 0..2 {
-        let lab = Lab::new(Depth::Trace);
+    for round in 0..3 {
+        let options = TracerOptions { depth: Depth::Trace, direct: round != 2, ..TracerOptions::default() };
+        let lab = Lab::with(options, None);
         if round == 1 {
             // With a hook of the program's own, calls take the other way through the tracer.
             lab.run("debug.sethook(function() end, 'crl', 7)").unwrap();

@@ -64,6 +64,25 @@ outer()";
 }
 
 #[test]
+fn a_coroutine_that_goes_on_shows_all_its_calls() {
+    let lab = Lab::new(Depth::Boundary);
+    let source = "
+local function inner() coroutine.yield() SNAPSHOT() end
+local co = coroutine.wrap(function() inner() end)
+co() co()";
+    lab.with_snapshot(lab.intern("b"), source);
+    let stack = lab.recorder.records().iter().find_map(|record| match record {
+        Record::Stack { stack, .. } => Some(*stack),
+        _ => None,
+    });
+    let frames = lab.recorder.frames(stack.unwrap());
+    assert_eq!(
+        frames,
+        ["b", "main chunk", "coroutine.wrap (resume)", "function <test:3>", "inner", "SNAPSHOT"]
+    );
+}
+
+#[test]
 fn deep_stacks_are_cut() {
     let lab = Lab::new(Depth::Boundary);
     let boundary = lab.intern("b");
@@ -82,7 +101,7 @@ fn deep_stacks_are_cut() {
 
 #[test]
 fn the_rate_can_be_chosen_and_changed_with_the_depth() {
-    let options = TracerOptions { depth: Depth::Sample, sample_hz: 4000 };
+    let options = TracerOptions { sample_hz: 4000, ..TracerOptions::default() };
     let lab = Lab::with(options, None);
     lab.run("local start = os.clock() while os.clock() - start < 0.2 do end").unwrap();
     let count = |lab: &Lab| {

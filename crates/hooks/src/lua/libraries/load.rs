@@ -10,7 +10,7 @@ use tickscope_core::Recorder;
 
 use super::{api, original, tracer};
 use crate::lua::api::*;
-use crate::lua::tracer::State;
+use crate::lua::state::State;
 
 /// A file larger than this is hardly a program.
 const MAX_SOURCE: u64 = 16 << 20;

@@ -3,6 +3,7 @@
 mod coroutines;
 mod debug;
 mod decorate;
+mod exit;
 mod gc;
 mod load;
 
@@ -12,7 +13,7 @@ use std::sync::OnceLock;
 use tickscope_core::Recorder;
 
 use super::api::*;
-use super::tracer::{State, current};
+use super::state::{State, current};
 
 pub(crate) use debug::call_user_hook;
 pub(crate) use decorate::decorate;
@@ -71,7 +72,8 @@ pub(crate) unsafe fn install<R: Recorder + 'static>(api: &LuaApi, state: *mut lu
         let top = (api.lua_gettop)(state);
         (api.lua_getfield)(state, LUA_REGISTRYINDEX, c"_LOADED".as_ptr());
         if (api.lua_type)(state, -1) == LUA_TTABLE {
-            let modules: [(&CStr, &[(&CStr, lua_CFunction)]); 3] = [
+            let modules: [(&CStr, &[(&CStr, lua_CFunction)]); 4] = [
+                (c"os", &[(c"exit", exit::exit::<R>)]),
                 (
                     c"coroutine",
                     &[

@@ -1,0 +1,593 @@
+//! What a tracer knows of its thread: machines, coroutines, and the stack of contexts.
+
+use std::cell::{Cell, UnsafeCell};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+
+use tickscope_core::{
+    CategoryId, Depth, Outcome, Recorder, Runtime, StackId, SwitchReason, SymbolId, SymbolRef, Ticks, TrackId,
+};
+
+use super::alloc::{Freed, Watcher};
+use super::api::*;
+use super::cache::SymbolCache;
+use super::coroutine::{Context, Coroutine};
+use super::interrupt::Shared;
+use super::signal::{self, Timer};
+use super::tracer::{TracerError, TracerOptions};
+use super::vm::{VmId, VmOptions, VmRecord};
+use super::{Allocator, hook, identity, layout, libraries};
+
+thread_local! {
+    /// The `State` of this thread's tracer, null without one. A constant initialiser and no destructor: reading it is
+    /// one load.
+    static CURRENT: Cell<*const c_void> = const { Cell::new(ptr::null()) };
+}
+
+/// The state of this thread's tracer, null without one.
+#[inline(always)]
+pub(crate) fn current<R: Recorder>() -> *const State<R> {
+    CURRENT.get().cast()
+}
+
+/// Makes `state` this thread's; null for none.
+pub(super) fn register<R: Recorder>(state: *const State<R>) {
+    CURRENT.set(state.cast());
+}
+
+/// What hook functions reach through the thread. Only ever shared: every field that changes is a cell.
+pub(crate) struct State<R: Recorder> {
+    pub(crate) recorder: R,
+    pub(crate) api: LuaApi,
+    pub(crate) depth: Cell<Depth>,
+    hz: Cell<u32>,
+    /// Whether Lua's structures may be read directly; decided by a check at the first attach.
+    pub(crate) direct: Cell<bool>,
+    checked: Cell<bool>,
+    may_read: bool,
+    /// The coroutine at work, and its Lua thread.
+    pub(crate) top: Cell<*const Coroutine>,
+    pub(crate) top_state: Cell<*mut lua_State>,
+    /// Bytes allocated by every machine of this thread.
+    pub(crate) allocated: Cell<u64>,
+    /// When the last event was recorded from here.
+    pub(crate) last_event: Cell<u64>,
+    pub(crate) last_sample: Cell<u64>,
+    pub(crate) last_sample_bytes: Cell<u64>,
+    pub(crate) cache: SymbolCache,
+    contexts: UnsafeCell<Vec<Context>>,
+    coroutines: UnsafeCell<HashMap<usize, Box<Coroutine>>>,
+    /// Records of threads that Lua freed while they stood in a context.
+    graves: UnsafeCell<Vec<Box<Coroutine>>>,
+    /// An explicit collection is being measured: its frees need no inference.
+    pub(crate) measuring: Cell<bool>,
+    vms: UnsafeCell<Vec<Option<Box<VmRecord>>>>,
+    /// Address of a Lua thread less that of its memory block.
+    thread_offset: Cell<usize>,
+    pub(crate) stacks: UnsafeCell<HashMap<(StackId, SymbolId, u32), StackId>>,
+    pub(crate) truncated: SymbolId,
+    /// The thread's own track.
+    pub(crate) thread_track: TrackId,
+    pub(crate) interrupt: Arc<Shared>,
+    pub(crate) raised: Cell<u32>,
+    pub(super) timer: Cell<Option<Timer>>,
+}
+
+impl<R: Recorder + 'static> State<R> {
+    pub(super) fn new(recorder: R, api: LuaApi, options: TracerOptions) -> Self {
+        let truncated =
+            recorder.intern_symbol(SymbolRef { runtime: Runtime::Lua, name: "…", ..SymbolRef::default() });
+        let thread_track = recorder.track();
+        Self {
+            recorder,
+            api,
+            depth: Cell::new(Depth::Boundary),
+            hz: Cell::new(options.sample_hz.max(1)),
+            direct: Cell::new(false),
+            checked: Cell::new(false),
+            may_read: options.direct,
+            top: Cell::new(ptr::null()),
+            top_state: Cell::new(ptr::null_mut()),
+            allocated: Cell::new(0),
+            last_event: Cell::new(0),
+            last_sample: Cell::new(0),
+            last_sample_bytes: Cell::new(0),
+            cache: SymbolCache::new(),
+            contexts: UnsafeCell::new(Vec::with_capacity(64)),
+            coroutines: UnsafeCell::new(HashMap::new()),
+            graves: UnsafeCell::new(Vec::new()),
+            measuring: Cell::new(false),
+            vms: UnsafeCell::new(Vec::new()),
+            thread_offset: Cell::new(0),
+            stacks: UnsafeCell::new(HashMap::new()),
+            truncated,
+            thread_track,
+            interrupt: Shared::of_this_thread(),
+            raised: Cell::new(0),
+            timer: Cell::new(None),
+        }
+    }
+
+    #[expect(clippy::mut_from_ref, reason = "cells of one thread; no two calls overlap")]
+    pub(super) fn contexts(&self) -> &mut Vec<Context> {
+        // SAFETY: one thread, and callers keep the reference for statements that reach no other caller.
+        unsafe { &mut *self.contexts.get() }
+    }
+
+    #[expect(clippy::mut_from_ref, reason = "cells of one thread; no two calls overlap")]
+    pub(super) fn vms(&self) -> &mut Vec<Option<Box<VmRecord>>> {
+        // SAFETY: as in `contexts`.
+        unsafe { &mut *self.vms.get() }
+    }
+
+    /// The stack of contexts, outermost first.
+    pub(crate) fn context_stack(&self) -> &[Context] {
+        self.contexts()
+    }
+
+    pub(super) fn vm(&self, vm: VmId) -> Option<&VmRecord> {
+        self.vms().get(vm.0)?.as_deref()
+    }
+
+    pub(super) fn every_coroutine(&self) -> Vec<&Coroutine> {
+        // SAFETY: as in `contexts`; the boxes themselves stay where they are until their thread is freed.
+        unsafe { (*self.coroutines.get()).values().map(|coroutine| &**coroutine).collect() }
+    }
+
+    pub(super) unsafe fn attach(
+        &self,
+        main: *mut lua_State,
+        options: VmOptions,
+    ) -> Result<VmId, TracerError> {
+        if self.vms().iter().flatten().any(|vm| vm.main == main) {
+            return Err(TracerError::SecondAttach);
+        }
+        if !self.checked.replace(true) {
+            // SAFETY: the caller vouches for `main`.
+            unsafe {
+                self.direct.set(self.may_read && identity::check(&self.api, main));
+                layout::find_hook_count(&self.api, main);
+            }
+        }
+        let id = self.vms().len();
+        let symbol = |name| {
+            self.recorder.intern_symbol(SymbolRef {
+                runtime: Runtime::Lua,
+                resource: &options.resource,
+                name,
+                ..SymbolRef::default()
+            })
+        };
+        let record = Box::new(VmRecord {
+            main,
+            resource: options.resource.as_str().into(),
+            salt: (id + 1) << 48,
+            gc_measured: symbol("collect (measured)"),
+            gc_inferred: symbol("collect (inferred)"),
+            allocator: options.allocator,
+            hidden: options.hidden.into(),
+            hide_unnamed: options.hide_unnamed,
+            chunks: Default::default(),
+            natives: Default::default(),
+        });
+        self.vms().push(Some(record));
+        let vm = VmId(id);
+        if let Some(allocator) = self.vm(vm).and_then(|vm| vm.allocator.as_ref()) {
+            allocator.watch(Some(Watcher {
+                tracer: ptr::from_ref(self).cast(),
+                forget: forget::<R>,
+                now: now::<R>,
+                collected: collected::<R>,
+                allocated: &raw const self.allocated,
+            }));
+        }
+        // SAFETY: the caller vouches for `main`.
+        unsafe {
+            libraries::install::<R>(&self.api, main);
+            self.learn_thread_offset(main);
+            if let Some(record) = self.vm(vm) {
+                record.hidden.borrow_mut().push(libraries::decorated_address::<R>());
+                record
+                    .natives
+                    .borrow_mut()
+                    .insert(libraries::wrapped_address::<R>(), "coroutine.wrap (resume)".into());
+                super::natives::walk(&self.api, main, record);
+            }
+            let coroutine = self.coroutine(main);
+            self.install(&*coroutine);
+        }
+        Ok(vm)
+    }
+
+    /// Finds out where in its memory block a Lua thread begins, so that the allocator's news can be understood.
+    unsafe fn learn_thread_offset(&self, main: *mut lua_State) {
+        // SAFETY: `main` is live and not running; the thread made here is popped again.
+        unsafe {
+            if (self.api.lua_checkstack)(main, 1) != 0 {
+                (self.api.lua_newthread)(main);
+                // `LUA_EXTRASPACE` is one pointer in every Lua since 5.3; a thread is preceded by it.
+                self.thread_offset.set(size_of::<*const c_void>());
+                self.api.pop(main, 1);
+            }
+        }
+    }
+
+    pub(super) fn detach(&self, vm: VmId) {
+        let Some(record) = self.vms().get_mut(vm.0).and_then(Option::take) else { return };
+        if let Some(allocator) = &record.allocator {
+            allocator.watch(None);
+        }
+        let at = self.recorder.now();
+        let here = |context: &Context| {
+            // SAFETY: a context's coroutine is kept until the context ends.
+            ptr::eq(unsafe { (*context.coroutine).vm }, &*record)
+        };
+        while self.contexts().iter().any(here) {
+            self.leave(SwitchReason::Yield, at);
+        }
+        self.cache.clear();
+        // SAFETY: as in `contexts`; no context refers to this machine's coroutines any more, and they are alive, so
+        // their hooks can be taken off.
+        unsafe {
+            (*self.coroutines.get()).retain(|_, coroutine| {
+                let stays = !ptr::eq(coroutine.vm, &*record);
+                if !stays {
+                    self.end_track(coroutine, at);
+                    (self.api.lua_sethook)(coroutine.state, None, 0, 0);
+                }
+                stays
+            });
+        }
+    }
+
+    pub(super) fn set_depth(&self, depth: Depth) -> Result<(), TracerError> {
+        self.timer.set(None);
+        if depth == Depth::Sample {
+            let hz = self.hz.get();
+            self.timer.set(Some(Timer::start(hz).map_err(|source| TracerError::Timer { hz, source })?));
+            self.begin_slice(self.recorder.now());
+        }
+        self.depth.set(depth);
+        for coroutine in self.every_coroutine() {
+            self.install(coroutine);
+        }
+        Ok(())
+    }
+
+    /// Sets the hook that stands while nothing special is wanted of a coroutine.
+    pub(crate) fn install(&self, coroutine: &Coroutine) {
+        let user = coroutine.user.get();
+        let tracing = self.depth.get() == Depth::Trace;
+        let own = if tracing {
+            LUA_MASKCALL | LUA_MASKRET
+        } else if coroutine.depth() > 0 {
+            LUA_MASKRET // until what is open has returned
+        } else {
+            0
+        };
+        let (hook, mask): (Option<lua_Hook>, _) = match (own, user.mask) {
+            (0, 0) => (None, 0),
+            (own, 0) if tracing => (Some(hook::trace::<R>), own),
+            (own, user) => (Some(hook::general::<R>), own | user),
+        };
+        // SAFETY: coroutines are dropped when their thread is freed, so this one is alive.
+        unsafe {
+            let stands = (self.api.lua_gethook)(coroutine.state).map_or(0, |hook| hook as usize)
+                == hook.map_or(0, |hook| hook as usize)
+                && (self.api.lua_gethookmask)(coroutine.state) == mask
+                && (mask & LUA_MASKCOUNT == 0 || (self.api.lua_gethookcount)(coroutine.state) == user.count);
+            if stands {
+                return;
+            }
+            layout::set_hook(&self.api, coroutine.state, hook, mask, user.count, user.mask);
+        }
+    }
+
+    /// Like [`State::install`], with a program's count that begins anew.
+    pub(crate) fn install_anew(&self, coroutine: &Coroutine) {
+        // SAFETY: as in `install`.
+        unsafe { (self.api.lua_sethook)(coroutine.state, None, 0, 0) };
+        self.install(coroutine);
+    }
+
+    /// Whether the Lua thread has been seen, in a machine that is still attached.
+    pub(crate) fn knows(&self, thread: *mut lua_State) -> bool {
+        // SAFETY: as in `contexts`.
+        self.top_state.get() == thread || unsafe { (*self.coroutines.get()).contains_key(&(thread as usize)) }
+    }
+
+    /// The record of a Lua thread, made when it is new.
+    ///
+    /// # Safety
+    /// `thread` is alive and belongs to this tracer's Lua.
+    pub(crate) unsafe fn coroutine(&self, thread: *mut lua_State) -> *const Coroutine {
+        // SAFETY: as in `contexts`.
+        let known = unsafe { (*self.coroutines.get()).get(&(thread as usize)) };
+        if let Some(coroutine) = known {
+            return &raw const **coroutine;
+        }
+        // SAFETY: the caller vouches for `thread`; three slots are made sure of.
+        let (is_main, main) = unsafe {
+            (self.api.lua_checkstack)(thread, 3);
+            let is_main = (self.api.lua_pushthread)(thread) == 1;
+            (self.api.lua_rawgeti)(thread, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+            let main = (self.api.lua_tothread)(thread, -1);
+            self.api.pop(thread, 2);
+            (is_main, main)
+        };
+        let vm =
+            self.vms().iter().flatten().find(|vm| vm.main == main).map_or(ptr::null(), |vm| &raw const **vm);
+        let coroutine = Box::new(Coroutine::new(thread, vm, is_main, self.allocated.get()));
+        let address = &raw const *coroutine;
+        // SAFETY: as in `contexts`.
+        unsafe { (*self.coroutines.get()).insert(thread as usize, coroutine) };
+        address
+    }
+
+    /// Like [`Tracer::enter`]; `inferred` when a hook noticed by itself.
+    ///
+    /// # Safety
+    /// As for [`Tracer::enter`].
+    pub(crate) unsafe fn enter(
+        &self,
+        thread: *mut lua_State,
+        boundary: Option<SymbolId>,
+        inferred: bool,
+        at: Ticks,
+    ) {
+        self.last_event.set(at.0);
+        // SAFETY: the caller vouches for `thread`; coroutines in contexts stay alive.
+        unsafe {
+            let coroutine = self.coroutine(thread);
+            let record = &*coroutine;
+            let mut ar = lua_Debug::new();
+            // The calls of a thread that is active already belong to its earlier context. Those of one that was
+            // suspended belong to this one.
+            let again = record.active.get() > 0;
+            let base = if !inferred && again && (self.api.lua_getstack)(thread, 0, &mut ar) != 0 {
+                ar.i_ci
+            } else {
+                ptr::null()
+            };
+            let switched = !record.is_main && record.active.get() == 0;
+            if switched {
+                let track = self.track(record);
+                record.skipped.set(record.skipped.get() + self.allocated.get() - record.suspended_at.get());
+                self.recorder.resume(at, track);
+            }
+            if self.contexts().is_empty() {
+                self.begin_slice(at);
+            }
+            record.active.set(record.active.get() + 1);
+            self.contexts().push(Context {
+                coroutine,
+                boundary,
+                base,
+                keep: if record.is_main || !switched { record.depth() } else { 0 },
+                inferred,
+                switched,
+                stack: Cell::new(None),
+            });
+            self.set_top(coroutine);
+            if !inferred {
+                self.refresh_hook(record);
+            }
+        }
+    }
+
+    /// Makes sure of the hook of a coroutine that is about to run: it may be older than the depth in force.
+    fn refresh_hook(&self, coroutine: &Coroutine) {
+        if self.interrupt.requested() {
+            // SAFETY: the coroutine is about to run, so it is alive.
+            unsafe { hook::arm_interrupt(self, coroutine) };
+        } else if self.depth.get() == Depth::Trace
+            // SAFETY: as above.
+            && unsafe { (self.api.lua_gethookmask)(coroutine.state) } & LUA_MASKCALL == 0
+        {
+            self.install(coroutine);
+        }
+    }
+
+    fn set_top(&self, coroutine: *const Coroutine) {
+        self.top.set(coroutine);
+        let state = if coroutine.is_null() {
+            ptr::null_mut()
+        } else {
+            // SAFETY: coroutines in contexts are alive.
+            unsafe { (*coroutine).state }
+        };
+        self.top_state.set(state);
+        // SAFETY: as above.
+        let counts = !coroutine.is_null() && unsafe { (*coroutine).user.get().mask } & LUA_MASKCOUNT != 0;
+        signal::set_target(state, counts);
+    }
+
+    /// Like [`Tracer::leave`].
+    pub(crate) fn leave(&self, reason: SwitchReason, at: Ticks) {
+        self.leave_inferred(at);
+        if let Some(context) = self.contexts().pop() {
+            self.end_context(context, reason, at);
+        }
+    }
+
+    /// Ends contexts that a hook inferred, above the innermost one that somebody announced.
+    fn leave_inferred(&self, at: Ticks) {
+        while let Some(context) = self.contexts().pop_if(|context| context.inferred) {
+            self.end_context(context, SwitchReason::Yield, at);
+        }
+    }
+
+    fn end_context(&self, context: Context, reason: SwitchReason, at: Ticks) {
+        self.last_event.set(at.0);
+        // SAFETY: coroutines in contexts are alive, in Rust's sense even when Lua has collected the thread.
+        let coroutine = unsafe { &*context.coroutine };
+        if self.depth.get() == Depth::Sample && signal::take_armed() {
+            // A sample is due and no call came to take it at: what it stands for would be lost.
+            self.contexts().push(context);
+            self.record_stack(at);
+            let Some(popped) = self.contexts().pop() else { return };
+            return self.close_context(popped, coroutine, reason, at);
+        }
+        self.close_context(context, coroutine, reason, at);
+    }
+
+    fn close_context(&self, context: Context, coroutine: &Coroutine, reason: SwitchReason, at: Ticks) {
+        let yields = context.switched && reason == SwitchReason::Yield;
+        if !yields && coroutine.depth() > context.keep {
+            coroutine.unwind(&self.recorder, at, self.allocated.get(), context.keep);
+        }
+        coroutine.active.set(coroutine.active.get() - 1);
+        if context.switched {
+            self.recorder.suspend(at, reason);
+            coroutine.suspended_at.set(self.allocated.get());
+            coroutine.unfinished.set(yields);
+        }
+        let below = self.contexts().last();
+        if let Some(below) = below {
+            below.stack.set(None);
+        }
+        self.set_top(below.map_or(ptr::null(), |below| below.coroutine));
+        if let Some(below) = below
+            && self.interrupt.requested()
+        {
+            // SAFETY: the coroutine below runs on, so it is alive.
+            self.refresh_hook(unsafe { &*below.coroutine });
+        }
+        self.bury(context.coroutine);
+    }
+
+    /// A hook was called for a Lua thread that nobody announced: a C library resumed it, or it is back from one.
+    ///
+    /// # Safety
+    /// `thread` is running.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn infer(&self, thread: *mut lua_State, at: Ticks) {
+        let contexts = self.contexts();
+        let announced = contexts.iter().rposition(|context| !context.inferred).unwrap_or(0);
+        let found = contexts.iter().enumerate().skip(announced).rev().find(|(_, context)| {
+            // SAFETY: coroutines in contexts are alive.
+            unsafe { (*context.coroutine).state == thread && !(*context.coroutine).dead.get() }
+        });
+        match found.map(|(index, _)| index) {
+            Some(index) => {
+                while self.contexts().len() > index + 1 {
+                    if let Some(context) = self.contexts().pop() {
+                        self.end_context(context, SwitchReason::Yield, at);
+                    }
+                }
+            }
+            // SAFETY: the thread is running, so it is alive.
+            None => unsafe { self.enter(thread, None, true, at) },
+        }
+    }
+
+    /// Time and bytes of the next sample count from here.
+    fn begin_slice(&self, at: Ticks) {
+        self.last_sample.set(at.0);
+        self.last_sample_bytes.set(self.allocated.get());
+    }
+
+    /// Records the current stack with what passed since the sample before.
+    pub(crate) fn record_stack(&self, at: Ticks) {
+        // SAFETY: called from a hook or between a coroutine's run and its host's: the stacks stand still.
+        let stack = unsafe { self.current_stack() };
+        let elapsed = at.0.saturating_sub(self.last_sample.get());
+        let allocated = self.allocated.get();
+        self.recorder.stack(at, stack, elapsed, allocated - self.last_sample_bytes.get());
+        self.last_sample.set(at.0);
+        self.last_sample_bytes.set(allocated);
+        self.last_event.set(at.0);
+    }
+
+    /// Bytes allocated while the current coroutine, or what it hosted, ran.
+    pub(super) fn own_bytes(&self) -> u64 {
+        let top = self.top.get();
+        // SAFETY: the coroutine at work is alive.
+        let skipped = if top.is_null() { 0 } else { unsafe { (*top).skipped.get() } };
+        self.allocated.get() - skipped
+    }
+
+    /// A coroutine that yielded will never go on: its machine is closed, or the collector took it. Its track ends here,
+    /// with what is open on it.
+    fn end_track(&self, coroutine: &Coroutine, at: Ticks) {
+        if coroutine.unfinished.take()
+            && let Some(track) = coroutine.track.get()
+        {
+            self.recorder.resume(at, track);
+            coroutine.unwind(&self.recorder, at, self.allocated.get(), 0);
+            self.recorder.suspend(at, SwitchReason::Return);
+        }
+    }
+
+    /// Drops the record of a thread that Lua freed, unless it still stands in a context.
+    fn bury(&self, coroutine: *const Coroutine) {
+        // SAFETY: as in `contexts`. The record is alive: it is only dropped here and when its machine is detached.
+        unsafe {
+            let record = &*coroutine;
+            if record.active.get() == 0 && record.dead.get() {
+                (*self.graves.get()).retain(|grave| !ptr::eq(&**grave, coroutine));
+            }
+        }
+    }
+}
+
+/// The allocator frees a prototype or a thread.
+///
+/// # Safety
+/// `state` is a live `State<R>` of this thread.
+unsafe fn forget<R: Recorder + 'static>(state: *const c_void, what: Freed, block: usize) {
+    // SAFETY: see the function's contract.
+    let state = unsafe { &*state.cast::<State<R>>() };
+    match what {
+        Freed::Prototype if state.direct.get() => state.cache.forget(block),
+        Freed::Prototype => state.cache.clear(),
+        Freed::Thread => {
+            let thread = block + state.thread_offset.get();
+            // SAFETY: as in `contexts`: nothing holds a reference into the map while Lua frees memory.
+            let Some(coroutine) = (unsafe { (*state.coroutines.get()).remove(&thread) }) else { return };
+            if coroutine.active.get() > 0 {
+                coroutine.dead.set(true);
+                // SAFETY: as above.
+                unsafe { (*state.graves.get()).push(coroutine) };
+            } else {
+                state.end_track(&coroutine, state.recorder.now());
+            }
+        }
+    }
+}
+
+unsafe fn now<R: Recorder + 'static>(state: *const c_void) -> u64 {
+    // SAFETY: `state` is a live `State<R>` of this thread.
+    unsafe { (*state.cast::<State<R>>()).recorder.now().0 }
+}
+
+/// The collector freed blocks between two times.
+///
+/// # Safety
+/// `state` is a live `State<R>` of this thread.
+unsafe fn collected<R: Recorder + 'static>(
+    state: *const c_void,
+    allocator: *const Allocator,
+    from: u64,
+    to: u64,
+) {
+    // SAFETY: see the function's contract.
+    let state = unsafe { &*state.cast::<State<R>>() };
+    // Spans nest: one that would begin before something already recorded is not told.
+    if state.measuring.get() || state.last_event.get() > from || !state.recorder.enabled(CategoryId::GC) {
+        return;
+    }
+    let vm = state
+        .vms()
+        .iter()
+        .flatten()
+        .find(|vm| vm.allocator.as_ref().is_some_and(|own| ptr::eq::<Allocator>(&***own, allocator)));
+    if let Some(vm) = vm {
+        let span = state.recorder.enter(Ticks(from), vm.gc_inferred, CategoryId::GC);
+        state.recorder.exit(Ticks(to), span, Outcome::Ok, 0);
+        state.last_event.set(to);
+    }
+}
