@@ -350,10 +350,8 @@ impl Recorder for ThreadRecorder {
     }
 
     fn counter(&self, at: Ticks, symbol: SymbolId, value: CounterValue) {
-        if self.may_record() {
-            if self.producer.push(counter_slots(self.time(at), symbol, value)).is_err() {
-                self.lose();
-            }
+        if self.may_record() && self.producer.push(counter_slots(self.time(at), symbol, value)).is_err() {
+            self.lose();
         }
     }
 
