@@ -22,6 +22,7 @@ pub(crate) struct Keys {
     pub(crate) run_delay_ns: KeyId,
     pub(crate) involuntary: KeyId,
     pub(crate) message: KeyId,
+    pub(crate) waited_ns: KeyId,
 }
 
 /// A piece of script work the host starts: what its spans are called.
@@ -49,6 +50,7 @@ impl<R: Recorder + 'static> Probe<R> {
             run_delay_ns: recorder.intern_key("run_delay_ns"),
             involuntary: recorder.intern_key("involuntary"),
             message: recorder.intern_key("message"),
+            waited_ns: recorder.intern_key("waited_ns"),
         };
         let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
         Self { tracer, keys, tick, main, free: RefCell::default() }

@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use mlua::{Function, MultiValue, Thread, Value};
-use tickscope_core::{CategoryId, Link, LinkKind, Outcome, Recorder, SwitchReason, TrackId};
+use tickscope_core::{ArgInput, CategoryId, Link, LinkKind, Outcome, Recorder, SwitchReason, TrackId};
 use tickscope_hooks::lua::HostSpan;
 
 use crate::host::{Host, MAX_NESTING, Raise, text_of};
@@ -24,8 +25,9 @@ pub(crate) struct Coroutine {
     thread: Thread,
     boundary: Boundary,
     track: TrackId,
-    /// The span of the wait it is in.
+    /// The span of the wait it is in, and since when by the server's clock.
     wait: Option<HostSpan>,
+    waits_since: Duration,
     /// Who waits for what it returns.
     caller: Option<u64>,
 }
@@ -301,6 +303,7 @@ impl<R: Recorder + 'static> Host<R> {
             boundary,
             track,
             wait: None,
+            waits_since: Duration::ZERO,
             caller: None,
         });
         let (ended, suspended) = self.run(&machine, coroutine, arguments, link);
@@ -372,9 +375,17 @@ impl<R: Recorder + 'static> Host<R> {
         let span = self.probe.begin(boundary.symbol, boundary.category, link, &[]);
         self.probe.enter(&coroutine.thread, boundary);
         if let Some(wait) = coroutine.wait.take() {
+            if self.clock.is_virtual() {
+                // The recording's clock does not tell how long this was for the script.
+                let waited = self.clock.elapsed().saturating_sub(coroutine.waits_since);
+                self.probe
+                    .recorder()
+                    .arg(self.probe.keys.waited_ns, ArgInput::Uint(waited.as_nanos() as u64));
+            }
             self.probe.end(wait, Outcome::Ok);
         }
         let resumed = raw::resume(&machine.lua, &coroutine.thread, arguments);
+        coroutine.waits_since = self.clock.elapsed();
         let (ended, suspended, outcome) = match resumed {
             Resumed::Awaits { token, by } => {
                 coroutine.wait =
