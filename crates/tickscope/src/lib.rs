@@ -94,3 +94,8 @@ pub fn __function_name(here: &'static str) -> &'static str {
     }
     name
 }
+
+/// The README's examples are tested too.
+#[cfg(all(doctest, feature = "tracing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
