@@ -127,7 +127,7 @@ impl Page {
 
     fn chain(&mut self, chain: &Chain) {
         // The tick itself is the heading.
-        let mut before: Option<&Cause> = None;
+        let (mut before, mut left_out): (Option<&Cause>, usize) = (None, 0);
         for cause in chain.causes.iter().skip(1) {
             // The body of a thread or handler stands where the thread or handler does: one line for both.
             let place =
@@ -137,9 +137,10 @@ impl Page {
                 && before.is_some_and(|before| place(before) == place(cause));
             before = Some(cause);
             if body {
+                left_out += 1;
                 continue;
             }
-            let indent = "  ".repeat(cause.depth.min(20) + 1);
+            let indent = "  ".repeat((cause.depth - left_out.min(cause.depth)).min(20) + 1);
             let mark = if cause.culprit { self.style.red("▶ ") } else { String::new() };
             let name = self::cause(cause);
             let name = if cause.culprit { self.style.bold(name) } else { name };
