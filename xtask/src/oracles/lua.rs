@@ -61,7 +61,7 @@ fn programs(tally: &mut Tally) -> Result<Vec<Program>> {
             folder,
             words: words(&["/usr/bin/luacheck", ".", "--no-color", "--no-cache", "--codes"]),
             path: Some(OLD_MODULES),
-            named: &["check_source", "parse_expression", "attributes"],
+            named: &["parse_block", "parse_expression", "next_token", "attributes"],
         }),
         _ => tally.skip("lua luacheck", "luacheck or the tree it checks is not installed"),
     }
