@@ -156,7 +156,7 @@ impl Machine {
         let allocator = Rc::new(Allocator::new(None));
         // SAFETY: a new machine of the Lua mlua links; its allocator is kept beside it.
         unsafe {
-            let state = ffi::lua_newstate(std::mem::transmute(Allocator::function()), allocator.data());
+            let state = ffi::lua_newstate(Allocator::function(), allocator.data());
             ffi::luaL_openlibs(state);
             let options = VmOptions { allocator: Some(Rc::clone(&allocator)), ..VmOptions::default() };
             tracer.attach(state.cast(), options).expect("a new machine");

@@ -22,13 +22,17 @@ const EMPTY: Entry = Entry { key: 0, code: 0, line: 0, symbol: SymbolId::OTHER }
 /// A four-way set-associative cache. An entry is valid while the function lives: the allocator takes it out when the
 /// function's memory is freed, and line and code address tell a reused address apart where the allocator is not ours.
 pub(crate) struct SymbolCache {
-    sets: Box<[[Cell<Entry>; WAYS]]>,
+    sets: Box<[[Cell<Entry>; WAYS]; SETS]>,
 }
 
 impl SymbolCache {
     pub(crate) fn new() -> Self {
-        let sets = (0..SETS).map(|_| std::array::from_fn(|_| Cell::new(EMPTY))).collect();
-        Self { sets }
+        let sets: Box<[[Cell<Entry>; WAYS]]> =
+            (0..SETS).map(|_| std::array::from_fn(|_| Cell::new(EMPTY))).collect();
+        match sets.try_into() {
+            Ok(sets) => Self { sets },
+            Err(_) => unreachable!("as many as the array has"),
+        }
     }
 
     #[inline(always)]
@@ -45,6 +49,17 @@ impl SymbolCache {
             return Some(first.symbol);
         }
         self.look_further(set, identity)
+    }
+
+    /// The symbol of a prototype, by its address and its code's, when it is the one its set used last. The line is
+    /// left to [`SymbolCache::get`]: code at the same address for another prototype at the same address is rare, and
+    /// only possible where the allocator is not ours.
+    #[inline(always)]
+    pub(crate) fn get_prototype(&self, (key, code): (usize, usize)) -> Option<SymbolId> {
+        let first = &self.set(key)[0];
+        // SAFETY: one thread; the reference ends with the expression.
+        let first = unsafe { &*first.as_ptr() };
+        (first.key == key && first.code == code).then_some(first.symbol)
     }
 
     #[cold]

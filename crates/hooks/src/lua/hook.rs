@@ -30,6 +30,44 @@ pub(crate) unsafe extern "C-unwind" fn trace<R: Recorder + 'static>(
     unsafe {
         let state = &*state;
         let at = state.recorder.now();
+        if state.top_state.get() == thread {
+            // The usual cases, kept small: everything else is one call away.
+            let coroutine = &*state.top.get();
+            let call = (*ar).i_ci;
+            if (*ar).event == LUA_HOOKRET {
+                if coroutine.top_call() == call {
+                    state.last_event.set(at.0);
+                    coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
+                    return;
+                }
+            } else if (*ar).event == LUA_HOOKCALL
+                && state.direct.get()
+                && (coroutine.depth() == 0 || coroutine.top_call() == identity::previous(call))
+                && let Some(prototype) = identity::prototype(call)
+                && let Some(symbol) = state.cache.get_prototype(prototype)
+                && state.recorder.enabled(CategoryId::FUNCTION)
+            {
+                state.last_event.set(at.0);
+                let bytes = state.allocated.get() - coroutine.skipped.get();
+                let span = state.recorder.enter(at, symbol, CategoryId::FUNCTION);
+                coroutine.push(Frame { call, span, bytes });
+                return;
+            }
+        }
+        unusual(state, thread, ar, at);
+    }
+}
+
+/// What [`trace`] does with an event that is not one of the usual.
+#[inline(never)]
+unsafe fn unusual<R: Recorder + 'static>(
+    state: &State<R>,
+    thread: *mut lua_State,
+    ar: *mut lua_Debug,
+    at: Ticks,
+) {
+    // SAFETY: as in `trace`.
+    unsafe {
         if state.top_state.get() != thread {
             state.infer(thread, at);
         }

@@ -23,6 +23,7 @@ pub(crate) struct Identity {
     pub(crate) line: u32,
 }
 
+const LUA_CLOSURE: u8 = 0x06;
 const LIGHT_C: u8 = 0x16;
 const C_CLOSURE: u8 = 0x26;
 
@@ -51,6 +52,23 @@ pub(crate) unsafe fn read(call: *const c_void) -> Identity {
                 }
             }
         }
+    }
+}
+
+/// Address of the prototype of a call of a Lua function, and of its code; `None` for a C function.
+///
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+pub(crate) unsafe fn prototype(call: *const c_void) -> Option<(usize, usize)> {
+    // SAFETY: as in `read`.
+    unsafe {
+        let value = call.cast::<*const usize>().read();
+        if value.add(1).cast::<u8>().read() & 0x3f != LUA_CLOSURE {
+            return None;
+        }
+        let prototype = ((value.read() + 24) as *const usize).read();
+        Some((prototype, ((prototype + 64) as *const usize).read()))
     }
 }
 

@@ -59,7 +59,8 @@ pub(crate) struct State<R: Recorder> {
     pub(crate) cache: SymbolCache,
     contexts: UnsafeCell<Vec<Context>>,
     coroutines: UnsafeCell<HashMap<usize, Box<Coroutine>>>,
-    /// Records of threads that Lua freed while they stood in a context.
+    /// Records of threads that Lua freed while they stood in a context, boxed: contexts hold their addresses.
+    #[expect(clippy::vec_box, reason = "contexts hold the addresses of the records")]
     graves: UnsafeCell<Vec<Box<Coroutine>>>,
     /// An explicit collection is being measured: its frees need no inference.
     pub(crate) measuring: Cell<bool>,

@@ -24,6 +24,9 @@ pub struct VmOptions {
     pub hide_unnamed: bool,
 }
 
+/// Names of the functions of a chunk, by the line they begin on.
+type Lines = HashMap<u32, Vec<Box<str>>>;
+
 /// A machine known to a tracer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VmId(pub(crate) usize);
@@ -39,14 +42,14 @@ pub(crate) struct VmRecord {
     pub(crate) gc_measured: SymbolId,
     pub(crate) gc_inferred: SymbolId,
     /// Names of functions by chunk name and line.
-    pub(crate) chunks: RefCell<HashMap<Box<[u8]>, HashMap<u32, Vec<Box<str>>>>>,
+    pub(crate) chunks: RefCell<HashMap<Box<[u8]>, Lines>>,
     /// Names of C functions by address.
     pub(crate) natives: RefCell<HashMap<usize, Box<str>>>,
 }
 
 impl VmRecord {
     pub(crate) fn register_chunk(&self, name: &[u8], source: &[u8]) {
-        let mut lines: HashMap<u32, Vec<Box<str>>> = HashMap::new();
+        let mut lines = Lines::new();
         for (line, name) in definitions(source) {
             lines.entry(line).or_default().push(name.into());
         }

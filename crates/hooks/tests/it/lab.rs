@@ -34,8 +34,7 @@ impl Lab {
         let tracer = unsafe { Tracer::new(recorder.clone(), api(), options) }.unwrap();
         let allocator = Rc::new(Allocator::new(limit));
         // SAFETY: the allocator outlives the machine: the lab drops it last.
-        let state =
-            unsafe { ffi::lua_newstate(std::mem::transmute(Allocator::function()), allocator.data()) };
+        let state = unsafe { ffi::lua_newstate(Allocator::function(), allocator.data()) };
         assert!(!state.is_null());
         // SAFETY: a new machine.
         unsafe { ffi::luaL_openlibs(state) };

@@ -1,4 +1,5 @@
 //! Tests against a real Lua.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod calls;
 mod hooks;
 mod interrupts;

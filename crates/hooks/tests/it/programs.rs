@@ -32,9 +32,9 @@ impl Writer<'_> {
     fn program(mut self) -> String {
         self.out += "local f, fuel = {}, 40 local obj = {} ENTER()\n";
         for index in 1..=self.functions {
-            write!(
+            writeln!(
                 self.out,
-                "f[{index}] = function(...)\n ENTER() fuel = fuel - 1 if fuel < 0 then return 0 end\n"
+                "f[{index}] = function(...)\n ENTER() fuel = fuel - 1 if fuel < 0 then return 0 end"
             )
             .unwrap();
             let statements = self.choose(5) + 1;
@@ -49,8 +49,8 @@ impl Writer<'_> {
             fuel(&mut self.out);
             let target = self.function();
             match self.choose(3) {
-                0 => write!(self.out, "pcall({target}, 1)\n").unwrap(),
-                1 => write!(self.out, "pcall(function(...)\n ENTER() {target}() end)\n").unwrap(),
+                0 => writeln!(self.out, "pcall({target}, 1)").unwrap(),
+                1 => writeln!(self.out, "pcall(function(...)\n ENTER() {target}() end)").unwrap(),
                 _ => {
                     self.out += "pcall(function(...)\n ENTER()\n";
                     self.coroutine(&target);
@@ -65,8 +65,8 @@ impl Writer<'_> {
     fn statement(&mut self, nested: u8) {
         let target = self.function();
         match self.choose(if nested > 1 { 8 } else { 17 }) {
-            0 | 1 => write!(self.out, "local v = {target}(...)\n").unwrap(),
-            2 => write!(self.out, "pcall({target}, fuel, nil)\n").unwrap(),
+            0 | 1 => writeln!(self.out, "local v = {target}(...)").unwrap(),
+            2 => writeln!(self.out, "pcall({target}, fuel, nil)").unwrap(),
             3 => self.out += "if fuel % 3 == 0 then error('text') end\n",
             4 => self.out += "if fuel % 4 == 1 then error({}) end\n",
             5 => self.out += "if coroutine.isyieldable() then coroutine.yield(fuel, nil) end\n",
@@ -91,9 +91,9 @@ impl Writer<'_> {
             12 => {
                 // A handler that raises is called again until C's stack is full: where that is, depends on the
                 // reference's own calls.
-                write!(
+                writeln!(
                     self.out,
-                    "xpcall({target}, function(e, ...)\n ENTER() pcall({target}) return e end)\n"
+                    "xpcall({target}, function(e, ...)\n ENTER() pcall({target}) return e end)"
                 )
                 .unwrap();
             }
@@ -110,9 +110,9 @@ impl Writer<'_> {
                 self.out += "return k end }) local v = t.x\n";
             }
             _ => {
-                write!(
+                writeln!(
                     self.out,
-                    "for x in (function(...)\n ENTER() return {target}(...) end) do break end\n"
+                    "for x in (function(...)\n ENTER() return {target}(...) end) do break end"
                 )
                 .unwrap();
             }
@@ -122,20 +122,20 @@ impl Writer<'_> {
     fn coroutine(&mut self, target: &str) {
         let times = self.choose(4) + 1;
         match self.choose(4) {
-            0 => write!(
+            0 => writeln!(
                 self.out,
-                "do local co = coroutine.create({target}) for i = 1, {times} do coroutine.resume(co, i) end end\n"
+                "do local co = coroutine.create({target}) for i = 1, {times} do coroutine.resume(co, i) end end"
             ),
-            1 => write!(
+            1 => writeln!(
                 self.out,
-                "do local w = coroutine.wrap({target}) for i = 1, {times} do pcall(w, i) end end\n"
+                "do local w = coroutine.wrap({target}) for i = 1, {times} do pcall(w, i) end end"
             ),
-            2 => write!(
+            2 => writeln!(
                 self.out,
-                "do local co = coroutine.create({target}) coroutine.resume(co) coroutine.close(co) coroutine.resume(co) end\n"
+                "do local co = coroutine.create({target}) coroutine.resume(co) coroutine.close(co) coroutine.resume(co) end"
             ),
             // The coroutine's error, if any, goes through.
-            _ => write!(self.out, "coroutine.wrap({target})()\n"),
+            _ => writeln!(self.out, "coroutine.wrap({target})()"),
         }
         .unwrap();
     }
@@ -143,7 +143,7 @@ impl Writer<'_> {
     fn ending(&mut self) {
         let target = self.function();
         match self.choose(4) {
-            0 | 1 => write!(self.out, "return {target}(...)\n").unwrap(),
+            0 | 1 => writeln!(self.out, "return {target}(...)").unwrap(),
             2 => self.out += "return ...\n",
             _ => {}
         }
