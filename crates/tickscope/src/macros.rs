@@ -37,13 +37,17 @@ macro_rules! span {
             && CALLSITE.wanted($crate::__or!($crate::CategoryId::DEFAULT $(, $crate::AsCategory::id(&$category))?))
             $(&& $when)?
         {
-            CALLSITE.begin_on(
-                $on,
-                $crate::__or!($crate::CategoryId::DEFAULT $(, $crate::AsCategory::id(&$category))?),
-                $crate::__or!(false $(, $critical)?),
-                $crate::__or!(::core::option::Option::None $(, ::core::option::Option::Some($follows))?),
-                |_number| [$($crate::__arg!(_number, $key, $value)),*],
-            )
+            let category = $crate::__or!($crate::CategoryId::DEFAULT $(, $crate::AsCategory::id(&$category))?);
+            match CALLSITE.admit_moment(category, $crate::__or!(false $(, $critical)?)) {
+                ::core::option::Option::Some(_number) => CALLSITE.begin_on(
+                    $on,
+                    _number,
+                    category,
+                    $crate::__or!(::core::option::Option::None $(, ::core::option::Option::Some($follows))?),
+                    &[$($crate::__arg!(_number, $key, $value)),*],
+                ),
+                ::core::option::Option::None => $crate::AsyncSpan::none(),
+            }
         } else {
             $crate::AsyncSpan::none()
         }
@@ -88,12 +92,16 @@ macro_rules! async_span {
             && CALLSITE.wanted($crate::__or!($crate::CategoryId::TASK $(, $crate::AsCategory::id(&$category))?))
             $(&& $when)?
         {
-            CALLSITE.begin_async(
-                $crate::__or!($crate::CategoryId::TASK $(, $crate::AsCategory::id(&$category))?),
-                $crate::__or!(false $(, $critical)?),
-                $crate::__or!(::core::option::Option::None $(, ::core::option::Option::Some($follows))?),
-                |_number| [$($crate::__arg!(_number, $key, $value)),*],
-            )
+            let category = $crate::__or!($crate::CategoryId::TASK $(, $crate::AsCategory::id(&$category))?);
+            match CALLSITE.admit_moment(category, $crate::__or!(false $(, $critical)?)) {
+                ::core::option::Option::Some(_number) => CALLSITE.begin_async(
+                    _number,
+                    category,
+                    $crate::__or!(::core::option::Option::None $(, ::core::option::Option::Some($follows))?),
+                    &[$($crate::__arg!(_number, $key, $value)),*],
+                ),
+                ::core::option::Option::None => $crate::AsyncSpan::none(),
+            }
         } else {
             $crate::AsyncSpan::none()
         }
@@ -118,10 +126,12 @@ macro_rules! instant {
             $(&& $when)?
         {
             let category = $crate::__or!($crate::CategoryId::DEFAULT $(, $crate::AsCategory::id(&$category))?);
-            let scope = $crate::__or!($crate::Scope::Track $(, $scope)?);
             let critical = $crate::__or!(false $(, $critical)?);
-            $crate::__on!(CALLSITE, instant, instant_on $(, $on)?; category, scope, critical,
-                |_number| [$($crate::__arg!(_number, $key, $value)),*])
+            if let ::core::option::Option::Some(_number) = CALLSITE.admit_moment(category, critical) {
+                let scope = $crate::__or!($crate::Scope::Track $(, $scope)?);
+                $crate::__on!(CALLSITE, instant, instant_on $(, $on)?; _number, category, scope,
+                    &[$($crate::__arg!(_number, $key, $value)),*])
+            }
         }
     }};
 }
@@ -158,9 +168,12 @@ macro_rules! counter {
 macro_rules! error_event {
     ($message:expr $(, $key:ident = $value:expr)* $(,)?) => {{
         static CALLSITE: $crate::Callsite = $crate::Callsite::new("error", ::core::file!(), ::core::line!());
-        CALLSITE.error(|number| [
-            $crate::__arg!(number, message, $message) $(, $crate::__arg!(number, $key, $value))*
-        ])
+        if let ::core::option::Option::Some(number) = CALLSITE.admit_moment($crate::CategoryId::ERROR, true) {
+            CALLSITE.error(
+                number,
+                &[$crate::__arg!(number, message, $message) $(, $crate::__arg!(number, $key, $value))*],
+            );
+        }
     }};
 }
 
@@ -273,10 +286,17 @@ macro_rules! __or {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __arg {
-    ($number:ident, $key:ident, $value:expr) => {{
-        static KEY: $crate::Key = $crate::Key::new(::core::stringify!($key));
-        (KEY.id($number), $crate::ArgInput::from($value))
-    }};
+    // No block around the value: what it borrows from must live until the arguments are recorded.
+    ($number:ident, $key:ident, $value:expr) => {
+        (
+            {
+                static KEY: $crate::Key = $crate::Key::new(::core::stringify!($key));
+                &KEY
+            }
+            .id($number),
+            $crate::ArgInput::from($value),
+        )
+    };
 }
 
 #[doc(hidden)]

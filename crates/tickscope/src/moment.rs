@@ -7,34 +7,30 @@ use tickscope_core::{
     ArgInput, CategoryId, CounterValue, KeyId, Outcome, Recorder, Scope, StackId, StackNode, SymbolRef,
 };
 
-use crate::attachment::{self, SLOT};
+use crate::attachment::{self, Attachment, SLOT};
 use crate::backtrace;
 use crate::callsite::{Callsite, Key};
 use crate::guard::SpanGuard;
 use crate::recording::lock;
 
 impl Callsite {
-    /// Records a moment on the calling thread. `args` is called when it is recorded, with the recording's number.
-    pub fn instant<'a, const N: usize>(
-        &self,
-        category: CategoryId,
-        scope: Scope,
-        critical: bool,
-        args: impl FnOnce(u32) -> [(KeyId, ArgInput<'a>); N],
-    ) {
+    /// Whether something that is no span of this thread is recorded now: the recording's number if so.
+    pub fn admit_moment(&self, category: CategoryId, critical: bool) -> Option<u32> {
         if !self.wanted(category) {
-            return;
+            return None;
         }
-        let Some(Some(number)) = attachment::with_current(|attachment| {
+        let admit = |attachment: &Attachment| {
             let kept = attachment.recorder.enabled(category) && attachment.keeps(critical, None);
             kept.then(|| attachment.number())
-        }) else {
-            return;
         };
-        let args = args(number);
+        attachment::with_current(admit).flatten()
+    }
+
+    /// Records an admitted moment on the calling thread.
+    pub fn instant(&self, number: u32, category: CategoryId, scope: Scope, args: &[(KeyId, ArgInput<'_>)]) {
         attachment::with_number(number, |attachment| {
             let (symbol, recorder) = (self.symbol(attachment), &attachment.recorder);
-            recorder.instant(recorder.now(), symbol, category, scope, &args);
+            recorder.instant(recorder.now(), symbol, category, scope, args);
         });
     }
 
@@ -53,13 +49,8 @@ impl Callsite {
     }
 
     /// Records an error with the stack that led to it: a stack sample of weight zero in front of an instant of
-    /// category [`CategoryId::ERROR`]. Errors bypass sampling.
-    pub fn error<'a, const N: usize>(&self, args: impl FnOnce(u32) -> [(KeyId, ArgInput<'a>); N]) {
-        if !self.wanted(CategoryId::ERROR) {
-            return;
-        }
-        let Some(number) = attachment::with_current(|attachment| attachment.number()) else { return };
-        let args = args(number);
+    /// category [`CategoryId::ERROR`].
+    pub fn error(&self, number: u32, args: &[(KeyId, ArgInput<'_>)]) {
         let start = Instant::now();
         // Outside of the attachment's slow path: the program's allocator may record.
         let frames = backtrace::capture();
@@ -75,7 +66,7 @@ impl Callsite {
             lock(&attachment.inner.backtraces).add(start.elapsed());
             let at = recorder.now();
             recorder.stack(at, stack, 0, 0);
-            recorder.instant(at, symbol, CategoryId::ERROR, Scope::Track, &args);
+            recorder.instant(at, symbol, CategoryId::ERROR, Scope::Track, args);
         });
     }
 
@@ -106,9 +97,12 @@ impl Callsite {
                     guard.end_as(if depth == 0 { Outcome::Ok } else { Outcome::Unwound });
                 }
             }
-            None => self.instant(CategoryId::ERROR, Scope::Track, true, |number| {
-                [(MESSAGE.id(number), "end without a begin of that name".into())]
-            }),
+            None => {
+                if let Some(number) = self.admit_moment(CategoryId::ERROR, true) {
+                    let message = (MESSAGE.id(number), "end without a begin of that name".into());
+                    self.instant(number, CategoryId::ERROR, Scope::Track, &[message]);
+                }
+            }
         }
     }
 }

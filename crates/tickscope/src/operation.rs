@@ -177,57 +177,51 @@ impl Drop for AsyncSpan {
     }
 }
 
-/// What the macros do on tracks without a thread.
+/// What the macros do on tracks without a thread. `number` is what [`Callsite::admit_moment`] answered.
 impl Callsite {
-    /// Begins an operation on a track of its own. `args` is called when it is recorded, with the recording's number.
-    pub fn begin_async<'a, const N: usize>(
+    /// Begins an operation on a track of its own.
+    pub fn begin_async(
         &self,
+        number: u32,
         category: CategoryId,
-        critical: bool,
         follows: Option<FlowPoint>,
-        args: impl FnOnce(u32) -> [(KeyId, ArgInput<'a>); N],
+        args: &[(KeyId, ArgInput<'_>)],
     ) -> AsyncSpan {
         let name = self.name();
-        let Some((inner, track)) = self.place(category, critical, |attachment| {
+        let track = |attachment: &Attachment| {
             let free = attachment.inner.take_track(name);
             Some(free.unwrap_or_else(|| new_track(attachment, TrackKind::Async, name)))
-        }) else {
-            return AsyncSpan::none();
         };
-        self.begin_at(inner, track, category, follows, Some(name), args)
+        self.begin_at(number, track, category, follows, Some(name), args)
     }
 
     /// Begins a span on a track that the program named or inside an operation.
-    pub fn begin_on<'a, const N: usize>(
+    pub fn begin_on(
         &self,
         on: &impl OnTrack,
+        number: u32,
         category: CategoryId,
-        critical: bool,
         follows: Option<FlowPoint>,
-        args: impl FnOnce(u32) -> [(KeyId, ArgInput<'a>); N],
+        args: &[(KeyId, ArgInput<'_>)],
     ) -> AsyncSpan {
-        match self.place(category, critical, |attachment| on.place(attachment)) {
-            Some((inner, track)) => self.begin_at(inner, track, category, follows, None, args),
-            None => AsyncSpan::none(),
-        }
+        self.begin_at(number, |attachment| on.place(attachment), category, follows, None, args)
     }
 
     /// Records a moment on a track without a thread.
-    pub fn instant_on<'a, const N: usize>(
+    pub fn instant_on(
         &self,
         on: &impl OnTrack,
+        number: u32,
         category: CategoryId,
         scope: Scope,
-        critical: bool,
-        args: impl FnOnce(u32) -> [(KeyId, ArgInput<'a>); N],
+        args: &[(KeyId, ArgInput<'_>)],
     ) {
-        if let Some((inner, track)) = self.place(category, critical, |attachment| on.place(attachment)) {
-            let args = args(inner.number);
-            attachment::with_recording(&inner, |attachment| {
+        attachment::with_number(number, |attachment| {
+            if let Some(track) = on.place(attachment) {
                 let (symbol, recorder) = (self.symbol(attachment), &attachment.recorder);
-                recorder.instant_on(recorder.now(), track, symbol, category, scope, &args);
-            });
-        }
+                recorder.instant_on(recorder.now(), track, symbol, category, scope, args);
+            }
+        });
     }
 
     /// Records a counter's new value on a track without a thread.
@@ -242,46 +236,29 @@ impl Callsite {
         });
     }
 
-    fn place(
+    fn begin_at(
         &self,
-        category: CategoryId,
-        critical: bool,
-        find: impl FnOnce(&Attachment) -> Option<TrackId>,
-    ) -> Option<(Arc<Inner>, TrackId)> {
-        if !self.wanted(category) {
-            return None;
-        }
-        attachment::with_current(|attachment| {
-            let kept = attachment.recorder.enabled(category) && attachment.keeps(critical, None);
-            let track = kept.then(|| find(attachment)).flatten()?;
-            Some((attachment.inner.clone(), track))
-        })
-        .flatten()
-    }
-
-    fn begin_at<'a, const N: usize>(
-        &self,
-        inner: Arc<Inner>,
-        track: TrackId,
+        number: u32,
+        track: impl FnOnce(&Attachment) -> Option<TrackId>,
         category: CategoryId,
         follows: Option<FlowPoint>,
         pooled: Option<&'static str>,
-        args: impl FnOnce(u32) -> [(KeyId, ArgInput<'a>); N],
+        args: &[(KeyId, ArgInput<'_>)],
     ) -> AsyncSpan {
-        let args = args(inner.number);
-        let link = follows.and_then(|flow| flow.link(inner.number, LinkKind::Flow));
-        let span = attachment::with_recording(&inner, |attachment| {
+        let link = follows.and_then(|flow| flow.link(number, LinkKind::Flow));
+        let begin = |attachment: &Attachment| {
+            let (inner, track) = (attachment.inner.clone(), track(attachment)?);
             let (symbol, recorder) = (self.symbol(attachment), &attachment.recorder);
-            recorder.enter_on(recorder.now(), track, symbol, category, link, &args)
-        });
-        match span.flatten() {
-            Some(span) => AsyncSpan { open: Some(Open { inner, track, span, pooled }), outcome: Outcome::Ok },
-            None => {
-                if let Some(name) = pooled {
-                    inner.give_track(name, track);
+            match recorder.enter_on(recorder.now(), track, symbol, category, link, args) {
+                Some(span) => Some(Open { inner, track, span, pooled }),
+                None => {
+                    if let Some(name) = pooled {
+                        inner.give_track(name, track);
+                    }
+                    None
                 }
-                AsyncSpan::none()
             }
-        }
+        };
+        AsyncSpan { open: attachment::with_number(number, begin).flatten(), outcome: Outcome::Ok }
     }
 }

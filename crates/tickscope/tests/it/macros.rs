@@ -139,7 +139,7 @@ fn levels_follow_the_features() {
 fn moments_and_counters_have_scope_and_type() {
     check(
         |_| {
-            instant!("joined", id = 7);
+            instant!("joined", id = 7, name = &format!("A{}", "nn"));
             instant!(scope: Scope::Process, "loaded");
             instant!(on: &ProcessTrack, scope: Scope::Global, "rebooted");
             counter!("queue", 3u8);
@@ -147,7 +147,7 @@ fn moments_and_counters_have_scope_and_type() {
             counter!(on: &ProcessTrack, "huge", u64::MAX);
         },
         &[
-            "instant joined Track id=Int(7)",
+            "instant joined Track id=Int(7) name=\"Ann\"",
             "instant loaded Process",
             "process it: instant rebooted Global",
             "counter queue Int(3)",
