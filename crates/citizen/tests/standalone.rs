@@ -1,0 +1,89 @@
+//! Plain Lua programs, in a process of their own as users run them: the example `lua`, at each depth.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// The example, built beside the tests.
+fn lua() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("examples").join("lua")
+}
+
+/// Runs `script` with `arguments` at `depth`.
+fn run(depth: &str, script: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(lua());
+    command.args(["--depth", depth, "-"]).args(arguments).env("PROGNAME", "lua");
+    command.env_remove("LUA_INIT").env_remove("LUA_INIT_5_4");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("cargo builds examples before it runs tests");
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn check(script: &str, arguments: &[&str], out: &str, err: &str, code: i32) {
+    for depth in ["boundary", "sample", "trace"] {
+        let output = run(depth, script, arguments);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), out, "at depth {depth}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), err, "at depth {depth}");
+        assert_eq!(output.status.code(), Some(code), "at depth {depth}");
+    }
+}
+
+#[test]
+fn arguments_and_their_indices() {
+    check("print(#arg, arg[0], arg[1], arg[-2], ...)", &["a", "b"], "2\t-\ta\tnil\ta\tb\n", "", 0);
+}
+
+#[test]
+fn errors_end_with_a_traceback() {
+    let traceback = "lua: stdin:1: boom\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in local 'f'\n\tstdin:2: in main chunk\n\t[C]: in ?\n";
+    check("local function f() error('boom') end\nf()", &[], "", traceback, 1);
+    check("error(setmetatable({}, { __tostring = function() return 'own' end }))", &[], "", "lua: own\n", 1);
+}
+
+#[test]
+fn syntax_errors() {
+    check("x = = 1", &[], "", "lua: stdin:1: unexpected symbol near '='\n", 1);
+}
+
+#[test]
+fn exit_codes_and_what_is_still_to_be_closed() {
+    check("os.exit(7)", &[], "", "", 7);
+    check("os.exit(true)", &[], "", "", 0);
+    check(
+        "local c <close> = setmetatable({}, { __close = function() print('closed') end })
+        setmetatable({}, { __gc = function() print('collected') end })
+        os.exit(3, true)",
+        &[],
+        "closed\ncollected\n",
+        "",
+        3,
+    );
+    check("setmetatable({}, { __gc = function() print('collected') end })", &[], "collected\n", "", 0);
+}
+
+#[test]
+fn messages_of_replaced_functions_are_those_of_lua() {
+    check(
+        "print(pcall(coroutine.resume, 1)) print(pcall(coroutine.wrap, 1)) print(pcall(collectgarbage, 'x'))
+        print(pcall(coroutine.wrap(function() error('e') end)))
+        print(coroutine.close(coroutine.create(print))) print(pcall(coroutine.close, coroutine.running()))
+        print(pcall(debug.sethook, 1)) print(pcall(os.exit, {}))",
+        &[],
+        "false\tbad argument #1 to 'coroutine.resume' (thread expected, got number)
+false\tbad argument #1 to 'coroutine.wrap' (function expected, got number)
+false\tbad argument #1 to 'collectgarbage' (invalid option 'x')
+false\tstdin:2: e
+true
+false\tcannot close a running coroutine
+false\tbad argument #2 to 'debug.sethook' (string expected, got no value)
+false\tbad argument #1 to 'os.exit' (number expected, got table)
+",
+        "",
+        0,
+    );
+}
