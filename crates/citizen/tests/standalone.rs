@@ -1,5 +1,5 @@
 //! Plain Lua programs, in a process of their own as users run them: the example `lua`, at each depth.
-
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
