@@ -132,8 +132,17 @@ impl Slot {
     }
 }
 
+/// This thread's slot, found without a call: `LocalKey::with` around a long closure is one.
+#[inline(always)]
+pub(crate) fn slot<'a>() -> &'a Slot {
+    let slot = SLOT.with(std::ptr::from_ref);
+    // SAFETY: the slot has no destructor, so it lives as long as the thread; it is not `Sync`, so the reference stays
+    // on it.
+    unsafe { &*slot }
+}
+
 thread_local! {
-    pub(crate) static SLOT: Slot = const {
+    static SLOT: Slot = const {
         Slot {
             epoch: Cell::new(NEVER),
             number: Cell::new(0),
@@ -153,7 +162,7 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        SLOT.with(Slot::forget);
+        slot().forget();
     }
 }
 
@@ -182,7 +191,7 @@ pub(crate) fn choose(inner: Arc<Inner>) {
             owner.chosen.push(inner);
         }
     });
-    SLOT.with(Slot::forget);
+    slot().forget();
 }
 
 /// Takes back the last choice of that recording.
@@ -194,7 +203,7 @@ pub(crate) fn unchoose(number: u32) {
             owner.chosen.remove(at);
         }
     });
-    SLOT.with(Slot::forget);
+    slot().forget();
 }
 
 /// Runs `record` with this thread's attachment to the recording in force, made if need be. `None` when there is none,
@@ -242,7 +251,7 @@ fn slowly(find: impl FnOnce(&Slot, &mut Owner) -> Option<Rc<Attachment>>) -> Opt
     let busy = Busy::begin()?;
     let find = |owner: &RefCell<Owner>| {
         let mut owner = owner.try_borrow_mut().ok()?;
-        SLOT.with(|slot| find(slot, &mut owner))
+        find(slot(), &mut owner)
     };
     // The owner is gone when a thread-local of the program outlives it.
     let attachment = OWNER.try_with(find).ok().flatten()?;
@@ -254,12 +263,12 @@ struct Busy(());
 
 impl Busy {
     fn begin() -> Option<Self> {
-        SLOT.with(|slot| (!slot.busy.replace(true)).then_some(Self(())))
+        (!slot().busy.replace(true)).then_some(Self(()))
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        SLOT.with(|slot| slot.busy.set(false));
+        slot().busy.set(false);
     }
 }

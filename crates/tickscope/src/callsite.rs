@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tickscope_core::{ArgInput, Categories, CategoryId, KeyId, LinkKind, Recorder, SymbolId, SymbolRef};
 
-use crate::attachment::{self, Attachment, SLOT};
+use crate::attachment::{self, Attachment, slot};
 use crate::flow::FlowPoint;
 use crate::guard::SpanGuard;
 use crate::recording;
@@ -51,22 +51,21 @@ impl Callsite {
     /// Begins a span without arguments: the fast path of `span!`.
     #[inline(always)]
     pub fn enter(&'static self, category: CategoryId) -> SpanGuard {
-        SLOT.with(|slot| {
-            if let Some((attachment, number)) = slot.fast() {
-                if !attachment.recorder.enabled(category) {
-                    return SpanGuard::none();
-                }
-                let cached = self.cache.load(Ordering::Relaxed);
-                if (cached >> 32) as u32 == number {
-                    let recorder = &attachment.recorder;
-                    let span = recorder.enter(recorder.now(), SymbolId(cached as u32), category);
-                    return SpanGuard::begun(number, span);
-                }
-            } else if slot.is_off() {
+        let slot = slot();
+        if let Some((attachment, number)) = slot.fast() {
+            if !attachment.recorder.enabled(category) {
                 return SpanGuard::none();
             }
-            self.enter_slowly(category)
-        })
+            let cached = self.cache.load(Ordering::Relaxed);
+            if (cached >> 32) as u32 == number {
+                let recorder = &attachment.recorder;
+                let span = recorder.enter(recorder.now(), SymbolId(cached as u32), category);
+                return SpanGuard::begun(number, span);
+            }
+        } else if slot.is_off() {
+            return SpanGuard::none();
+        }
+        self.enter_slowly(category)
     }
 
     #[cold]
@@ -89,24 +88,23 @@ impl Callsite {
     /// nothing is admitted but what is `critical`.
     #[inline]
     pub fn admit(&self, category: CategoryId, critical: bool, trace: Option<u64>) -> SpanGuard {
-        SLOT.with(|slot| {
-            if let Some((attachment, number)) = slot.fast() {
-                return match attachment.recorder.enabled(category) {
-                    true => SpanGuard::admitted(number),
-                    false => SpanGuard::none(),
-                };
-            }
-            if slot.is_off() {
+        let slot = slot();
+        if let Some((attachment, number)) = slot.fast() {
+            return match attachment.recorder.enabled(category) {
+                true => SpanGuard::admitted(number),
+                false => SpanGuard::none(),
+            };
+        }
+        if slot.is_off() {
+            return SpanGuard::none();
+        }
+        attachment::with_current(|attachment| {
+            if !attachment.recorder.enabled(category) {
                 return SpanGuard::none();
             }
-            attachment::with_current(|attachment| {
-                if !attachment.recorder.enabled(category) {
-                    return SpanGuard::none();
-                }
-                attachment.admit_span(critical, trace)
-            })
-            .unwrap_or_else(SpanGuard::none)
+            attachment.admit_span(critical, trace)
         })
+        .unwrap_or_else(SpanGuard::none)
     }
 
     /// Begins an admitted span.
@@ -141,11 +139,12 @@ impl Callsite {
 /// Whether anything of `category` is recorded on this thread now.
 #[inline(always)]
 pub(crate) fn wanted(category: CategoryId) -> bool {
-    SLOT.with(|slot| match slot.fast() {
+    let slot = slot();
+    match slot.fast() {
         Some((attachment, _)) => attachment.recorder.enabled(category),
         None if slot.is_off() => false,
         None => attachment::with_current(|attachment| attachment.recorder.enabled(category)).unwrap_or(false),
-    })
+    }
 }
 
 /// The name of an argument, as the macros keep it: its id is looked up once per recording.

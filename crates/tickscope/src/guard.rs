@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use tickscope_core::{ArgInput, Outcome, Recorder, Span};
 
-use crate::attachment::{self, Attachment, Mode, SLOT};
+use crate::attachment::{self, Attachment, Mode, slot};
 use crate::callsite::Key;
 
 /// Ends its span when it is dropped, a panic included. Made by `span!`.
@@ -162,12 +162,12 @@ impl Drop for SpanGuard {
         if self.number == 0 {
             return;
         }
-        SLOT.with(|slot| match slot.fast_for(self.number) {
+        match slot().fast_for(self.number) {
             Some(attachment) if self.state == State::Begun => {
                 let recorder = &attachment.recorder;
                 recorder.exit(recorder.now(), self.span, self.outcome(), 0);
             }
             _ => self.end_slowly(),
-        });
+        }
     }
 }

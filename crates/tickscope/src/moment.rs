@@ -7,7 +7,7 @@ use tickscope_core::{
     ArgInput, CategoryId, CounterValue, KeyId, Outcome, Recorder, Scope, StackId, StackNode, SymbolRef,
 };
 
-use crate::attachment::{self, Attachment, SLOT};
+use crate::attachment::{self, Attachment, slot};
 use crate::backtrace;
 use crate::callsite::{Callsite, Key};
 use crate::guard::SpanGuard;
@@ -37,7 +37,7 @@ impl Callsite {
     /// Records a counter's new value on the calling thread's track. Counters are never sampled.
     #[inline]
     pub fn counter(&self, category: CategoryId, value: CounterValue) {
-        if SLOT.with(|slot| slot.is_off()) {
+        if slot().is_off() {
             return;
         }
         attachment::with_current(|attachment| {
