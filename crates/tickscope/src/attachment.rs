@@ -194,6 +194,12 @@ pub(crate) fn choose(inner: Arc<Inner>) {
     slot().forget();
 }
 
+/// Makes macros on this thread record nothing, for ever: the collector must not record itself.
+pub(crate) fn silence() {
+    slot().forget();
+    slot().busy.set(true);
+}
+
 /// Takes back the last choice of that recording.
 pub(crate) fn unchoose(number: u32) {
     let _ = OWNER.try_with(|owner| {
@@ -263,7 +269,8 @@ struct Busy(());
 
 impl Busy {
     fn begin() -> Option<Self> {
-        (!slot().busy.replace(true)).then_some(Self(()))
+        // Not `then_some`: a value that is not wanted would be dropped, and end the other.
+        (!slot().busy.replace(true)).then(|| Self(()))
     }
 }
 

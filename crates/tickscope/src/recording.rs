@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tickscope_core::{
-    Admission, Categories, CategoryId, RootSampler, SamplingConfig, Sink, SinkError, Stopwatch, TrackId,
+    Admission, Batch, Categories, CategoryId, Flow, Metadata, RootSampler, SamplingConfig, Sink, SinkError,
+    Stopwatch, TrackId,
 };
 use tickscope_export::perfetto;
 use tickscope_session::{Collector, Config, Finished, Pump, PumpConfig, Session, ThreadRecorder};
@@ -349,8 +350,24 @@ impl Builder {
             }
         };
         let config = PumpConfig { flush_every: self.flush_every, observe: Some(Box::new(observe)) };
+        self.sinks.insert(0, ("the collector".to_owned(), Box::new(Silence)));
         let pump = Pump::start(collector, self.sinks, config);
         Ok(Recording { inner, state: Mutex::new(State::Running(pump)) })
+    }
+}
+
+/// The first sink of every recording: whatever sinks or the program's allocator record on the collector's thread is
+/// left out, or each batch would make work for the next.
+struct Silence;
+
+impl Sink for Silence {
+    fn open(&mut self, _: &Metadata) -> Result<(), SinkError> {
+        attachment::silence();
+        Ok(())
+    }
+
+    fn batch(&mut self, _: &Batch<'_>) -> Result<Flow, SinkError> {
+        Ok(Flow::Stop)
     }
 }
 

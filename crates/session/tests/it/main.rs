@@ -330,9 +330,10 @@ impl Sink for Meddler<'_> {
             let symbol = self.first.intern_symbol(SymbolRef::host("get"));
             let (at, key) = (self.first.now(), self.first.intern_key("bytes"));
             let args = [(key, ArgInput::Int(1))];
-            let plain = self.first.enter_on(at, self.track, symbol, CategoryId::IO, None, &[]).unwrap();
+            let plain = self.first.enter_on(at, self.track, symbol, CategoryId::IO, None, &[]).expect("room");
             self.second.exit_on(self.second.now(), self.track, plain, Outcome::Error);
-            let with_args = self.first.enter_on(at, self.track, symbol, CategoryId::IO, None, &args).unwrap();
+            let with_args =
+                self.first.enter_on(at, self.track, symbol, CategoryId::IO, None, &args).expect("room");
             self.second.exit_on(self.second.now(), self.track, with_args, Outcome::Ok);
         }
         self.kept.batch(batch)
