@@ -1,14 +1,12 @@
 //! What a server records, by the conventions of the project's architecture: boundary spans, the tracks of coroutines,
 //! waits, links.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use mlua::{Function, Thread};
 use tickscope_core::{
-    ArgInput, CategoryId, KeyId, Link, LinkKind, LinkPoint, Outcome, Recorder, Runtime, SwitchReason,
-    SymbolId, SymbolRef, Track, TrackId, TrackKind,
+    ArgInput, Categories, CategoryId, KeyId, Link, LinkKind, LinkPoint, Outcome, Recorder, Runtime,
+    SwitchReason, SymbolId, SymbolRef, Track, TrackId, TrackKind,
 };
 use tickscope_hooks::lua::{HostSpan, Tracer};
 
@@ -37,9 +35,6 @@ pub(crate) struct Probe<R: Recorder + 'static> {
     pub(crate) keys: Keys,
     pub(crate) tick: SymbolId,
     main: TrackId,
-    /// Tracks of coroutines that are over, by boundary: taken again, so that a server that handles a million events
-    /// has as many tracks as handlers ever ran at the same time.
-    free: RefCell<HashMap<Boundary, Vec<TrackId>>>,
 }
 
 impl<R: Recorder + 'static> Probe<R> {
@@ -53,7 +48,7 @@ impl<R: Recorder + 'static> Probe<R> {
             waited_ns: recorder.intern_key("waited_ns"),
         };
         let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
-        Self { tracer, keys, tick, main, free: RefCell::default() }
+        Self { tracer, keys, tick, main }
     }
 
     pub(crate) fn tracer(&self) -> &Rc<Tracer<R>> {
@@ -150,33 +145,18 @@ impl<R: Recorder + 'static> Probe<R> {
         self.tracer.end_span(span, outcome);
     }
 
-    /// A track for a new coroutine, and the coroutine on it.
-    pub(crate) fn new_track(
-        &self,
-        resource: &Resource,
-        thread: &Thread,
-        boundary: Boundary,
-        name: &str,
-    ) -> TrackId {
-        let free = self.free.borrow_mut().get_mut(&boundary).and_then(Vec::pop);
-        let track = free.unwrap_or_else(|| {
-            self.recorder().new_track(Track {
-                kind: TrackKind::Coroutine,
-                parent: self.main,
-                os_id: 0,
-                name: name.into(),
-                resource: resource.name.clone().as_ref().into(),
-            })
+    /// A track for a new coroutine, named after what it is for, and the coroutine on it. The recorder gives out again
+    /// the tracks of coroutines that are over.
+    pub(crate) fn new_track(&self, resource: &Resource, thread: &Thread, boundary: Boundary) {
+        let category = Categories::global().get(boundary.category);
+        let track = self.recorder().new_track(Track {
+            kind: TrackKind::Coroutine,
+            parent: self.main,
+            os_id: 0,
+            name: category.map_or_else(|| "coroutine".into(), |category| category.name.as_ref().into()),
+            resource: resource.name.as_ref().into(),
         });
         raw::set_track(&self.tracer, thread, track);
-        track
-    }
-
-    /// The coroutine of that track is over.
-    pub(crate) fn free_track(&self, boundary: Boundary, track: TrackId) {
-        if track != TrackId::PROCESS {
-            self.free.borrow_mut().entry(boundary).or_default().push(track);
-        }
     }
 
     /// `thread` runs from here, inside the boundary span that is open.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mlua::{Function, MultiValue, Thread, Value};
-use tickscope_core::{ArgInput, CategoryId, Link, LinkKind, Outcome, Recorder, SwitchReason, TrackId};
+use tickscope_core::{ArgInput, CategoryId, Link, LinkKind, Outcome, Recorder, SwitchReason};
 use tickscope_hooks::lua::HostSpan;
 
 use crate::host::{Host, MAX_NESTING, Raise, text_of};
@@ -24,7 +24,6 @@ pub(crate) struct Coroutine {
     generation: u32,
     thread: Thread,
     boundary: Boundary,
-    track: TrackId,
     /// The span of the wait it is in, and since when by the server's clock.
     wait: Option<HostSpan>,
     waits_since: Duration,
@@ -295,13 +294,12 @@ impl<R: Recorder + 'static> Host<R> {
                 return (Ended::Failed(error), None);
             }
         };
-        let track = self.probe.new_track(resource, &thread, boundary, "coroutine");
+        self.probe.new_track(resource, &thread, boundary);
         let coroutine = Box::new(Coroutine {
             resource: Rc::clone(resource),
             generation: resource.generation.get(),
             thread,
             boundary,
-            track,
             wait: None,
             waits_since: Duration::ZERO,
             caller: None,
@@ -402,13 +400,11 @@ impl<R: Recorder + 'static> Host<R> {
             }
             Resumed::Returned(values) => {
                 self.probe.leave(SwitchReason::Return);
-                self.probe.free_track(boundary, coroutine.track);
                 (Ended::Returned(values), None, Outcome::Ok)
             }
             Resumed::Failed(failure) => {
                 let error = self.describe(&resource, machine, &failure);
                 self.probe.leave(SwitchReason::Error);
-                self.probe.free_track(boundary, coroutine.track);
                 (Ended::Failed(error), None, Outcome::Error)
             }
         };

@@ -177,7 +177,8 @@ impl<R: Recorder + 'static> Server<R> {
     /// When the directory cannot be run at all; see [`Error`].
     pub fn start(config: ServerConfig, recorder: R, console: impl Console + 'static) -> Result<Self, Error> {
         let discovery = discover(&config.root, config.resources.as_deref())?;
-        let options = TracerOptions { depth: config.depth, sample_hz: config.sample_hz, ..TracerOptions::default() };
+        let options =
+            TracerOptions { depth: config.depth, sample_hz: config.sample_hz, ..TracerOptions::default() };
         let tracer = Rc::new(vm::tracer(recorder, options)?);
         let interrupt = tracer.interrupt_handle();
         let probe = Probe::new(tracer);

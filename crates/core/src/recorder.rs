@@ -78,7 +78,8 @@ pub trait Recorder {
     /// Cold. The id of a node of the stack tree; its parent when the arena is full.
     fn intern_stack(&self, node: StackNode) -> StackId;
 
-    /// Cold. Makes a track. [`TrackId::PROCESS`] when the arena is full.
+    /// Cold. Makes a track; for a coroutine possibly one of the same definition that is over
+    /// ([`Recorder::suspend`] said `Return` or `Error`). [`TrackId::PROCESS`] when the arena is full.
     fn new_track(&self, track: Track) -> TrackId;
 
     /// Cold. Clock ticks in one microsecond: for thresholds in hook code.

@@ -77,6 +77,27 @@ impl Producer {
         Ok(tail)
     }
 
+    /// Like [`Producer::push_reserving`], but only while `spare` more slots are free: for events that many of come, so
+    /// that rarer ones find room in a full ring.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less room.
+    #[inline(always)]
+    pub fn push_reserving_sparing(&self, words: [u64; 2], spare: u64) -> Result<u64, Full> {
+        self.attempt();
+        let tail = self.make_room(2 + spare)?;
+        self.write(tail, words);
+        self.limit.set(self.limit.get() - 1);
+        self.reserved.set(self.reserved.get() + 1);
+        self.publish(tail + 1);
+        Ok(tail)
+    }
+
+    /// Number of slots in the ring.
+    pub fn capacity(&self) -> u64 {
+        self.memory.capacity()
+    }
+
     /// Pushes one event of one slot into the room an earlier [`Producer::push_reserving`] reserved. Never refused.
     ///
     /// # Panics
