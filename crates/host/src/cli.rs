@@ -45,6 +45,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   tickscope convert city.perfetto-trace --to speedscope -o city.speedscope.json
   tickscope convert city.perfetto-trace --to svg --resource inventory -o inventory.svg
+  tickscope convert city.perfetto-trace --to svg --per-resource -o flame/
   tickscope convert city.perfetto-trace --to csv -o - | head")]
     Convert(Convert),
 }
@@ -161,6 +162,9 @@ pub(crate) struct Convert {
     /// Only what ran in this resource, in formats that show call stacks.
     #[arg(long, value_name = "NAME")]
     pub(crate) resource: Option<String>,
+    /// A flame graph for each resource, into the folder -o. [default: the capture's name with `-flame`]
+    #[arg(long, conflicts_with = "resource")]
+    pub(crate) per_resource: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
