@@ -1,4 +1,4 @@
-//! The benches in `comparison/`: peers beside us in one run.
+//! The benches: those of our crates, and those in `comparison/` with peers beside us in one run.
 
 use anyhow::Result;
 use clap::Args;
@@ -17,16 +17,28 @@ pub struct Options {
     criterion: Vec<String>,
 }
 
+/// Benches in `comparison/`.
+const COMPARISON: &[&str] = &["pair", "ring"];
+
+/// Benches of our own crates: each names its floor or its peer itself.
+const OWN: &[(&str, &str)] = &[
+    ("tickscope", "pair"),
+    ("tickscope-hooks", "calls"),
+    ("tickscope-export", "writers"),
+    ("tickscope-analysis", "samples_per_second"),
+];
+
 pub fn run(options: &Options) -> Result<()> {
-    let mut command = cargo(["bench", "--manifest-path"]);
-    command.arg(metadata::root().join("comparison/Cargo.toml"));
-    command.env("CARGO_TARGET_DIR", metadata::target_dir().join("comparison"));
-    if options.bench.is_empty() {
-        command.arg("--benches");
+    let wanted = |bench: &str| options.bench.is_empty() || options.bench.iter().any(|name| name == bench);
+    for (package, bench) in OWN.iter().filter(|(_, bench)| wanted(bench)) {
+        let mut command = cargo(["bench", "--package", package, "--bench", bench, "--"]);
+        process::show(command.args(&options.criterion))?;
     }
-    for bench in &options.bench {
-        command.args(["--bench", bench]);
+    for bench in COMPARISON.iter().filter(|bench| wanted(bench)) {
+        let mut command = cargo(["bench", "--bench", bench, "--manifest-path"]);
+        command.arg(metadata::root().join("comparison/Cargo.toml")).arg("--").args(&options.criterion);
+        command.env("CARGO_TARGET_DIR", metadata::target_dir().join("comparison"));
+        process::show(&mut command)?;
     }
-    command.arg("--").args(&options.criterion);
-    process::show(&mut command)
+    Ok(())
 }
