@@ -1,26 +1,18 @@
-//! Plain Lua programs, in a process of their own as users run them: the example `lua`, at each depth.
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+//! Plain Lua programs under `tickscope lua`: what they print is what plain `lua` prints, at each depth.
 
-/// The example, built beside the tests.
-fn lua() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.join("examples").join("lua")
-}
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 /// Runs `script` with `arguments` at `depth`.
 fn run(depth: &str, script: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(lua());
-    command.args(["--depth", depth, "-"]).args(arguments).env("PROGNAME", "lua");
-    command.env_remove("LUA_INIT").env_remove("LUA_INIT_5_4");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+    command.args(["lua", "--depth", depth, "-o"]).arg(folder.path().join("run.perfetto-trace"));
+    command.arg("-").args(arguments).env_remove("LUA_INIT").env_remove("LUA_INIT_5_4");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("cargo builds examples before it runs tests");
-    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    let mut child = command.spawn().expect("starts");
+    child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("the program reads it");
+    child.wait_with_output().expect("ends")
 }
 
 #[track_caller]
