@@ -23,8 +23,11 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         let out = metadata::target_dir().join("example-output").join(&name);
         fs::create_dir_all(&out)?;
         let mut command: Command = cargo(["run", "--manifest-path"]);
+        // Each takes the capture to write, and files to work on.
         command
             .arg(path.join("Cargo.toml"))
+            .args(["--", "example.perfetto-trace"])
+            .args(["README.md", "ARCHITECTURE.md"].map(|file| metadata::root().join(file)))
             .current_dir(&out)
             .env("CARGO_TARGET_DIR", metadata::target_dir().join("examples"));
         tally.judge(&format!("example {name} runs"), process::show(&mut command));
