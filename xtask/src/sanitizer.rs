@@ -48,6 +48,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", format!("{flags} -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"))
         .env("CARGO_TARGET_DIR", &out)
+        // Unoptimised: inlining takes away the names that the suppressions know.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
         .env("RUST_TEST_THREADS", "1")
         .env("TSAN_OPTIONS", format!("halt_on_error=0 exitcode=66 suppressions={}", suppressions.display()))
         .env("PROPTEST_CASES", "16");

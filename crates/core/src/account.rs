@@ -24,21 +24,22 @@ pub struct Account {
 impl Account {
     /// Whether both laws hold, with at most `in_flight` events attempted but not committed.
     pub fn holds(&self, in_flight: u64) -> bool {
-        let settled = self.committed + self.dropped;
+        let settled = self.committed.saturating_add(self.dropped);
         settled <= self.attempted
             && self.attempted - settled <= in_flight
-            && self.committed == self.delivered + self.overwritten + self.discarded
+            && self.committed
+                == self.delivered.saturating_add(self.overwritten).saturating_add(self.discarded)
     }
 
     /// The sum of two rings' accounts.
     pub fn plus(self, other: Self) -> Self {
         Self {
-            attempted: self.attempted + other.attempted,
-            committed: self.committed + other.committed,
-            delivered: self.delivered + other.delivered,
-            overwritten: self.overwritten + other.overwritten,
-            discarded: self.discarded + other.discarded,
-            dropped: self.dropped + other.dropped,
+            attempted: self.attempted.saturating_add(other.attempted),
+            committed: self.committed.saturating_add(other.committed),
+            delivered: self.delivered.saturating_add(other.delivered),
+            overwritten: self.overwritten.saturating_add(other.overwritten),
+            discarded: self.discarded.saturating_add(other.discarded),
+            dropped: self.dropped.saturating_add(other.dropped),
         }
     }
 }

@@ -119,7 +119,7 @@ pub(crate) struct Presentation {
     /// Words for people, or one JSON document.
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     pub(crate) format: FormatArg,
-    /// How many late ticks, operations and resources to print.
+    /// How many late ticks and slow operations to print; of culprits and resources, ten at least.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) top: usize,
 }

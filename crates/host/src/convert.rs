@@ -12,6 +12,7 @@ use tickscope_export::perfetto::Reader;
 use tickscope_export::{Format, svg};
 
 use crate::cli;
+use crate::present::tell;
 
 pub(crate) fn run(options: &cli::Convert) -> Result<ExitCode> {
     let mut reader = Reader::open(&options.capture)?;
@@ -40,10 +41,10 @@ pub(crate) fn run(options: &cli::Convert) -> Result<ExitCode> {
     let context = || format!("cannot convert {} into {}", options.capture.display(), output.display());
     drain(&mut reader, &mut sink).with_context(context)?;
     if !to_stdout {
-        eprintln!("{}", output.display());
+        tell!("{}", output.display());
     }
     if reader.truncated() {
-        eprintln!("tickscope: the capture was cut off; what it holds was converted");
+        tell!("tickscope: the capture was cut off; what it holds was converted");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +67,7 @@ fn per_resource(options: &cli::Convert, reader: &mut Reader<impl Read>) -> Resul
         let writer = BufWriter::new(File::create(&file).with_context(context)?);
         let title = format!("{}: {resource}", reader.metadata().subject);
         svg::write(&paths, Some(resource), &title, writer).with_context(context)?;
-        eprintln!("{}", file.display());
+        tell!("{}", file.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use tickscope_core::Metadata;
 use tickscope_hooks::lua::TracerOptions;
 
 use crate::cli;
+use crate::present::tell;
 use crate::present::{style::Style, text};
 use crate::recording::{Recording, default_capture, producer};
 
@@ -50,7 +51,10 @@ fn finish(recording: &Mutex<Option<Recording>>, report: bool) -> bool {
     let recorded = recording.finish();
     if report {
         let capture = recorded.capture.display().to_string();
-        eprint!("{}", text::page(&recorded.report, &recorded.metadata, &capture, 10, Style::stderr()));
+        tell!(
+            "{}",
+            text::page(&recorded.report, &recorded.metadata, &capture, 10, Style::stderr()).trim_end()
+        );
     }
     !recorded.complain()
 }

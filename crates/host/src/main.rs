@@ -13,6 +13,8 @@ mod signals;
 
 use std::process::ExitCode;
 
+use crate::present::tell;
+
 use clap::Parser;
 
 use cli::{Cli, Command};
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         if error.chain().any(closed) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("tickscope: {error:#}");
+        tell!("tickscope: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -30,7 +30,11 @@ impl Progress {
             self.drawn = Instant::now();
             let total = self.total.map(|total| format!(" of {total}")).unwrap_or_default();
             let worst = time(self.worst.as_nanos() as u64);
-            eprint!("\r\x1b[Ktick {number}{total}, {} late, longest {worst}", self.late);
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[Ktick {number}{total}, {} late, longest {worst}",
+                self.late
+            );
             let _ = std::io::stderr().flush(); // a terminal that is gone needs no progress
         }
     }
@@ -38,7 +42,7 @@ impl Progress {
     /// Wipes the line, before other output.
     pub(crate) fn clear(&mut self) {
         if self.on {
-            eprint!("\r\x1b[K");
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
 }

@@ -12,6 +12,7 @@ use tickscope_session::{Config, Finished, Observer, Pump, PumpConfig, Session};
 
 use crate::cli;
 use crate::hitch::HitchRecorder;
+use crate::present::tell;
 
 /// Large enough for a tenth of a second of calls at full speed.
 const RING_BYTES: usize = 32 << 20;
@@ -80,7 +81,7 @@ impl Recorded {
     /// Says what became of the capture when it is not whole.
     pub(crate) fn complain(&self) -> bool {
         let Some(error) = &self.failed else { return false };
-        eprintln!(
+        tell!(
             "tickscope: {:#}\n  the capture {} holds what was written before; the report covers the whole run",
             anyhow::Error::msg(describe(error)),
             self.capture.display(),

@@ -1,5 +1,6 @@
 //! `tickscope run`: plays a server directory's resources and explains its late ticks.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use tickscope_core::Metadata;
 
 use crate::cli::{self, FormatArg};
 use crate::present::style::Style;
+use crate::present::tell;
 use crate::present::text::{grouped, time};
 use crate::progress::Progress;
 use crate::recording::{Recorded, Recording, SharedAnalyzer, default_capture, producer};
@@ -71,10 +73,10 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
     let shown = recorded.capture.display().to_string();
     report::print(&recorded.report, &recorded.metadata, &shown, &options.presentation)?;
     if !quiet {
-        eprintln!("{}", Style::stderr().dim(cost(&recorded)));
+        tell!("{}", Style::stderr().dim(cost(&recorded)));
     }
     if !missing.is_empty() {
-        eprintln!("natives that were called and do not exist here: {}", missing.join(", "));
+        tell!("natives that were called and do not exist here: {}", missing.join(", "));
     }
     Ok(if recorded.complain() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -145,30 +147,34 @@ impl Running {
         let report = analyzer.with(|analyzer| analyzer.report());
         let style = Style::stderr();
         let head = format!("tick {} has been running for {}:", grouped(tick), time(runs.as_nanos() as u64));
-        eprintln!("\n{}", style.red(head));
+        tell!("\n{}", style.red(head));
         let open = report.late_ticks.iter().find(|late| late.open);
         for cause in open.iter().flat_map(|late| &late.chains).flat_map(|chain| chain.causes.iter().skip(1)) {
-            eprintln!("{}{}", "  ".repeat(cause.depth), crate::present::text::cause(cause));
+            tell!("{}{}", "  ".repeat(cause.depth), crate::present::text::cause(cause));
         }
         if open.is_none_or(|late| late.chains.is_empty()) {
             for span in report.open_spans.iter().filter(|span| span.running) {
                 let symbol = &span.symbol;
-                eprintln!(
+                tell!(
                     "  {} {} of {} {}:{}",
-                    span.kind, symbol.name, symbol.resource, symbol.file, symbol.line
+                    span.kind,
+                    symbol.name,
+                    symbol.resource,
+                    symbol.file,
+                    symbol.line
                 );
             }
         }
     }
 }
 
-/// What recording cost: the traced thread's share is estimated from the cost of one span, the rest was measured on the
-/// collector's thread.
+/// What recording cost: writing records is estimated from the cost of one span, the rest was measured on the
+/// collector's thread. What hooks and stack walks take is not known here; `docs/overhead.md` has measured it.
 fn cost(recorded: &Recorded) -> String {
     let overhead = &recorded.overhead;
     let spans = recorded.report.accounts.total.delivered / 2;
     format!(
-        "recording took about {} of the server's thread ({} spans of {:.0} ns), collecting {} and writing {} of another",
+        "writing records took about {} of the server's thread ({} spans of {:.0} ns; hooks not counted), collecting {} and writing {} of another",
         time((spans as f64 * overhead.pair_ns) as u64),
         grouped(spans),
         overhead.pair_ns,
@@ -202,17 +208,18 @@ impl Console for Terminal {
             format!("{} {text}", style.dim(format!("[{resource}]")))
         };
         if self.quiet {
-            eprintln!("{line}");
+            tell!("{line}");
         } else {
-            println!("{line}");
+            // A reader that has enough ends nothing.
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
 
     fn error(&mut self, error: &ScriptError) {
         let style = Style::stderr();
-        eprintln!("{} {error}", style.red("error:"));
+        tell!("{} {error}", style.red("error:"));
         for line in error.traceback.lines().skip(1) {
-            eprintln!("  {}", style.dim(line.trim_start()));
+            tell!("  {}", style.dim(line.trim_start()));
         }
     }
 }

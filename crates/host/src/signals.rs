@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::present::tell;
+
 /// From now on the first signal calls `at_first`, on a thread of its own.
 pub(crate) fn watch(at_first: impl FnOnce() + Send + 'static) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for Ctrl-C")?;
@@ -14,8 +16,8 @@ pub(crate) fn watch(at_first: impl FnOnce() + Send + 'static) -> Result<()> {
             for signal in signals.forever() {
                 match at_first.take() {
                     Some(at_first) => {
-                        eprintln!("\ntickscope: ending the run; once more ends it at once");
                         at_first();
+                        tell!("\ntickscope: ending the run; once more ends it at once");
                     }
                     None => std::process::exit(128 + signal),
                 }

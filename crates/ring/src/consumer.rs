@@ -78,7 +78,7 @@ impl Consumer {
         let now = line.tail.load(Ordering::Relaxed);
         // The event behind `now` may be half written over the oldest slots.
         let in_flight = if self.memory.policy() == Policy::Overwrite { event_slots() } else { 0 };
-        let safe = (now + in_flight).saturating_sub(self.memory.capacity());
+        let safe = now.saturating_add(in_flight).saturating_sub(self.memory.capacity());
         let torn = safe.saturating_sub(start).min(tail - start);
         into.drain(len_before..len_before + torn as usize);
         Snapshot { positions: start + torn..tail, missed: (start + torn).saturating_sub(from.min(tail)) }
@@ -117,7 +117,7 @@ impl Consumer {
     fn observe(&mut self) -> u64 {
         let tail = self.memory.header().producer.tail.load(OBSERVE); // pairs with PUBLISH in the producer
         // A producer gone mad may claim anything: never read back, never more than the ring holds.
-        self.tail = tail.clamp(self.head, self.head + self.memory.capacity());
+        self.tail = tail.clamp(self.head, self.head.saturating_add(self.memory.capacity()));
         self.tail
     }
 }

@@ -274,11 +274,11 @@ pub fn heap(config: Config) -> Result<(Producer, Consumer), ConfigError> {
     #[repr(C, align(128))]
     struct Block([u8; ALIGN]);
     let blocks = required_bytes(config.capacity).div_ceil(ALIGN);
-    let mut memory = vec![Block([0; ALIGN]); blocks].into_boxed_slice();
-    let base = NonNull::from(&mut memory[0]).cast();
-    // Moving the box does not move what it points to; a mutable pointer taken before the move stays valid because
-    // nobody goes through the box again.
-    let owner = HeapBlock(Box::into_raw(memory) as *mut u8, blocks * ALIGN);
+    let memory = vec![Block([0; ALIGN]); blocks].into_boxed_slice();
+    // One pointer to all blocks: the ring and the owner use the same.
+    let base = Box::into_raw(memory).cast::<u8>();
+    let owner = HeapBlock(base, blocks * ALIGN);
+    let base = NonNull::new(base).expect("a box is not null");
     // SAFETY: the block has the length and alignment asked for and lives as long as `owner`.
     let memory = unsafe { Memory::over(base, blocks * ALIGN, config, Some(Arc::new(owner))) }?;
     // SAFETY: the memory is new and private, so these are its only ends.

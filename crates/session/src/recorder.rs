@@ -116,7 +116,8 @@ impl ThreadRecorder {
         }
     }
 
-    /// Adds an argument to the open span `span`, whichever spans are open inside it. `track` names the track of a span
+    /// Adds an argument to the open span `span`, whichever spans are open inside it. An argument that is read before the
+    /// begin of its span, which another thread recorded a moment ago, is counted as discarded. `track` names the track of a span
     /// begun by [`ThreadRecorder::enter_on`]; `None` is the current one.
     pub fn arg_of(&self, track: Option<TrackId>, span: SpanId, key: KeyId, value: ArgInput<'_>) {
         self.prepare();
@@ -165,6 +166,9 @@ impl ThreadRecorder {
     fn lose(&self) {
         self.lost.set(self.lost.get() + 1);
         self.careful.set(true);
+        if self.entry.is_none() {
+            self.session.mapping.header().ringless.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     #[cold]
@@ -247,6 +251,13 @@ impl ThreadRecorder {
     fn exit_carefully(&self, at: Ticks, span: Span, outcome: Outcome, bytes: u32) {
         match span.position() {
             Some(position) => {
+                // The switch to this track was refused, so the collector is on another still. The span stays open, and
+                // keeps its reservation, until an end of the track that is recorded closes it.
+                if self.tracks.borrow().hosts.last().is_some_and(|host| !host.recorded) {
+                    self.producer.refuse_one();
+                    self.lose();
+                    return;
+                }
                 // Refused spans are inside recorded ones: whatever was open of them is over.
                 self.dropping.set(0);
                 if self.lost.get() > 0 && self.gap_reserved.get() {
@@ -384,11 +395,12 @@ impl Recorder for ThreadRecorder {
         let mut tracks = self.tracks.borrow_mut();
         let resume = [word(record::RESUME, 0, self.time(at)), u64::from(track.0)];
         // The process stands for a track that did not fit into the arena: nothing on it could be told apart.
-        let recorded = track != TrackId::PROCESS
-            && self.dropping.get() == 0
-            && self.producer.push_reserving([resume]).is_ok();
+        let tried = track != TrackId::PROCESS && self.dropping.get() == 0;
+        let recorded = tried && self.producer.push_reserving([resume]).is_ok();
         if !recorded {
-            self.producer.refuse_one();
+            if !tried {
+                self.producer.refuse_one();
+            }
             self.lose();
         }
         let state = TrackState { open: self.open.get(), dropping: self.dropping.get() };
@@ -482,13 +494,9 @@ impl Recorder for ThreadRecorder {
 
 impl Drop for ThreadRecorder {
     fn drop(&mut self) {
-        match self.entry {
+        if let Some(entry) = self.entry {
             // Pairs with the Acquire in `Collector::poll`: whoever sees it closed sees all that was recorded.
-            Some(entry) => self.session.mapping.entry(entry).state.store(state::CLOSED, Ordering::Release),
-            None => {
-                let ringless = &self.session.mapping.header().ringless;
-                ringless.fetch_add(self.producer.attempted(), Ordering::Relaxed);
-            }
+            self.session.mapping.entry(entry).state.store(state::CLOSED, Ordering::Release);
         }
     }
 }

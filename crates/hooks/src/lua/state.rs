@@ -517,6 +517,9 @@ impl<R: Recorder + 'static> State<R> {
         if coroutine.unfinished.take()
             && let Some(track) = coroutine.track.get()
         {
+            // What others allocated meanwhile is not its own.
+            let meanwhile = self.allocated.get() - coroutine.suspended_at.get();
+            coroutine.skipped.set(coroutine.skipped.get() + meanwhile);
             self.recorder.resume(at, track);
             coroutine.unwind(&self.recorder, at, self.allocated.get(), 0);
             self.recorder.suspend(at, SwitchReason::Return);

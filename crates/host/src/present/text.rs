@@ -37,7 +37,7 @@ impl Page {
     fn head(&mut self, report: &Report, metadata: &Metadata) {
         let seconds = report.last_ns.saturating_sub(report.first_ns) as f64 / 1e9;
         let ticks = &report.ticks;
-        let subject = self.style.bold(&metadata.subject);
+        let subject = self.style.bold(plain(&metadata.subject));
         if ticks.count == 0 {
             line!(self, "{subject}: {seconds:.1} s recorded at depth {}", report.depth.name());
             return;
@@ -83,7 +83,7 @@ impl Page {
                 ticks,
                 time(culprit.total_ns),
                 worst,
-                culprit.symbol.resource.to_string(),
+                plain(&culprit.symbol.resource).into_owned(),
                 what(&culprit.kind, &culprit.symbol),
             ]
         });
@@ -148,7 +148,7 @@ impl Page {
             if let Some(origin) = &cause.started_by
                 && !origin.name.is_empty()
             {
-                let origin = format!("started by {} of {}", origin.name, origin.resource);
+                let origin = format!("started by {} of {}", plain(&origin.name), plain(&origin.resource));
                 line!(self, "{indent}  {}", self.style.dim(origin));
             }
         }
@@ -168,7 +168,7 @@ impl Page {
     fn slow_operation(&mut self, slow: &SlowOperation) {
         let times = if slow.count == 1 { String::new() } else { format!(", {} times", slow.count) };
         let open = if slow.open { ", not ended yet" } else { "" };
-        let what_waits = format!("{} of {}", what(&slow.kind, &slow.symbol), slow.symbol.resource);
+        let what_waits = format!("{} of {}", what(&slow.kind, &slow.symbol), plain(&slow.symbol.resource));
         line!(self, "  {} took {}{times}{open}", self.style.bold(what_waits), time(slow.worst_ns));
         line!(
             self,
@@ -194,7 +194,7 @@ impl Page {
             .map(|stats| {
                 let gc = stats.gc_measured_ns + stats.gc_inferred_ns;
                 [
-                    stats.name.clone(),
+                    plain(&stats.name).into_owned(),
                     format!("{}{}", if stats.estimated { "~" } else { "" }, time(stats.cpu_ns)),
                     percent(stats.cpu_ns, total),
                     bytes(stats.allocated),
@@ -237,7 +237,7 @@ impl Page {
                     format!("{mark}{}", time(stats.self_ns)),
                     format!("{mark}{}", time(stats.total_ns)),
                     stats.count.map_or_else(|| "-".into(), grouped),
-                    stats.symbol.resource.to_string(),
+                    plain(&stats.symbol.resource).into_owned(),
                     what(&stats.kind, &stats.symbol),
                 ]
             })
@@ -264,9 +264,9 @@ impl Page {
         let accounts = report.accounts.total;
         line!(
             self,
-            "{} events recorded, {} dropped; clock {} ± {}",
+            "{} events recorded, {} dropped; clock {}, set to ± {} at the start",
             grouped(accounts.delivered),
-            grouped(accounts.dropped + accounts.overwritten),
+            grouped(accounts.dropped.saturating_add(accounts.overwritten)),
             metadata.clock.source,
             time(metadata.clock.error_ns),
         );
@@ -338,13 +338,26 @@ enum Align {
 /// A cause in a few words: `resource shops`, `event bank:pay server/main.lua:12 of banking`.
 pub(crate) fn cause(cause: &Cause) -> String {
     match (&*cause.kind, cause.symbol.name.is_empty()) {
-        ("resource", true) => format!("resource {}", cause.symbol.resource),
+        ("resource", true) => format!("resource {}", plain(&cause.symbol.resource)),
         _ => format!("{}{}", what(&cause.kind, &cause.symbol), in_resource(cause)),
+    }
+}
+
+/// What may stand in a line of text: a name from a script must not move the cursor.
+fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, "\u{fffd}").into()
+    } else {
+        text.into()
     }
 }
 
 /// `event bank:pay server/main.lua:12`, `restock() server/main.lua:88`.
 fn what(kind: &str, symbol: &Symbol) -> String {
+    plain(&what_raw(kind, symbol)).into_owned()
+}
+
+fn what_raw(kind: &str, symbol: &Symbol) -> String {
     let place = match (&*symbol.file, symbol.line) {
         ("", _) => String::new(),
         (file, 0) => format!(" {file}"),
@@ -362,7 +375,7 @@ fn what(kind: &str, symbol: &Symbol) -> String {
 }
 
 fn of(symbol: &Symbol) -> String {
-    if symbol.resource.is_empty() { String::new() } else { format!(" of {}", symbol.resource) }
+    if symbol.resource.is_empty() { String::new() } else { format!(" of {}", plain(&symbol.resource)) }
 }
 
 /// Where a chain crosses into another resource it says which.

@@ -416,8 +416,10 @@ impl Assembly {
         }
         match std::mem::replace(pending, Pending::Late(None)) {
             Pending::Event(mut event) => {
-                let range =
-                    ArgRange { start: parser.args_start, len: self.args.len() as u32 - parser.args_start };
+                let range = ArgRange {
+                    start: parser.args_start,
+                    len: (self.args.len() as u32).saturating_sub(parser.args_start),
+                };
                 match &mut event.event {
                     Event::Begin(begin) => begin.args = range,
                     Event::Instant { args, .. } => *args = range,
