@@ -31,13 +31,8 @@ const WORDS: &[&str] = &[
     concat!("phase", " 2"),
 ];
 
-/// Places that exist on one machine only.
-const PLACES: &[&str] = &[
-    concat!("/work", "/main"),
-    concat!("/work", "/shared"),
-    concat!("/work", "/.library"),
-    concat!("/root", "/"),
-];
+/// Places that exist on one machine only: somebody's home.
+const PLACES: &[&str] = &[concat!("/root", "/"), concat!("/Us", "ers/")];
 
 /// Crates that must not have unsafe code.
 const SAFE: &[&str] = &["core", "analysis", "export"];
