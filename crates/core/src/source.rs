@@ -1,6 +1,6 @@
 //! Where batches come from: a session's collector, a capture reader.
 
-use crate::{Flow, Metadata, Sink, SinkError};
+use crate::{Metadata, Sink, SinkError};
 
 /// What a call of [`Source::poll`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub trait Source {
     fn metadata(&self) -> &Metadata;
 
     /// Pushes what there is into `sink`: batches, and [`Sink::tick`] for each tick that ended. Neither opens nor
-    /// finishes the sink. Once the sink said [`Flow::Stop`], answers [`Progress::End`].
+    /// finishes the sink. Once the sink said [`Flow::Stop`](crate::Flow::Stop), answers [`Progress::End`].
     fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError>;
 }
 
@@ -59,30 +59,4 @@ pub fn drain(source: &mut dyn Source, sink: &mut dyn Sink) -> Result<(), SourceE
     while !matches!(source.poll(sink)?, Progress::End) {}
     sink.finish()?;
     Ok(())
-}
-
-/// A sink that passes on to another and remembers whether that one asked to stop.
-impl<A: Sink, B: Sink> Sink for (A, B) {
-    fn open(&mut self, metadata: &Metadata) -> Result<(), SinkError> {
-        self.0.open(metadata)?;
-        self.1.open(metadata)
-    }
-    fn batch(&mut self, batch: &crate::Batch<'_>) -> Result<Flow, SinkError> {
-        both(self.0.batch(batch)?, self.1.batch(batch)?)
-    }
-    fn tick(&mut self, end_ns: u64) -> Result<Flow, SinkError> {
-        both(self.0.tick(end_ns)?, self.1.tick(end_ns)?)
-    }
-    fn flush(&mut self) -> Result<(), SinkError> {
-        self.0.flush()?;
-        self.1.flush()
-    }
-    fn finish(&mut self) -> Result<(), SinkError> {
-        self.0.finish()?;
-        self.1.finish()
-    }
-}
-
-fn both(a: Flow, b: Flow) -> Result<Flow, SinkError> {
-    Ok(if a == Flow::Stop && b == Flow::Stop { Flow::Stop } else { Flow::Continue })
 }

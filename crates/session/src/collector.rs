@@ -106,12 +106,7 @@ impl Collector {
 
     /// What collecting has cost so far, and what one recorded span costs.
     pub fn overhead(&self) -> Overhead {
-        let mut overhead = self.overhead.clone();
-        let (count, total) = self.shared.intern_cost();
-        for _ in 0..count.min(1) {
-            overhead.intern.add(total / u32::try_from(count).unwrap_or(u32::MAX));
-        }
-        overhead
+        Overhead { intern: self.shared.intern_cost(), ..self.overhead.clone() }
     }
 
     /// The spans that are open on `track`, outermost first: what runs, and since when.

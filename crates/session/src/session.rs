@@ -1,13 +1,13 @@
 //! A session: what all its threads share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tickscope_core::{
     Account, Calibration, CategoryId, CategorySet, ClockInfo, Interner, KeyId, Metadata, Outcome, Progress,
-    Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, SymbolId, SymbolRef, Ticks, Track,
-    TrackId, TrackKind,
+    Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, Stopwatch, SymbolId, SymbolRef, Ticks,
+    Track, TrackId, TrackKind,
 };
 use tickscope_ring::{MAX_EVENT_SLOTS, Policy};
 
@@ -97,9 +97,7 @@ pub(crate) struct Shared {
     keys: Interner<Box<[u8]>, u32>,
     stacks: Interner<[u8; 12], u32>,
     registry: Mutex<()>,
-    process: TrackId,
-    interned: AtomicU64,
-    intern_ns: AtomicU64,
+    interning: Mutex<Stopwatch>,
 }
 
 impl Shared {
@@ -128,16 +126,14 @@ impl Shared {
         interner.intern(definition, fallback, || {
             let start = Instant::now();
             let id = self.arena.append(kind, definition)?;
-            self.interned.fetch_add(1, Ordering::Relaxed);
-            self.intern_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            self.interning.lock().unwrap_or_else(PoisonError::into_inner).add(start.elapsed());
             Some((definition.into(), id))
         })
     }
 
-    /// How many names were defined, and the time that took.
-    pub(crate) fn intern_cost(&self) -> (u64, Duration) {
-        let nanos = self.intern_ns.load(Ordering::Relaxed);
-        (self.interned.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    /// What defining names has cost so far.
+    pub(crate) fn intern_cost(&self) -> Stopwatch {
+        self.interning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -174,9 +170,7 @@ impl Session {
             keys: Interner::default(),
             stacks: Interner::default(),
             registry: Mutex::new(()),
-            process: TrackId::PROCESS,
-            interned: AtomicU64::new(0),
-            intern_ns: AtomicU64::new(0),
+            interning: Mutex::default(),
             mapping,
         });
         let calibration = Calibration::rebased(calibration, start.ticks, start.monotonic_ns);
@@ -190,7 +184,7 @@ impl Session {
         let mut definition = Vec::new();
         let track = Track {
             kind: TrackKind::Thread,
-            parent: self.shared.process,
+            parent: TrackId::PROCESS,
             os_id: thread_id(),
             name: name.into(),
             resource: "".into(),
