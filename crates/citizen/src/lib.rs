@@ -5,8 +5,8 @@
 //! # Guarantees
 //! - A broken manifest, a script that does not load, raises, loops for ever or eats all memory is reported with
 //!   resource, file and line, and everything else runs on.
-//! - With virtual time, the same directory and seed give the same run, as far as scripts do not depend on the order
-//!   of `pairs` over string keys, which Lua makes random.
+//! - With virtual time, the same directory and seed give the same run, the order of `pairs` included; only keys that
+//!   are tables, functions or userdata come in an order of their addresses.
 //! - Scripts reach the files of the server's resources, and nothing else of the machine.
 //!
 //! # Deliberately absent

@@ -81,7 +81,7 @@ impl<R: Recorder + 'static> Host<R> {
     /// A VM with everything in it but the resource's own scripts.
     fn machine(self: &Rc<Self>, resource: &Rc<Resource>) -> Result<Machine, Error> {
         let lua_error = |problem: String| Error::Lua { resource: resource.name.to_string(), problem };
-        let mut vm = Vm::new(None).map_err(|error| lua_error(error.to_string()))?;
+        let mut vm = Vm::new(None, Some(self.seed as u32)).map_err(|error| lua_error(error.to_string()))?;
         let tracer = self.probe.tracer();
         vm.attach(tracer, &resource.name, &raw::hidden()).map_err(|error| lua_error(error.to_string()))?;
         for (chunk, source) in natives::LUA_PARTS {

@@ -101,7 +101,7 @@ struct Call {
 pub fn run<R: Recorder + 'static>(recorder: R, program: Program) -> Result<i32, VmError> {
     let Program { interpreter, script, args, progname, options, on_start, at_exit } = program;
     let tracer = Rc::new(vm::tracer(recorder, options)?);
-    let mut vm = Vm::new(None)?;
+    let mut vm = Vm::new(None, None)?;
     vm.attach(&tracer, "", &[])?;
     if script.as_bytes() != b"-"
         && let Some(source) = source_of(&script)

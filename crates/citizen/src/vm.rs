@@ -2,7 +2,7 @@
 //!
 //! # For those who build on it
 //! 1. Once per thread: `let tracer = Rc::new(vm::tracer(recorder, options)?)`.
-//! 2. Per resource: `Vm::new(limit)`, then [`Vm::attach`] before any script is loaded. [`Vm::lua`] is the machine for
+//! 2. Per resource: `Vm::new(limit, hash_seed)`, then [`Vm::attach`] before any script is loaded. [`Vm::lua`] is the machine for
 //!    everything else. Drop every other handle (`Table`, `Function`, clones of `Lua`) before the `Vm`.
 //! 3. For each chunk: [`Vm::register_chunk`] with the chunk name and source given to the loader, before it is loaded.
 //! 4. Around each piece of work: open the boundary span with [`Tracer::span`], call [`Tracer::enter`] with the
@@ -30,7 +30,7 @@ use tickscope_hooks::lua::{
 /// The functions of the Lua that mlua links.
 pub fn api() -> LuaApi {
     // SAFETY: mlua is built with its own Lua 5.4, and `ffi` declares that Lua's functions.
-    unsafe { tickscope_hooks::lua_api_from!(mlua::ffi) }
+    unsafe { tickscope_hooks::lua_api_from!(tickscope_lua::ffi) }
 }
 
 /// A tracer of this thread's machines.
@@ -87,11 +87,13 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// A machine that refuses to use more than `limit` bytes: scripts get "not enough memory".
+    /// A machine that refuses to use more than `limit` bytes: scripts get "not enough memory". `hash_seed` fixes the
+    /// order in which `pairs` visits strings; without it each machine has another, as plain Lua has.
     ///
     /// # Errors
     /// When there is not even memory for an empty machine.
-    pub fn new(limit: Option<u64>) -> Result<Self, VmError> {
+    pub fn new(limit: Option<u64>, hash_seed: Option<u32>) -> Result<Self, VmError> {
+        tickscope_lua::set_hash_seed(hash_seed);
         let allocator = Rc::new(Allocator::new(None));
         // SAFETY: the machine is new, so nothing runs in it and nothing else refers to it. `luaL_newstate` takes its
         // memory from `realloc`, as our allocator does, and sets up warnings and panics as plain Lua has them.

@@ -242,7 +242,7 @@ fn main() {
     // SAFETY: mlua links its own Lua 5.4, and the machines are leaked with the process.
     let tracer = unsafe {
         let options = TracerOptions { depth: Depth::Boundary, ..TracerOptions::default() };
-        Tracer::new(Slots::new(), tickscope_hooks::lua_api_from!(mlua::ffi), options)
+        Tracer::new(Slots::new(), tickscope_hooks::lua_api_from!(tickscope_lua::ffi), options)
             .expect("the only tracer")
     };
     let (calls, work) = (Machine::new(&tracer, CALLS), Machine::new(&tracer, WORK));

@@ -82,7 +82,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = TracerOptions { depth: Depth::Trace, ..TracerOptions::default() };
     // SAFETY: mlua links its own Lua 5.4; the machine stays on this thread and is detached before it is closed.
     unsafe {
-        let tracer = Tracer::new(Printer::default(), tickscope_hooks::lua_api_from!(mlua::ffi), options)?;
+        let tracer =
+            Tracer::new(Printer::default(), tickscope_hooks::lua_api_from!(tickscope_lua::ffi), options)?;
         let state = ffi::luaL_newstate();
         ffi::luaL_openlibs(state);
         let vm = tracer.attach(state.cast(), VmOptions::default())?;

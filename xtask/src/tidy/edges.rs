@@ -11,13 +11,13 @@ use crate::metadata::Package;
 const DEV_EDGES: &[(&str, &[&str])] = &[
     ("export", &["session", "ring", "analysis"]),
     ("analysis", &["export"]),
-    ("hooks", &["session", "ring", "citizen"]),
+    ("hooks", &["session", "ring", "citizen", "lua"]),
     ("citizen", &["session", "ring", "analysis", "export"]),
     ("tickscope", &["ring", "analysis"]),
 ];
 
 /// Packages from elsewhere that belong to a few of ours only.
-const KEPT_APART: &[(&str, &[&str])] = &[("anyhow", &["host", "xtask"]), ("mlua", &["citizen"])];
+const KEPT_APART: &[(&str, &[&str])] = &[("anyhow", &["host", "xtask"]), ("mlua", &["citizen", "lua"])];
 
 type Table = BTreeMap<String, Allowed>;
 

@@ -72,7 +72,7 @@ pub(crate) fn resume(lua: &Lua, thread: &Thread, arguments: MultiValue) -> Resum
                     ffi::lua_xmove(coroutine, state, 1);
                     ffi::luaL_traceback(state, coroutine, std::ptr::null(), 0);
                     // runs pending to-be-closed variables; the new error they may raise is dropped for the first one
-                    ffi::lua_closethread(coroutine, state);
+                    tickscope_lua::ffi::lua_closethread(coroutine, state);
                 }
             }
         })

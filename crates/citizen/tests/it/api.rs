@@ -172,6 +172,20 @@ fn a_seed_makes_random_numbers_repeat() {
 }
 
 #[test]
+fn a_seed_fixes_the_order_of_pairs() {
+    let script = "local t, all = {}, {}
+        for i = 1, 30 do t['key' .. i] = i end
+        for key in pairs(t) do all[#all + 1] = key end
+        print(table.concat(all, ' '))";
+    let mut world = World::new(&[("a/main.lua", script)]);
+    world.config.seed = 7;
+    let first = world.run(1).lines;
+    assert_eq!(world.run(1).lines, first);
+    world.config.seed = 8;
+    assert_ne!(world.run(1).lines, first);
+}
+
+#[test]
 fn scripts_are_chosen_by_patterns_and_shared_ones_come_first() {
     check_world(
         &[

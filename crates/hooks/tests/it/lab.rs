@@ -20,7 +20,7 @@ pub struct Lab {
 
 pub fn api() -> LuaApi {
     // SAFETY: mlua links its own Lua 5.4.
-    unsafe { tickscope_hooks::lua_api_from!(mlua::ffi) }
+    unsafe { tickscope_hooks::lua_api_from!(tickscope_lua::ffi) }
 }
 
 impl Lab {
