@@ -23,6 +23,17 @@ struct Handler {
     removed: Cell<bool>,
 }
 
+/// Who triggers an event: what its handlers see as `source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A script or the server: the empty string.
+    Server,
+    /// The server, about a player: the player's number.
+    Player(u32),
+    /// A player's client: the player's number, and only handlers in resources that registered the event run.
+    Client(u32),
+}
+
 /// Handlers by event, and the events that are being handled.
 #[derive(Default)]
 pub(crate) struct Events {
@@ -49,6 +60,10 @@ impl Events {
 
     pub(crate) fn register_net(&self, resource: &Resource, name: &str) {
         self.net.borrow_mut().entry(resource.id).or_default().insert(name.to_owned());
+    }
+
+    fn is_net(&self, resource: usize, name: &str) -> bool {
+        self.net.borrow().get(&resource).is_some_and(|names| names.contains(name))
     }
 
     /// Removes a handler; `false` when there is none of that number.
@@ -104,7 +119,7 @@ impl<R: Recorder + 'static> Host<R> {
 
     /// Calls every handler of `event`, in the order they were added, and tells whether none cancelled it. `source` is
     /// what scripts see as `source` meanwhile.
-    pub(crate) fn trigger(self: &Rc<Self>, event: &str, parcel: &Parcel, source: &str) -> bool {
+    pub(crate) fn trigger(self: &Rc<Self>, event: &str, parcel: &Parcel, source: Source) -> bool {
         let handlers = self.events.handlers.borrow().get(event).cloned();
         let Some(handlers) = handlers else {
             self.events.last_cancelled.set(false);
@@ -117,6 +132,9 @@ impl<R: Recorder + 'static> Host<R> {
         for handler in handlers.iter() {
             let resource = &handler.resource;
             if handler.removed.get() || handler.generation != resource.generation.get() {
+                continue;
+            }
+            if matches!(source, Source::Client(_)) && !self.events.is_net(resource.id, event) {
                 continue;
             }
             let Some(machine) = resource.machine() else { continue };
@@ -153,7 +171,7 @@ impl<R: Recorder + 'static> Host<R> {
         &self,
         machine: &Machine,
         parcel: &Parcel,
-        source: &str,
+        source: Source,
     ) -> Result<(MultiValue, Value), String> {
         let mut seen = Vec::new();
         let values = crate::msgpack::unpack(&machine.lua, &machine.references, parcel.packed(), &mut seen);
@@ -161,6 +179,12 @@ impl<R: Recorder + 'static> Host<R> {
         let values = values.map_err(|error| error.to_string())?;
         let globals = machine.lua.globals();
         let before = globals.raw_get("source").unwrap_or(Value::Nil);
+        let source = match source {
+            Source::Server => {
+                Value::String(machine.lua.create_string("").map_err(|error| error.to_string())?)
+            }
+            Source::Player(number) | Source::Client(number) => Value::Integer(number.into()),
+        };
         let _ = globals.raw_set("source", source); // fails only without memory, which the handler meets too
         Ok((values, before))
     }
@@ -168,6 +192,6 @@ impl<R: Recorder + 'static> Host<R> {
     /// Triggers an event of the host's own, with plain text arguments.
     pub(crate) fn trigger_own(self: &Rc<Self>, event: &str, texts: &[&str]) -> bool {
         let parcel = Parcel::new(crate::msgpack::pack_texts(texts), Vec::new(), &self.references);
-        self.trigger(event, &parcel, "")
+        self.trigger(event, &parcel, Source::Server)
     }
 }

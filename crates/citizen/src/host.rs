@@ -18,6 +18,7 @@ use crate::references::{Exports, References};
 use crate::report::{Console, ErrorKind, Reports, ScriptError};
 use crate::resource::Resource;
 use crate::schedule::Schedule;
+use crate::world::World;
 
 /// How deep events, exports and threads may nest.
 pub(crate) const MAX_NESTING: usize = 48;
@@ -45,6 +46,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// Starts and stops that scripts asked for: done between ticks' jobs.
     pub(crate) wishes: RefCell<Vec<Wish>>,
     pub(crate) client_events: Cell<u64>,
+    pub(crate) world: World,
     /// The interrupt in force was told: the errors it raises further out are the same one.
     pub(crate) interrupt_told: Cell<bool>,
     /// The run is to end: no more jobs.

@@ -10,7 +10,7 @@
 //! - Scripts reach the files of the server's resources, and nothing else of the machine.
 //!
 //! # Deliberately absent
-//! Players, entities, SQL, HTTP, the CfxLua extensions of the syntax, scripts in other languages. What a script calls
+//! Entities, SQL, HTTP, the CfxLua extensions of the syntax, scripts in other languages. What a script calls
 //! that is not there is one clear error.
 #![deny(unsafe_code)]
 
@@ -37,6 +37,7 @@ mod server;
 pub mod standalone;
 mod thread_load;
 pub mod vm;
+mod world;
 
 pub use config::ServerConfig;
 pub use discovery::{Discovery, Found, discover};
@@ -46,3 +47,4 @@ pub use no_recorder::NoRecorder;
 pub use report::{Console, ErrorKind, ScriptError, Silent, StdConsole};
 pub use resource::ResourceState;
 pub use server::{RunOutcome, Server, StopHandle, TickReport};
+pub use world::{ClientEvent, Connection, PlayerSpec, PlayerView};

@@ -47,6 +47,41 @@ pub(crate) fn pack(
     Ok(Packed { bytes, count: values.len() })
 }
 
+/// Values the host itself writes, one behind the other: arguments of events it triggers.
+#[derive(Default)]
+pub(crate) struct Message {
+    writer: Writer,
+}
+
+impl Message {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.writer.string(text.as_bytes());
+        self
+    }
+
+    pub(crate) fn integer(&mut self, value: i64) -> &mut Self {
+        self.writer.integer(value);
+        self
+    }
+
+    /// A function, by its reference.
+    pub(crate) fn reference(&mut self, text: &str) -> &mut Self {
+        write_reference(&mut self.writer.out, text.as_bytes());
+        self
+    }
+
+    /// So many pairs of key and value follow; together they are one value.
+    pub(crate) fn open_map(&mut self, pairs: usize) -> &mut Self {
+        self.writer.open(Shape::Map(pairs));
+        self
+    }
+
+    /// The message, which holds `count` values.
+    pub(crate) fn finish(self, count: usize) -> Packed {
+        Packed { bytes: self.writer.out, count }
+    }
+}
+
 /// Packs plain text values: arguments of events the host triggers.
 pub(crate) fn pack_texts(texts: &[&str]) -> Packed {
     let mut writer = Writer { out: Vec::new(), places: Vec::new() };
@@ -76,6 +111,7 @@ pub(crate) fn unpack_message(
     raw::build(lua, metatable, &mut Reader { bytes, at: 0, values: usize::MAX, seen })
 }
 
+#[derive(Default)]
 struct Writer {
     out: Vec<u8>,
     /// Offsets where a function goes.

@@ -5,6 +5,7 @@
 mod console;
 mod events;
 mod files;
+mod players;
 mod resources;
 mod threads;
 mod time;
@@ -90,6 +91,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     events::install(&definer)?;
     resources::install(&definer)?;
     files::install(&definer)?;
+    players::install(&definer)?;
     console::install(&definer)?;
     time::install(&definer)?;
     values::install(&definer)?;

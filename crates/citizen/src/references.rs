@@ -16,6 +16,7 @@ use crate::probe::{Boundary, link};
 use crate::raw::REFERENCE_FIELD;
 use crate::resource::{Resource, ResourceState};
 use crate::schedule::Ended;
+use crate::world::HostFunction;
 
 /// Bytes of one payload.
 pub(crate) const MAX_PARCEL: usize = 256 << 20;
@@ -235,6 +236,9 @@ impl<R: Recorder + 'static> Host<R> {
             return Err(Raise::Text("a function reference was called without itself".into()));
         };
         let text: String = this.raw_get(REFERENCE_FIELD)?;
+        if let Some(function) = HostFunction::parse(&text) {
+            return self.call_host_function(function, caller, lua, &args);
+        }
         let found = number_of(&text).and_then(|number| {
             let table = self.references.table.borrow();
             let reference = table.functions.get(&number)?;

@@ -12,11 +12,15 @@ use tickscope_hooks::lua::{InterruptHandle, TracerOptions};
 
 use crate::clock::GameClock;
 use crate::discovery::discover;
+use crate::events::Source;
 use crate::host::Host;
+use crate::msgpack::Packed;
 use crate::probe::Probe;
+use crate::references::Parcel;
 use crate::report::{Console, ScriptError};
 use crate::resource::{Resource, ResourceState};
 use crate::thread_load::ThreadLoad;
+use crate::world::{ClientEvent, Connection, Player, PlayerSpec, PlayerView};
 use crate::{Error, ServerConfig, vm};
 
 /// A server directory at work, on the thread that started it.
@@ -220,6 +224,7 @@ impl<R: Recorder + 'static> Server<R> {
             reports: RefCell::default(),
             wishes: RefCell::default(),
             client_events: Cell::new(0),
+            world: Default::default(),
             interrupt_told: Cell::new(false),
             ending: Arc::clone(&flag),
         });
@@ -281,6 +286,7 @@ impl<R: Recorder + 'static> Server<R> {
         let span = host.probe.begin(host.probe.tick, CategoryId::TICK, None, &args);
         host.references.sweep();
         host.grant_wishes();
+        host.settle_connections();
         host.run_due(host.clock.millis());
         self.record_heaps();
         let load = self.load.read().since(before);
@@ -339,6 +345,67 @@ impl<R: Recorder + 'static> Server<R> {
     /// Runs a console command; `false` when there is none of that name.
     pub fn execute(&mut self, line: &str) -> bool {
         self.host.execute(line)
+    }
+
+    /// A player asks to connect. Without a handler of `playerConnecting` that defers, it is decided at once.
+    ///
+    /// ```
+    /// use tickscope_citizen::{Connection, NoRecorder, PlayerSpec, Server, ServerConfig, Silent};
+    /// # let folder = tempfile::tempdir()?;
+    /// # std::fs::create_dir(folder.path().join("door"))?;
+    /// # std::fs::write(folder.path().join("door/fxmanifest.lua"), "fx_version 'cerulean' server_script 'main.lua'")?;
+    /// # std::fs::write(folder.path().join("door/main.lua"), "")?;
+    /// let mut config = ServerConfig::new(folder.path());
+    /// config.virtual_time = true;
+    /// let mut server = Server::start(config, NoRecorder::default(), Silent)?;
+    /// assert_eq!(server.connect(PlayerSpec::new("Ada")), Connection::Joined { source: 1 });
+    /// assert_eq!(server.players()[0].name, "Ada");
+    /// server.drop_player(1, "Exiting");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn connect(&mut self, player: PlayerSpec) -> Connection {
+        self.scripts(|host| host.connect(player))
+    }
+
+    /// How far a player is that had to wait. An end is told once, then `None`.
+    pub fn connection(&self, ticket: u32) -> Option<Connection> {
+        self.host.connection(ticket)
+    }
+
+    /// A player leaves: `playerDropped`. `false` when there is none of that number in the game.
+    pub fn drop_player(&mut self, source: u32, reason: &str) -> bool {
+        self.scripts(|host| host.drop_player(source, reason, None))
+    }
+
+    /// The players in the game, by number.
+    pub fn players(&self) -> Vec<PlayerView> {
+        self.host.world.players.borrow().in_game().map(Player::view).collect()
+    }
+
+    /// The events that were sent to a player's client since this was asked last; of those that were left lying for
+    /// long, the newest.
+    pub fn take_client_events(&mut self, source: u32) -> Vec<ClientEvent> {
+        let mut players = self.host.world.players.borrow_mut();
+        players.get_mut(source).map_or_else(Vec::new, |player| player.inbox.take())
+    }
+
+    /// A player's client triggers an event; `payload` holds its `count` arguments in MessagePack, one behind the other.
+    /// Only resources that registered the event get it. `false` when a handler cancelled it, or there is no such player.
+    pub fn trigger_net(&mut self, source: u32, event: &str, payload: &[u8], count: usize) -> bool {
+        if self.host.world.players.borrow().get(source).is_none() {
+            return false;
+        }
+        let packed = Packed { bytes: payload.to_vec(), count };
+        let parcel = Parcel::new(packed, Vec::new(), &self.host.references);
+        self.scripts(|host| host.trigger(event, &parcel, Source::Client(source)))
+    }
+
+    /// Lets scripts run outside of a tick, under the limit of one.
+    fn scripts<T>(&self, run: impl FnOnce(&Rc<Host<R>>) -> T) -> T {
+        self.handle.flag.rearm();
+        let result = run(&self.host);
+        self.handle.flag.disarm();
+        result
     }
 
     /// The recorder the server records into.

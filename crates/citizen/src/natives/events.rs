@@ -4,6 +4,7 @@ use mlua::{Function, Value};
 use tickscope_core::Recorder;
 
 use super::Definer;
+use crate::events::Source;
 use crate::host::{Calls, nothing, one};
 
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
@@ -43,18 +44,19 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         let mut values = args.values;
         values.pop_front();
         let parcel = host.make_parcel(resource, lua, &values.into_vec())?;
-        one(lua, host.trigger(&event, &parcel, ""))
+        one(lua, host.trigger(&event, &parcel, Source::Server))
     })?;
     for name in ["TriggerClientEvent", "TriggerLatentClientEvent"] {
         define.global(name, Calls::Recorded, |host, resource, lua, args| {
             let event = args.text(0)?;
-            args.integer(1)?; // the player
-            // no client is there to take it; packing is what the server pays for, and what finds bad arguments
+            let target = args.integer(1)?;
             let first = if args.native == "TriggerClientEvent" { 2 } else { 3 };
             let values: Vec<_> = args.values.into_iter().skip(first).collect();
-            host.make_parcel(resource, lua, &values)
+            let parcel = host
+                .make_parcel(resource, lua, &values)
                 .map_err(|problem| format!("event {event}: {problem}"))?;
             host.client_events.set(host.client_events.get() + 1);
+            host.world.send(&event, target, parcel.packed());
             nothing()
         })?;
     }

@@ -48,8 +48,8 @@ fn tracebacks_are_kept() {
 
 #[test]
 fn a_native_that_does_not_exist_is_told_once_per_resource() {
-    let script = "CreateThread(function() Wait(0) GetPlayerPed(1) end)\nCreateThread(function() GetPlayerPed(1) end)\nCreateThread(function() Citizen.InvokeNative(1) end)\nif Framework == nil then print('other globals are nil') end\nCreateThread(function() lib() end)";
-    let ran = World::new(&[("a/main.lua", script), ("b/main.lua", "GetPlayerPed(1)")]).run(5);
+    let script = "CreateThread(function() Wait(0) DrawMarker(1) end)\nCreateThread(function() DrawMarker(1) end)\nCreateThread(function() Citizen.InvokeNative(1) end)\nif Framework == nil then print('other globals are nil') end\nCreateThread(function() lib() end)";
+    let ran = World::new(&[("a/main.lua", script), ("b/main.lua", "DrawMarker(1)")]).run(5);
     let told: Vec<_> = ran
         .outcome
         .errors
@@ -60,13 +60,13 @@ fn a_native_that_does_not_exist_is_told_once_per_resource() {
     assert_eq!(
         told,
         [
-            (missing("GetPlayerPed"), "b", "main.lua", 1),
-            (missing("GetPlayerPed"), "a", "main.lua", 2),
+            (missing("DrawMarker"), "b", "main.lua", 1),
+            (missing("DrawMarker"), "a", "main.lua", 2),
             (missing("Citizen.InvokeNative"), "a", "main.lua", 3),
             (ErrorKind::Script, "a", "main.lua", 5),
         ]
     );
-    assert!(ran.outcome.errors[0].message.contains("native GetPlayerPed does not exist"));
+    assert!(ran.outcome.errors[0].message.contains("native DrawMarker does not exist"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod errors;
 mod events;
 mod exports;
 mod lifecycle;
+mod players;
 mod spans;
 mod threads;
 mod values;
