@@ -719,6 +719,8 @@ fn starts_operations(category: CategoryId) -> bool {
         CategoryId::RESOURCE
             | CategoryId::THREAD
             | CategoryId::EVENT
+            | CategoryId::STATE_BAG
+            | CategoryId::HTTP
             | CategoryId::EXPORT
             | CategoryId::TIMER
             | CategoryId::COMMAND

@@ -191,6 +191,7 @@ fn resource_row(resource: &Resource) -> ResourceStats {
         gc_inferred_ns: resource.gc_inferred_ns,
         gc_count: resource.count(CategoryId::GC),
         events: resource.count(CategoryId::EVENT),
+        state_bags: resource.count(CategoryId::STATE_BAG),
         exports: resource.count(CategoryId::EXPORT),
         natives: resource.count(CategoryId::NATIVE),
         threads: resource.count(CategoryId::THREAD),

@@ -249,6 +249,8 @@ pub struct ResourceStats {
     pub gc_count: u64,
     /// Event handlers run.
     pub events: u64,
+    /// Handlers of state bag changes run.
+    pub state_bags: u64,
     /// Exports run.
     pub exports: u64,
     /// Natives called.

@@ -97,7 +97,7 @@ impl Stat {
 }
 
 /// How many categories are counted per resource: the well-known ones.
-const COUNTED: usize = CategoryId::ERROR.0 as usize + 1;
+const COUNTED: usize = CategoryId::STATE_BAG.0 as usize + 1;
 
 /// Running totals of one resource.
 #[derive(Clone, Debug)]

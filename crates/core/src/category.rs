@@ -53,6 +53,8 @@ well_known! {
     16 COROUTINE "coroutine" "A coroutine running on its thread, from resume to yield."
     17 METRIC "metric" "Counters."
     18 ERROR "error" "Errors that were reported."
+    19 STATE_BAG "state_bag" "A handler of changes to a state bag."
+    20 HTTP "http" "A request to or from another program, and what handles it."
 }
 
 /// How many categories one process can name. The rest share [`CategoryId::DEFAULT`].

@@ -369,6 +369,7 @@ fn what_raw(kind: &str, symbol: &Symbol) -> String {
         // A function without a name is called after its place.
         "function" if symbol.name.starts_with("function <") => symbol.name.to_string(),
         "function" => format!("{}(){place}", symbol.name),
+        "state_bag" => format!("state bag {}{place}", symbol.name),
         "gc" => format!("garbage collection, {}", symbol.name),
         kind => format!("{kind} {}{place}", symbol.name),
     }
@@ -381,7 +382,7 @@ fn of(symbol: &Symbol) -> String {
 /// Where a chain crosses into another resource it says which.
 fn in_resource(cause: &Cause) -> String {
     match &*cause.kind {
-        "event" | "export" | "command" | "resource" => of(&cause.symbol),
+        "event" | "state_bag" | "export" | "command" | "resource" => of(&cause.symbol),
         _ => String::new(),
     }
 }
