@@ -138,9 +138,15 @@ impl Args {
         }
     }
 
+    /// A function, or a table that can be called (a function of another VM is one).
     pub(crate) fn function(&self, index: usize) -> Result<Function, Raise> {
         match self.get(index) {
             Value::Function(function) => Ok(function.clone()),
+            Value::Table(table) => {
+                let call = table.metatable().and_then(|meta| meta.raw_get::<Function>("__call").ok());
+                let call = call.ok_or_else(|| self.wrong(index, "function"))?;
+                Ok(call.bind(table)?)
+            }
             _ => Err(self.wrong(index, "function")),
         }
     }

@@ -54,6 +54,8 @@ enum Job {
         boundary: Boundary,
         link: Option<Link>,
         timer: Option<u64>,
+        /// What the function is called with: a thread gets its number.
+        argument: Option<u64>,
     },
 }
 
@@ -168,7 +170,7 @@ pub(crate) enum Ended {
 }
 
 impl<R: Recorder + 'static> Host<R> {
-    /// A thread that starts with the next tick, or after `delay_ms`.
+    /// A thread that starts with the next tick, or after `delay_ms`; answers its number.
     pub(crate) fn start_later(
         &self,
         resource: &Rc<Resource>,
@@ -177,20 +179,32 @@ impl<R: Recorder + 'static> Host<R> {
         delay_ms: u64,
     ) -> u64 {
         let symbol = self.probe.placed(resource, &function);
-        let (kind, timer) = if category == CategoryId::TIMER {
-            let id = self.schedule.number();
+        let id = self.schedule.number();
+        let (kind, timer, argument) = if category == CategoryId::TIMER {
             self.schedule.timers.borrow_mut().insert(id);
-            (LinkKind::Timer, Some(id))
+            (LinkKind::Timer, Some(id), None)
         } else {
-            (LinkKind::Spawn, None)
+            (LinkKind::Spawn, None, Some(id))
         };
         let boundary = Boundary { symbol, category };
         let link = link(kind, self.probe.link_point());
         let generation = resource.generation.get();
         let resource = Rc::clone(resource);
         let due = self.clock.millis().saturating_add(delay_ms);
-        self.schedule.push(due, Job::Start { resource, generation, function, boundary, link, timer });
-        timer.unwrap_or(0)
+        self.schedule
+            .push(due, Job::Start { resource, generation, function, boundary, link, timer, argument });
+        id
+    }
+
+    /// A thread that runs now, until it first waits; answers its number.
+    pub(crate) fn start_now(self: &Rc<Self>, resource: &Rc<Resource>, function: Function) -> u64 {
+        let boundary =
+            Boundary { symbol: self.probe.placed(resource, &function), category: CategoryId::THREAD };
+        let link = link(LinkKind::Spawn, self.probe.link_point());
+        let id = self.schedule.number();
+        let ended = self.start(resource, function, thread_argument(id), boundary, link);
+        self.tell(ended);
+        id
     }
 
     /// Takes a timer back.
@@ -232,10 +246,11 @@ impl<R: Recorder + 'static> Host<R> {
                         self.slice(coroutine, input, link);
                     }
                 }
-                Job::Start { resource, generation, function, boundary, link, timer } => {
+                Job::Start { resource, generation, function, boundary, link, timer, argument } => {
                     let wanted = timer.is_none_or(|id| self.schedule.timers.borrow_mut().remove(&id));
                     if wanted && generation == resource.generation.get() {
-                        let ended = self.start(&resource, function, MultiValue::new(), boundary, link);
+                        let arguments = argument.map_or_else(MultiValue::new, thread_argument);
+                        let ended = self.start(&resource, function, arguments, boundary, link);
                         self.tell(ended);
                     }
                 }
@@ -504,6 +519,11 @@ impl<R: Recorder + 'static> Host<R> {
         self.references.retain(&seen);
         values.map_err(|error| error.to_string())
     }
+}
+
+/// What the function of a thread is called with: the number of the thread.
+fn thread_argument(id: u64) -> MultiValue {
+    MultiValue::from_vec(vec![Value::Integer(id.cast_signed())])
 }
 
 struct Suspended {

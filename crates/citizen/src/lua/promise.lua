@@ -71,29 +71,49 @@ function methods:next(success, failure)
     return following
 end
 
+-- An executor is called with the promise itself, to be resolved or rejected. Anything else that a script passes, the
+-- module itself in `promise:new()`, is ignored.
 function promise.new(executor)
     local self = setmetatable({ state = PENDING, queue = {} }, meta)
-    if executor then
-        local fine, reason = pcall(executor,
-            function(value) self:resolve(value) end,
-            function(why) self:reject(why) end)
+    if type(executor) == 'function' then
+        local fine, reason = pcall(executor, self)
         if not fine then self:reject(reason) end
     end
     return self
 end
 
--- Resolves with the list of all values, or is rejected with the first reason.
+-- Ends when all of the list have ended, with the list of their values and reasons; rejected if one was.
 function promise.all(list)
-    local all, results, missing = promise.new(), {}, #list
+    local all, results, missing, fine = promise.new(), {}, #list, true
     if missing == 0 then return all:resolve(results) end
+    local function ended(index, value, resolved)
+        results[index] = value
+        fine = fine and resolved
+        missing = missing - 1
+        if missing > 0 then return end
+        if fine then all:resolve(results) else all:reject(results) end
+    end
     for index, each in ipairs(list) do
-        each:next(function(value)
-            results[index] = value
-            missing = missing - 1
-            if missing == 0 then all:resolve(results) end
-        end, function(reason) all:reject(reason) end)
+        each:next(function(value) ended(index, value, true) end, function(reason) ended(index, reason, false) end)
     end
     return all
+end
+
+-- The results of `start(value)` for each value of the list, one after the other; rejected with the first reason.
+function promise.map(list, start)
+    local whole, results = promise.new(), {}
+    local function go_on(index)
+        if index > #list then
+            whole:resolve(results)
+            return
+        end
+        start(list[index]):next(function(result)
+            results[index] = result
+            go_on(index + 1)
+        end, function(reason) whole:reject(reason) end)
+    end
+    go_on(1)
+    return whole
 end
 
 -- Ends as the first of the list to end.

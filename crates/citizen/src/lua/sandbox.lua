@@ -3,7 +3,7 @@
 
 local host = ...
 local error, pairs, select, setmetatable, tostring, type = error, pairs, select, setmetatable, tostring, type
-local string_sub, string_format = string.sub, string.format
+local string_format, string_match = string.format, string.match
 
 -- exports.resource:name(...) -----------------------------------------------------------------------------------------
 
@@ -36,6 +36,14 @@ debug = {
     traceback = debug.traceback,
 }
 
+-- Plain Lua's own is silent until it is told to speak; these are meant to be seen.
+function warn(first, ...)
+    local text = first
+    for index = 1, select('#', ...) do text = text .. select(index, ...) end
+    if string_match(text, '^@') then return end -- a control message: on, off
+    print('^3warning: ' .. text .. '^7')
+end
+
 -- files ----------------------------------------------------------------------------------------------------------------
 
 local permitted = host.permitted
@@ -44,6 +52,21 @@ local EACCES = 13
 
 local function refused(path)
     return nil, string_format('%s: Permission denied', tostring(path)), EACCES
+end
+
+-- The names in a folder of a resource, as an object with `lines` and `close`; nil for any other folder.
+local function list(path)
+    local names = host.list_folder(path)
+    if not names then return nil end
+    local listing = { close = function() return true end }
+    function listing.lines()
+        local at = 0
+        return function()
+            at = at + 1
+            return names[at]
+        end
+    end
+    return listing
 end
 
 io = {
@@ -59,21 +82,18 @@ io = {
         if not real then error(string_format('%s: Permission denied', tostring(path)), 2) end
         return plain_io.lines(real, ...)
     end,
-    popen = function(command) return refused(command) end,
+    -- programs are not run; a listing of a folder is what scripts ask for, `ls "path"` or `dir "path" /b`
+    popen = function(command)
+        local path = string_match(command, '^ls[^"]*"([^"]+)"') or string_match(command, '^dir[^"]*"([^"]+)"')
+        local listing = path and list(path)
+        if not listing then return refused(command) end
+        return listing
+    end,
     tmpfile = function() return refused('tmpfile') end,
     readdir = function(path)
-        local names = host.list_folder(path)
-        if not names then return refused(path) end
-        local at = 0
-        return {
-            lines = function()
-                return function()
-                    at = at + 1
-                    return names[at]
-                end
-            end,
-            close = function() end,
-        }
+        local listing = list(path)
+        if not listing then return refused(path) end
+        return listing
     end,
     write = function(...)
         local line = ''

@@ -69,15 +69,19 @@ fn wish<R: Recorder + 'static>(host: &Rc<Host<R>>, lua: &mlua::Lua, wish: Option
 fn convars<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     define.global("GetConvar", Calls::Silent, |host, _, lua, args| {
         let value = host.convars.borrow().get(&args.text(0)?).cloned();
-        match value {
-            Some(value) => one(lua, value),
-            None => one(lua, args.get(1).clone()),
+        match (value, args.get(1)) {
+            (Some(value), _) => one(lua, value),
+            (None, Value::Nil) => one(lua, Value::Nil),
+            (None, Value::Boolean(default)) => one(lua, default.to_string()),
+            (None, _) => one(lua, args.text(1)?),
         }
     })?;
     define.global("GetConvarInt", Calls::Silent, |host, _, lua, args| {
-        match convar::<R, i64>(host, &args)? {
-            Some(value) => one(lua, value),
-            None => one(lua, args.get(1).clone()),
+        match (convar::<R, i64>(host, &args)?, args.get(1)) {
+            (Some(value), _) => one(lua, value),
+            (None, Value::Nil) => one(lua, 0),
+            (None, Value::Boolean(default)) => one(lua, i64::from(*default)),
+            (None, _) => one(lua, args.integer(1)?),
         }
     })?;
     define.global("GetConvarFloat", Calls::Silent, |host, _, lua, args| {

@@ -1,11 +1,10 @@
 //! Threads, timers, waiting, and functions of other VMs.
 
 use mlua::{Function, MultiValue, Table, Value};
-use tickscope_core::{CategoryId, LinkKind, Recorder};
+use tickscope_core::{CategoryId, Recorder};
 
 use super::Definer;
 use crate::host::{Calls, Raise, nothing, one};
-use crate::probe::{Boundary, link};
 use crate::raw::{self, REFERENCE_FIELD};
 use crate::schedule::Input;
 
@@ -15,18 +14,13 @@ const REJECTED: i64 = 4;
 
 /// Answers the metatable of functions of other VMs.
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<Table> {
-    define.citizen("CreateThread", Calls::Recorded, |host, resource, _, args| {
-        host.start_later(resource, args.function(0)?, CategoryId::THREAD, 0);
-        nothing()
+    define.citizen("CreateThread", Calls::Recorded, |host, resource, lua, args| {
+        let id = host.start_later(resource, args.function(0)?, CategoryId::THREAD, 0);
+        one(lua, id.cast_signed())
     })?;
-    define.citizen("CreateThreadNow", Calls::Recorded, |host, resource, _, args| {
-        let function = args.function(0)?;
-        let boundary =
-            Boundary { symbol: host.probe.placed(resource, &function), category: CategoryId::THREAD };
-        let link = link(LinkKind::Spawn, host.probe.link_point());
-        let ended = host.start(resource, function, MultiValue::new(), boundary, link);
-        host.tell(ended);
-        nothing()
+    define.citizen("CreateThreadNow", Calls::Recorded, |host, resource, lua, args| {
+        let id = host.start_now(resource, args.function(0)?);
+        one(lua, id.cast_signed())
     })?;
     define.citizen("SetTimeout", Calls::Recorded, |host, resource, lua, args| {
         let delay = args.number(0)?.max(0.0) as u64;

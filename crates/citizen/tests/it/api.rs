@@ -33,8 +33,9 @@ fn convars_keep_text_and_are_read_as_other_types() {
         "print(GetConvar('x', 'd'), GetConvarInt('x', 7), GetConvarBool('x', true), GetConvarFloat('x', 0.5))
          SetConvar('x', '12') print(GetConvar('x', 'd') == '12', GetConvarInt('x', 7), GetConvarFloat('x', 0.5))
          SetConvarReplicated('y', 'true') print(GetConvarBool('y', false), GetConvarInt('y', 3))
-         SetConvar('n', 5) print(GetConvar('n', ''))",
-        &["d\t7\ttrue\t0.5", "true\t12\t12.0", "true\t3", "5"],
+         SetConvar('n', 5) print(GetConvar('n', ''))
+         print(type(GetConvar('none', 30)), GetConvar('none', 30) == '30', GetConvarInt('none', false), GetConvarInt('none', 2.9))",
+        &["d\t7\ttrue\t0.5", "true\t12\t12.0", "true\t3", "5", "string\ttrue\t0\t2"],
     );
 }
 

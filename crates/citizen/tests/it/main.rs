@@ -5,6 +5,7 @@ mod api;
 mod errors;
 mod events;
 mod exports;
+mod frameworks;
 mod lifecycle;
 mod players;
 mod spans;

@@ -71,9 +71,57 @@ fn promises_settle_once_and_chain() {
          p:next(function(v) print('late', v) end)
          promise.all({ promise.new():resolve('a'), promise.new():resolve('b') }):next(function(l) print(#l, l[1], l[2]) end)
          promise.first({ promise.new(), promise.new():reject('no') }):next(nil, function(why) print('first', why) end)
-         promise.new(function(resolve) resolve(9) end):next(print)
+         promise.new(function(own) own:resolve(9) end):next(print)
          print(p.state, p.value)",
         &["got\t1", "then\t2", "caught\tbroken", "last\tx", "late\t1", "2\ta\tb", "first\tno", "9", "3\t1"],
+    );
+}
+
+#[test]
+fn a_promise_made_with_a_colon_is_an_ordinary_one() {
+    check("local p = promise:new() print(p.state) p:resolve('v') print(p.state, p.value)", &["0", "3\tv"]);
+}
+
+#[test]
+fn lists_of_promises_end_when_all_have_ended() {
+    check(
+        "local slow = promise.new()
+         promise.all({ promise.new():reject('no'), slow }):next(print, function(list) print('ended', list[1], list[2]) end)
+         print('waits') slow:resolve('yes')
+         promise.map({ 1, 2, 3 }, function(n) print('start', n) return promise.new():resolve(n * 2) end)
+            :next(function(list) print(table.concat(list, ' ')) end)
+         promise.map({ 1, 2 }, function(n) return promise.new():reject('at ' .. n) end):next(nil, print)",
+        &["waits", "ended\tno\tyes", "start\t1", "start\t2", "start\t3", "2 4 6", "at 1"],
+    );
+}
+
+#[test]
+fn threads_are_called_with_their_number() {
+    check(
+        "local made = CreateThread(function(id) print('later', id == made_global) end) made_global = made
+         local now = CreateThreadNow(function(id) print('now', math.type(id)) seen = id end)
+         print(now == seen, made ~= now)
+         SetTimeout(0, function(...) print('timers are not', select('#', ...)) end)",
+        &["now\tinteger", "true\ttrue", "later\ttrue", "timers are not\t0"],
+    );
+}
+
+#[test]
+fn what_can_be_called_serves_as_a_function() {
+    check(
+        "local callable = setmetatable({ name = 'c' }, { __call = function(self, ...) print(self.name, select('#', ...), ...) end })
+         AddEventHandler('e', callable) TriggerEvent('e', 1, 2)
+         SetTimeout(0, callable) CreateThreadNow(setmetatable({}, { __call = function() Wait(50) print('waited') end }))
+         RegisterCommand('c', setmetatable({}, { __call = function(_, source, args, raw) print(source, #args, raw) end }))
+         ExecuteCommand('c x')
+         print(pcall(SetTimeout, 0, {}))",
+        &[
+            "c\t2\t1\t2",
+            "0\t1\tc x",
+            "false\tbad argument #2 to 'SetTimeout' (function expected, got table)",
+            "c\t0",
+            "waited",
+        ],
     );
 }
 
