@@ -7,16 +7,20 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use mlua::{Function, Lua, MultiValue, Value};
+use mlua::{Function, Lua, MultiValue, Table, Value};
 use tickscope_core::{CategoryId, LinkKind, Recorder, SymbolId};
 
-use crate::host::{Answer, Args, Host, Raise};
+use crate::events::Source;
+use crate::host::{Answer, Args, Host, Raise, nothing};
 use crate::msgpack::Packed;
 use crate::probe::{Boundary, link};
 use crate::raw::REFERENCE_FIELD;
 use crate::resource::{Resource, ResourceState};
 use crate::schedule::Ended;
 use crate::world::HostFunction;
+
+/// What the events that ask for exports begin with; the resource, `_` and the name follow.
+const EXPORT_EVENT: &str = "__cfx_export_";
 
 /// Bytes of one payload.
 pub(crate) const MAX_PARCEL: usize = 256 << 20;
@@ -29,7 +33,7 @@ struct Reference {
 }
 
 #[derive(Default)]
-struct Table {
+struct Held {
     next: u64,
     functions: HashMap<u64, Reference>,
     /// Let go by finalizers: these run in the middle of anything, so they only leave a note.
@@ -39,7 +43,7 @@ struct Table {
 /// Every function that has been given to another VM.
 #[derive(Clone, Default)]
 pub(crate) struct References {
-    table: Rc<RefCell<Table>>,
+    table: Rc<RefCell<Held>>,
 }
 
 /// The number in the text of a reference.
@@ -95,6 +99,12 @@ impl References {
         table.functions = kept;
         drop(table);
         drop(gone);
+    }
+
+    /// Whether the function behind a reference is still there.
+    fn is_alive(&self, reference: &Table) -> bool {
+        let text = reference.raw_get::<String>(REFERENCE_FIELD).unwrap_or_default();
+        number_of(&text).is_some_and(|number| self.table.borrow().functions.contains_key(&number))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -166,11 +176,11 @@ impl<R: Recorder + 'static> Host<R> {
         drop(old);
     }
 
-    /// The export `name` of the resource called `resource`, if it runs and has one. A name the manifest lists is the
-    /// global function of that name.
+    /// The export `name` of the resource called `resource` (not of one that provides it), if it runs and has one. A
+    /// name the manifest lists is the global function of that name.
     fn export(&self, resource: &str, name: &str) -> Option<(Rc<Resource>, Rc<Export>)> {
         let found = Rc::clone(self.find(resource)?);
-        if matches!(found.state.get(), ResourceState::Stopped) {
+        if &*found.name != resource || matches!(found.state.get(), ResourceState::Stopped) {
             return None;
         }
         let get = || self.exports.by_resource.borrow().get(&found.id)?.get(name).cloned();
@@ -195,19 +205,33 @@ impl<R: Recorder + 'static> Host<R> {
         resource: &str,
         name: &str,
     ) -> Result<Function, Raise> {
-        if self.export(resource, name).is_none() {
-            return Err(Raise::Text(format!("No such export {name} in resource {resource}")));
-        }
+        let handed = match self.export(resource, name) {
+            Some(_) => None,
+            None => Some(self.handed_export(caller, lua, resource, name)?),
+        };
+        let handed = RefCell::new(handed);
         let (resource, name) = (resource.to_owned(), name.to_owned());
         let symbol = self.probe.native(&caller.name, &format!("exports.{resource}:{name}"));
         let call = move |host: &Rc<Self>, caller: &Rc<Resource>, lua: &Lua, mut args: Args| -> Answer {
-            let Some((target, export)) = host.export(&resource, &name) else {
-                return Err(Raise::Text(format!("No such export {name} in resource {resource}")));
-            };
             args.values.pop_front(); // `exports.resource` itself, from the colon
-            let boundary = Boundary { symbol: export.symbol, category: CategoryId::EXPORT };
+            let own = host.export(&resource, &name);
+            if own.is_none() {
+                let known = handed.borrow().clone().filter(|reference| host.references.is_alive(reference));
+                let reference = match known {
+                    Some(reference) => reference,
+                    None => host.handed_export(caller, lua, &resource, &name)?,
+                };
+                *handed.borrow_mut() = Some(reference.clone());
+                args.values.push_front(Value::Table(reference));
+            }
             let span = host.probe.begin(symbol, CategoryId::NATIVE, None, &[]);
-            let answer = host.call(caller, lua, &target, &export.function, boundary, args.values);
+            let answer = match own {
+                Some((target, export)) => {
+                    let boundary = Boundary { symbol: export.symbol, category: CategoryId::EXPORT };
+                    host.call(caller, lua, &target, &export.function, boundary, args.values)
+                }
+                None => host.call_reference(caller, lua, args),
+            };
             let outcome = match &answer {
                 Err(Raise::Text(_) | Raise::Value(_)) => tickscope_core::Outcome::Error,
                 _ => tickscope_core::Outcome::Ok,
@@ -223,6 +247,54 @@ impl<R: Recorder + 'static> Host<R> {
             })
         };
         Ok(self.native(caller, lua, "export", crate::host::Calls::Silent, call)?)
+    }
+
+    /// An export that a handler of its event hands out: `AddEventHandler('__cfx_export_r_f', function(set) … end)`
+    /// stands in for a resource `r` that may not exist, and calls `set` with the function.
+    fn handed_export(
+        self: &Rc<Self>,
+        caller: &Rc<Resource>,
+        lua: &Lua,
+        resource: &str,
+        name: &str,
+    ) -> Result<Table, Raise> {
+        let place = Rc::new(RefCell::new(None));
+        let set = {
+            let place = Rc::clone(&place);
+            self.native(caller, lua, "export", crate::host::Calls::Silent, move |_, _, _, args| {
+                *place.borrow_mut() = Some(args.table(0)?);
+                nothing()
+            })?
+        };
+        let parcel = self.make_parcel(caller, lua, &[Value::Function(set)])?;
+        self.trigger(&format!("{EXPORT_EVENT}{resource}_{name}"), &parcel, Source::Server);
+        drop(parcel);
+        let handed = place.borrow_mut().take();
+        handed.ok_or_else(|| Raise::Text(format!("No such export {name} in resource {resource}")))
+    }
+
+    /// A script asks for an export itself, by triggering its event with a function that takes it.
+    pub(crate) fn hand_out_export(
+        self: &Rc<Self>,
+        caller: &Rc<Resource>,
+        event: &str,
+        take: &Function,
+    ) -> Result<(), Raise> {
+        let Some(wanted) = event.strip_prefix(EXPORT_EVENT) else { return Ok(()) };
+        let found = self.resources.iter().find_map(|resource| {
+            let name = wanted.strip_prefix(&*resource.name)?.strip_prefix('_')?;
+            self.export(&resource.name, name)
+        });
+        let Some((target, export)) = found else { return Ok(()) };
+        let (Some(machine), Some(own)) = (target.machine(), caller.machine()) else { return Ok(()) };
+        let function = Value::Function(export.function.clone());
+        let parcel = self.make_parcel(&target, &machine.lua, &[function])?;
+        let values = self.open_parcel(caller, &own, parcel)?;
+        let boundary =
+            Boundary { symbol: self.probe.named(caller, event, take), category: CategoryId::EVENT };
+        let ended = self.start(caller, take.clone(), values, boundary, None);
+        self.tell(ended);
+        Ok(())
     }
 
     /// The call of a function of another VM: `reference(...)`.

@@ -41,6 +41,9 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     define.globals.raw_set("RegisterNetEvent", register)?;
     define.global("TriggerEvent", Calls::Recorded, |host, resource, lua, args| {
         let event = args.text(0)?;
+        if let Value::Function(take) = args.get(1) {
+            host.hand_out_export(resource, &event, take)?;
+        }
         let mut values = args.values;
         values.pop_front();
         let parcel = host.make_parcel(resource, lua, &values.into_vec())?;

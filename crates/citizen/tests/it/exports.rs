@@ -20,14 +20,14 @@ fn check(exporter: &str, importer: &str, expected: &[&str]) {
 }
 
 #[test]
-fn both_styles_and_aliases() {
+fn both_styles_and_no_aliases() {
     check(
         "exports('add', function(a, b) return a + b, 'second' end)
          function listed(x) return x .. '!' end
          function other() return GetCurrentResourceName(), GetInvokingResource() end",
-        "print(exports.b:add(1, 2)) print(exports['b']:listed('x')) print(exports.b:other()) print(exports.alias:add(3, 4))
+        "print(exports.b:add(1, 2)) print(exports['b']:listed('x')) print(exports.b:other()) print(pcall(function() exports.alias:add(3, 4) end))
          print(GetInvokingResource())",
-        &["3\tsecond", "x!", "b\ta", "7\tsecond", "nil"],
+        &["3\tsecond", "x!", "b\ta", "false\t@a/main.lua:1: No such export add in resource alias", "nil"],
     );
 }
 
@@ -107,5 +107,43 @@ fn a_stopped_resource_has_no_exports() {
             "true",
             "started\tf",
         ],
+    );
+}
+
+#[test]
+fn a_handler_of_the_event_stands_in_for_an_export() {
+    check(
+        "local function stand_in(name, f) AddEventHandler('__cfx_export_' .. name, function(set) set(f) end) end
+         stand_in('gone_sum', function(a, b) return a + b, GetInvokingResource() end)
+         stand_in('alias_slow', function(x) Wait(100) return x end)
+         stand_in('gone_fail', function() error('no') end)",
+        "local gone = exports.gone
+         print(gone:sum(1, 2)) print(gone.sum(nil, 3, 4)) print(pcall(function() return gone.other end))
+         print(pcall(gone.fail))
+         CreateThread(function()
+            print(exports.alias:slow('v'), GetGameTimer())
+            StopResource('b') Wait(0) Wait(0) print(pcall(gone.sum, nil, 1, 2))
+            StartResource('b') Wait(0) Wait(0) print(gone:sum(5, 6))
+         end)",
+        &[
+            "3\ta",
+            "7\ta",
+            "false\t@a/main.lua:2: No such export other in resource gone",
+            "false\tAn error occurred while calling export `fail` in resource `gone`:\n  @b/main.lua:4: no",
+            "v\t200",
+            "false\tNo such export sum in resource gone",
+            "11\ta",
+        ],
+    );
+}
+
+#[test]
+fn an_export_can_be_asked_for_by_its_event() {
+    check(
+        "exports('items', function(x) return x .. ' of ' .. GetCurrentResourceName() end)",
+        "TriggerEvent('__cfx_export_b_items', function(f) print(type(f), f('list')) end)
+         TriggerEvent('__cfx_export_b_none', function() print('never') end)
+         TriggerEvent('__cfx_export_c_items', function() print('never') end)",
+        &["table\tlist of b"],
     );
 }
