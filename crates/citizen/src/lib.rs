@@ -36,6 +36,7 @@ mod schedule;
 mod server;
 pub mod standalone;
 mod thread_load;
+mod values;
 pub mod vm;
 mod world;
 

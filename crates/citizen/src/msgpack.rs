@@ -5,11 +5,15 @@
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use crate::raw::{self, Build, BuildError, Builder, Key, Shape, Visit};
+use crate::values::{Kind, Vector};
 
 /// Tables inside each other.
 const MAX_DEPTH: usize = 128;
 /// Extension types that hold a function reference: a remote and a local one.
 const REFERENCES: [u8; 2] = [10, 11];
+/// Extension type of the first kind of vector; the others follow in the order of [`Kind::ALL`]. Their data are the
+/// components as 32-bit floats, a quaternion's real part last.
+const VECTORS: u8 = 20;
 
 /// Values, packed one behind the other.
 #[derive(Clone, Debug, Default)]
@@ -180,6 +184,18 @@ impl Visit for Writer {
         self.out.extend_from_slice(bytes);
     }
 
+    fn vector(&mut self, vector: &Vector) {
+        let kind = VECTORS + vector.kind() as u8;
+        match vector.kind() {
+            Kind::Vector2 => self.out.extend_from_slice(&[0xd7, kind]),
+            Kind::Vector3 => self.out.extend_from_slice(&[0xc7, 12, kind]),
+            Kind::Vector4 | Kind::Quat => self.out.extend_from_slice(&[0xd8, kind]),
+        }
+        for lane in vector.components() {
+            self.out.extend_from_slice(&lane.to_be_bytes());
+        }
+    }
+
     fn function(&mut self, _index: usize) -> bool {
         self.places.push(self.out.len());
         true
@@ -212,6 +228,7 @@ impl Visit for Writer {
             Key::Number(value) => self.number(value),
             Key::Boolean(value) => self.boolean(value),
             Key::String(bytes) => self.string(bytes),
+            Key::Vector(vector) => self.vector(vector),
         }
         true
     }
@@ -357,6 +374,16 @@ impl Reader<'_> {
             // pushed first: once the text is owned by `seen`, nothing here can raise
             out.reference(data);
             self.seen.push(String::from_utf8_lossy(data).into_owned());
+        } else if let Some(kind) = kind.checked_sub(VECTORS).and_then(|kind| Kind::ALL.get(usize::from(kind)))
+        {
+            if len != 4 * kind.len() {
+                return Err((at, "a vector of the wrong length"));
+            }
+            let mut lanes = [0.0; 4];
+            for (lane, bytes) in lanes.iter_mut().zip(data.chunks_exact(4)) {
+                *lane = f32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+            out.vector(Vector::new(*kind, lanes));
         } else {
             out.nil();
         }

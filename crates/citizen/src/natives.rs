@@ -17,6 +17,7 @@ use mlua::{Function, Lua, Table};
 use tickscope_core::Recorder;
 
 use crate::host::{Answer, Args, Calls, Host};
+use crate::raw;
 use crate::resource::Resource;
 
 pub(crate) use values::KeyValues;
@@ -76,6 +77,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     resource: &Rc<Resource>,
     lua: &Lua,
 ) -> mlua::Result<Installed> {
+    raw::install_values(lua)?;
     let globals = lua.globals();
     let definer = Definer {
         host,

@@ -6,6 +6,7 @@ use mlua::{Lua, Value};
 
 use super::{MAX_DEPTH, MAX_SIZE};
 use crate::raw::{self, Key, Shape, Visit};
+use crate::values::Vector;
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,6 +91,18 @@ impl Visit for Writer {
         self.out.push(b'"');
     }
 
+    fn vector(&mut self, vector: &Vector) {
+        self.open(Shape::Map(vector.components().len()));
+        for (index, (name, lane)) in [b"x", b"y", b"z", b"w"].into_iter().zip(vector.components()).enumerate()
+        {
+            self.next(index == 0);
+            self.string(name);
+            self.between();
+            self.number(f64::from(*lane));
+        }
+        self.close(false);
+    }
+
     fn function(&mut self, _index: usize) -> bool {
         false
     }
@@ -134,7 +147,7 @@ impl Visit for Writer {
             Key::Number(value) => {
                 let _ = write!(self.out, "\"{value:?}\"");
             }
-            Key::Boolean(_) => return false,
+            Key::Boolean(_) | Key::Vector(_) => return false,
         }
         true
     }

@@ -2,6 +2,9 @@
 
 use mlua::{Lua, MultiValue, Table, ffi};
 
+use super::values;
+use crate::values::Vector;
+
 /// Something that pushes values.
 ///
 /// A method of [`Builder`] may leave the caller's frame for good when memory runs out, so an implementation's frames
@@ -51,6 +54,11 @@ impl Builder {
         unsafe {
             ffi::lua_pushlstring(self.state, bytes.as_ptr().cast(), bytes.len());
         }
+    }
+
+    pub(crate) fn vector(&mut self, vector: Vector) {
+        // SAFETY: see `room`; every VM of the server has the value types.
+        unsafe { values::push(self.state, vector) }
     }
 
     /// A new table with room for so many elements and pairs. Hints from outside are cut to a sane size.

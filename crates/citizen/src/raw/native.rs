@@ -44,7 +44,7 @@ pub(super) fn token_of(yielded: &MultiValue) -> Option<u64> {
 }
 
 /// The C functions of this module: the host records what lies behind them under its own name.
-pub(crate) fn hidden() -> [usize; 2] {
+pub(super) fn hidden() -> [usize; 2] {
     [call as *const () as usize, wait as *const () as usize]
 }
 

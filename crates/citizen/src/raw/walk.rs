@@ -4,6 +4,9 @@ use std::ffi::c_int;
 
 use mlua::{Function, Lua, Value, ffi};
 
+use super::values::{type_name_at, vector_at};
+use crate::values::Vector;
+
 /// What a table looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -20,6 +23,7 @@ pub(crate) trait Visit {
     fn integer(&mut self, value: i64);
     fn number(&mut self, value: f64);
     fn string(&mut self, bytes: &[u8]);
+    fn vector(&mut self, vector: &Vector);
     /// A function, number `index` of [`Walked::functions`]; `false` when functions cannot be written.
     fn function(&mut self, index: usize) -> bool;
     /// A table begins; answers whether it is walked as an array (holes as nil).
@@ -46,6 +50,7 @@ pub(crate) enum Key<'a> {
     Number(f64),
     Boolean(bool),
     String(&'a [u8]),
+    Vector(&'a Vector),
 }
 
 /// Limits and outcome of a walk.
@@ -60,8 +65,8 @@ pub(crate) struct Walked {
 enum Stop {
     Depth,
     Size,
-    Type(c_int),
-    Key(c_int),
+    Type(&'static str),
+    Key(&'static str),
     Stack,
 }
 
@@ -93,7 +98,9 @@ pub(crate) fn walk(
             Value::Integer(value) => visitor.integer(*value),
             Value::Number(value) => visitor.number(*value),
             Value::String(text) => visitor.string(&text.as_bytes()),
-            Value::Table(_) => walk_table(lua, value, visitor, &limits, &mut functions)?,
+            Value::Table(_) | Value::UserData(_) => {
+                walk_inside(lua, value, visitor, &limits, &mut functions)?
+            }
             Value::Function(function) => {
                 if !visitor.function(functions.len()) {
                     return Err("cannot write a function".into());
@@ -114,7 +121,7 @@ fn size_error(size: usize) -> String {
     format!("the result is larger than {} MiB", size >> 20)
 }
 
-fn walk_table(
+fn walk_inside(
     lua: &Lua,
     value: &Value,
     visitor: &mut dyn Visit,
@@ -131,7 +138,7 @@ fn walk_table(
             ffi::lua_createtable(state, 0, 0);
             ffi::lua_pushvalue(state, 1);
             let mut walker = Walker { state, visitor, limits, first: count, count: &mut count };
-            stopped = walker.table(1);
+            stopped = walker.value(0);
             ffi::lua_settop(state, 3);
             ffi::lua_replace(state, 1);
             ffi::lua_settop(state, 1);
@@ -143,23 +150,21 @@ fn walk_table(
             format!("more than {} tables inside each other (does one contain itself?)", limits.depth)
         }
         Stop::Size => size_error(limits.size),
-        Stop::Type(kind) => format!("cannot write a value of type {}", type_name(kind)),
-        Stop::Key(kind) => format!("cannot write a key of type {}", type_name(kind)),
+        Stop::Type(kind) => format!("cannot write a value of type {kind}"),
+        Stop::Key(kind) => format!("cannot write a key of type {kind}"),
         Stop::Stack => "the value is nested too deeply for Lua's stack".into(),
     })?;
     functions.extend(found.sequence_values::<Function>().flatten());
     Ok(())
 }
 
-fn type_name(kind: c_int) -> &'static str {
-    match kind {
-        ffi::LUA_TBOOLEAN => "boolean",
-        ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TUSERDATA => "userdata",
-        ffi::LUA_TTABLE => "table",
-        ffi::LUA_TFUNCTION => "function",
-        ffi::LUA_TTHREAD => "thread",
-        _ => "nil",
-    }
+/// What `type` calls the value at `index`.
+///
+/// # Safety
+/// `index` is acceptable. Does not raise.
+unsafe fn type_name(state: *mut ffi::lua_State, index: c_int) -> &'static str {
+    // SAFETY: as the caller says.
+    unsafe { type_name_at(state, index) }.to_str().unwrap_or("?")
 }
 
 struct Walker<'a> {
@@ -174,7 +179,7 @@ impl Walker<'_> {
     /// Walks the table on top of the stack and leaves it there.
     ///
     /// # Safety
-    /// Within the protected call of [`walk_table`].
+    /// Within the protected call of [`walk_inside`].
     unsafe fn table(&mut self, depth: usize) -> Result<(), Stop> {
         if depth > self.limits.depth {
             return Err(Stop::Depth);
@@ -216,18 +221,21 @@ impl Walker<'_> {
                     while ffi::lua_next(state, table) != 0 {
                         self.visitor.next(first);
                         first = false;
-                        let kind = ffi::lua_type(state, table + 1);
-                        let key = match kind {
+                        let vector = vector_at(state, table + 1);
+                        let key = match ffi::lua_type(state, table + 1) {
                             ffi::LUA_TSTRING => Key::String(bytes(state, table + 1)),
                             ffi::LUA_TBOOLEAN => Key::Boolean(ffi::lua_toboolean(state, table + 1) != 0),
                             ffi::LUA_TNUMBER if ffi::lua_isinteger(state, table + 1) != 0 => {
                                 Key::Integer(ffi::lua_tointeger(state, table + 1))
                             }
                             ffi::LUA_TNUMBER => Key::Number(ffi::lua_tonumber(state, table + 1)),
-                            _ => return Err(Stop::Key(kind)),
+                            _ => match &vector {
+                                Some(vector) => Key::Vector(vector),
+                                None => return Err(Stop::Key(type_name(state, table + 1))),
+                            },
                         };
                         if !self.visitor.key(key) {
-                            return Err(Stop::Key(kind));
+                            return Err(Stop::Key(type_name(state, table + 1)));
                         }
                         self.visitor.between();
                         self.value(depth)?;
@@ -257,13 +265,17 @@ impl Walker<'_> {
                 ffi::LUA_TNUMBER => self.visitor.number(ffi::lua_tonumber(state, -1)),
                 ffi::LUA_TSTRING => self.visitor.string(bytes(state, -1)),
                 ffi::LUA_TTABLE => self.table(depth + 1)?,
+                ffi::LUA_TUSERDATA => match vector_at(state, -1) {
+                    Some(vector) => self.visitor.vector(&vector),
+                    None => return Err(Stop::Type(type_name(state, -1))),
+                },
                 ffi::LUA_TFUNCTION if self.visitor.function(*self.count) => {
                     *self.count += 1;
                     ffi::lua_pushvalue(state, -1);
                     ffi::lua_rawseti(state, 3, (*self.count - self.first) as ffi::lua_Integer);
                 }
                 ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(state, -1).is_null() => self.visitor.nil(),
-                other => return Err(Stop::Type(other)),
+                _ => return Err(Stop::Type(type_name(state, -1))),
             }
         }
         if self.visitor.size() > self.limits.size { Err(Stop::Size) } else { Ok(()) }

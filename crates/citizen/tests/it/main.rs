@@ -11,4 +11,5 @@ mod players;
 mod spans;
 mod threads;
 mod values;
+mod vectors;
 mod world;
