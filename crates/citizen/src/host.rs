@@ -12,6 +12,7 @@ use tickscope_core::{ArgInput, CategoryId, Outcome, Recorder, Scope};
 use crate::clock::GameClock;
 use crate::commands::Command;
 use crate::events::Events;
+use crate::outside::Outside;
 use crate::probe::Probe;
 use crate::raw::{self, Failure};
 use crate::references::{Exports, References};
@@ -36,6 +37,8 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// The resources at work, outermost first.
     pub(crate) running: RefCell<Vec<Rc<Resource>>>,
     pub(crate) schedule: Schedule,
+    /// What other threads do for it.
+    pub(crate) outside: Outside<R>,
     pub(crate) events: Events,
     pub(crate) references: References,
     pub(crate) exports: Exports,

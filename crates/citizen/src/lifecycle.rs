@@ -228,6 +228,7 @@ impl<R: Recorder + 'static> Host<R> {
     fn close(&self, resource: &Resource) {
         self.events.clear(resource.id);
         self.schedule.clear(resource.id);
+        self.forget_outside(resource.id);
         self.exports.clear(resource.id);
         self.references.clear(resource.id);
         let mut commands = std::mem::take(&mut *self.commands.borrow_mut());

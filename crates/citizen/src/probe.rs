@@ -1,11 +1,13 @@
 //! What a server records, by the conventions of the project's architecture: boundary spans, the tracks of coroutines,
 //! waits, links.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use mlua::{Function, Thread};
 use tickscope_core::{
-    ArgInput, Categories, CategoryId, KeyId, Link, LinkKind, LinkPoint, Outcome, Recorder, Runtime,
+    ArgInput, Categories, CategoryId, KeyId, Link, LinkKind, LinkPoint, Outcome, Recorder, Runtime, SpanId,
     SwitchReason, SymbolId, SymbolRef, Track, TrackId, TrackKind,
 };
 use tickscope_hooks::lua::{HostSpan, Tracer};
@@ -35,6 +37,15 @@ pub(crate) struct Probe<R: Recorder + 'static> {
     pub(crate) keys: Keys,
     pub(crate) tick: SymbolId,
     main: TrackId,
+    /// Tracks of operations that are over, by category.
+    operations: RefCell<HashMap<CategoryId, Vec<TrackId>>>,
+}
+
+/// An asynchronous operation: a span on a track of its own.
+pub(crate) struct Operation {
+    category: CategoryId,
+    track: TrackId,
+    span: SpanId,
 }
 
 impl<R: Recorder + 'static> Probe<R> {
@@ -48,7 +59,7 @@ impl<R: Recorder + 'static> Probe<R> {
             waited_ns: recorder.intern_key("waited_ns"),
         };
         let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
-        Self { tracer, keys, tick, main }
+        Self { tracer, keys, tick, main, operations: RefCell::default() }
     }
 
     pub(crate) fn tracer(&self) -> &Rc<Tracer<R>> {
@@ -157,6 +168,43 @@ impl<R: Recorder + 'static> Probe<R> {
             resource: resource.name.as_ref().into(),
         });
         raw::set_track(&self.tracer, thread, track);
+    }
+
+    /// Begins an operation that the current span caused, and that goes on when that one has ended.
+    pub(crate) fn begin_operation(&self, symbol: SymbolId, category: CategoryId) -> Option<Operation> {
+        let recorder = self.recorder();
+        if !recorder.enabled(category) {
+            return None;
+        }
+        let free = self.operations.borrow_mut().get_mut(&category).and_then(Vec::pop);
+        let track = free.unwrap_or_else(|| {
+            let name = Categories::global().get(category);
+            recorder.new_track(Track {
+                kind: TrackKind::Async,
+                parent: TrackId::PROCESS,
+                os_id: 0,
+                name: name.map_or_else(|| "operation".into(), |category| category.name.as_ref().into()),
+                resource: "".into(),
+            })
+        });
+        let link = link(LinkKind::Flow, self.link_point());
+        match recorder.enter_on(recorder.now(), track, symbol, category, link, &[]) {
+            Some(span) => Some(Operation { category, track, span }),
+            None => {
+                self.operations.borrow_mut().entry(category).or_default().push(track);
+                None
+            }
+        }
+    }
+
+    /// Ends an operation; answers the source of links to what it caused.
+    pub(crate) fn end_operation(&self, operation: Operation, outcome: Outcome) -> LinkPoint {
+        let recorder = self.recorder();
+        let Operation { category, track, span } = operation;
+        let cause = recorder.link_point_on(recorder.now(), track);
+        recorder.exit_on(recorder.now(), track, span, outcome);
+        self.operations.borrow_mut().entry(category).or_default().push(track);
+        cause
     }
 
     /// `thread` runs from here, inside the boundary span that is open.

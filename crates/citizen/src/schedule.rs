@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mlua::{Function, MultiValue, Thread, Value};
-use tickscope_core::{ArgInput, CategoryId, Link, LinkKind, Outcome, Recorder, SwitchReason};
+use tickscope_core::{ArgInput, CategoryId, Link, LinkKind, LinkPoint, Outcome, Recorder, SwitchReason};
 use tickscope_hooks::lua::HostSpan;
 
 use crate::host::{Host, MAX_NESTING, Raise, text_of};
@@ -221,8 +221,18 @@ impl<R: Recorder + 'static> Host<R> {
 
     /// Answers a token: the coroutine that waits on it goes on in the next tick. A token nobody knows is ignored.
     pub(crate) fn answer(&self, token: u64, input: Input) {
+        let source = if self.is_awaited(token) { self.probe.link_point() } else { None };
+        self.answer_from(token, input, source);
+    }
+
+    fn is_awaited(&self, token: u64) -> bool {
+        self.schedule.waiting.borrow().contains_key(&token)
+    }
+
+    /// [`Host::answer`] with what the answer came from.
+    pub(crate) fn answer_from(&self, token: u64, input: Input, source: LinkPoint) {
         let found = self.schedule.waiting.borrow_mut().remove(&token);
-        let link = link(LinkKind::Await, if found.is_some() { self.probe.link_point() } else { None });
+        let link = link(LinkKind::Await, source);
         match found {
             Some(Waiting::Coroutine(coroutine)) => {
                 self.schedule.push(self.clock.millis(), Job::Resume { coroutine, input, link });

@@ -214,6 +214,7 @@ impl<R: Recorder + 'static> Server<R> {
             by_name,
             running: RefCell::default(),
             schedule: Default::default(),
+            outside: Default::default(),
             events: Default::default(),
             references: Default::default(),
             exports: Default::default(),
@@ -276,6 +277,9 @@ impl<R: Recorder + 'static> Server<R> {
         host.clock.advance(self.interval);
         let number = host.tick.get() + 1;
         host.tick.set(number);
+        if host.clock.is_virtual() {
+            host.await_outside(host.clock.elapsed());
+        }
         let slices = host.schedule.slices();
         self.handle.flag.rearm();
 
@@ -286,6 +290,7 @@ impl<R: Recorder + 'static> Server<R> {
         let span = host.probe.begin(host.probe.tick, CategoryId::TICK, None, &args);
         host.references.sweep();
         host.grant_wishes();
+        host.deliver_outside(host.clock.elapsed());
         host.settle_connections();
         host.run_due(host.clock.millis());
         self.record_heaps();
@@ -439,10 +444,21 @@ impl<R: Recorder + 'static> Server<R> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn host(&self) -> &Rc<Host<R>> {
+        &self.host
+    }
+
     fn close(&mut self) {
         self.handle.flag.change(|watch| watch.closed = true);
         if let Some(watch) = self.watch.take() {
             let _ = watch.join(); // it cannot panic, and there would be nothing to do about it
+        }
+        if !self.host.close_outside() {
+            self.host
+                .console
+                .borrow_mut()
+                .print("", "the end of the run did not wait for work that was still going on");
         }
         self.host.close_all();
     }

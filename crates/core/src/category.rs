@@ -47,7 +47,7 @@ well_known! {
     10 GC "gc" "Garbage collection."
     11 AWAIT "await" "A coroutine suspended until something answers."
     12 SLEEP "sleep" "A coroutine suspended for a chosen time."
-    13 QUERY "query" "A database query."
+    13 SQL "sql" "A database query, from request to answer."
     14 IO "io" "Waiting for a file, a socket or a lock."
     15 TASK "task" "A task of the scheduler."
     16 COROUTINE "coroutine" "A coroutine running on its thread, from resume to yield."

@@ -66,6 +66,28 @@ pub trait Recorder {
     /// Hot. Records a sampled stack of the current track that stands for `elapsed` ticks and `bytes` allocated.
     fn stack(&self, at: Ticks, stack: StackId, elapsed: u64, bytes: u64);
 
+    /// Hot. Begins a span on a track that belongs to no thread: an asynchronous operation, whichever track is current.
+    /// `None` when it was not recorded, as here.
+    fn enter_on(
+        &self,
+        _at: Ticks,
+        _track: TrackId,
+        _symbol: SymbolId,
+        _category: CategoryId,
+        _link: Option<Link>,
+        _args: &[(KeyId, ArgInput<'_>)],
+    ) -> Option<SpanId> {
+        None
+    }
+
+    /// Hot. Ends a span begun by [`Recorder::enter_on`], on this thread or another.
+    fn exit_on(&self, _at: Ticks, _track: TrackId, _span: SpanId, _outcome: Outcome) {}
+
+    /// Hot. Marks the source of links on a track that belongs to no thread. `None` when it was not recorded, as here.
+    fn link_point_on(&self, _at: Ticks, _track: TrackId) -> LinkPoint {
+        None
+    }
+
     /// Hot. The track that is current.
     fn track(&self) -> TrackId;
 

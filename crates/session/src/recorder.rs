@@ -83,42 +83,9 @@ impl ThreadRecorder {
         SpanId::new(self.ring, span.position()?)
     }
 
-    /// Begins a span on a track that belongs to no thread: an asynchronous operation, a custom track. It may be ended
-    /// on any thread with [`ThreadRecorder::exit_on`]. `None` when it was not recorded.
-    pub fn enter_on(
-        &self,
-        at: Ticks,
-        track: TrackId,
-        symbol: SymbolId,
-        category: CategoryId,
-        link: Option<Link>,
-        args: &[(KeyId, ArgInput<'_>)],
-    ) -> Option<SpanId> {
-        self.prepare();
-        let on = [word(record::ON, 0, u64::from(track.0)), 0];
-        let mut event = Group::enter(self.time(at), symbol, category, link, args, Some(on));
-        match self.producer.push_with(event.slots, 0, |_| event.next_slot()) {
-            Ok(position) => SpanId::new(self.ring, position + event.before_enter as u64),
-            Err(Full) => {
-                self.lose();
-                None
-            }
-        }
-    }
-
-    /// Ends a span begun by [`ThreadRecorder::enter_on`], on this thread or another.
-    pub fn exit_on(&self, at: Ticks, track: TrackId, span: SpanId, outcome: Outcome) {
-        self.prepare();
-        let on = [word(record::ON, 0, u64::from(track.0)), 0];
-        let exit = [word(record::EXIT_ON, outcome as u8, self.time(at)), span.raw()];
-        if self.producer.push([on, exit]).is_err() {
-            self.lose();
-        }
-    }
-
     /// Adds an argument to the open span `span`, whichever spans are open inside it. An argument that is read before the
     /// begin of its span, which another thread recorded a moment ago, is counted as discarded. `track` names the track of a span
-    /// begun by [`ThreadRecorder::enter_on`]; `None` is the current one.
+    /// begun by [`Recorder::enter_on`]; `None` is the current one.
     pub fn arg_of(&self, track: Option<TrackId>, span: SpanId, key: KeyId, value: ArgInput<'_>) {
         self.prepare();
         let args = [(key, value)];
@@ -453,6 +420,48 @@ impl Recorder for ThreadRecorder {
             let node = [word(record::STACK, 0, self.time(at)), u64::from(stack.0) | u64::from(bytes) << 32];
             if self.producer.push([node, [word(record::MORE, 0, 0), elapsed]]).is_err() {
                 self.lose();
+            }
+        }
+    }
+
+    fn enter_on(
+        &self,
+        at: Ticks,
+        track: TrackId,
+        symbol: SymbolId,
+        category: CategoryId,
+        link: Option<Link>,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) -> Option<SpanId> {
+        self.prepare();
+        let on = [word(record::ON, 0, u64::from(track.0)), 0];
+        let mut event = Group::enter(self.time(at), symbol, category, link, args, Some(on));
+        match self.producer.push_with(event.slots, 0, |_| event.next_slot()) {
+            Ok(position) => SpanId::new(self.ring, position + event.before_enter as u64),
+            Err(Full) => {
+                self.lose();
+                None
+            }
+        }
+    }
+
+    fn exit_on(&self, at: Ticks, track: TrackId, span: SpanId, outcome: Outcome) {
+        self.prepare();
+        let on = [word(record::ON, 0, u64::from(track.0)), 0];
+        let exit = [word(record::EXIT_ON, outcome as u8, self.time(at)), span.raw()];
+        if self.producer.push([on, exit]).is_err() {
+            self.lose();
+        }
+    }
+
+    fn link_point_on(&self, at: Ticks, track: TrackId) -> LinkPoint {
+        self.prepare();
+        let on = [word(record::ON, 0, u64::from(track.0)), 0];
+        match self.producer.push([on, [word(record::LINK_POINT, 0, self.time(at)), 0]]) {
+            Ok(position) => SpanId::new(self.ring, position + 1),
+            Err(Full) => {
+                self.lose();
+                None
             }
         }
     }

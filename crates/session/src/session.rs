@@ -242,7 +242,7 @@ impl Session {
         self.shared.intern_key(key)
     }
 
-    /// A track of its own, for spans that belong to no thread; see [`ThreadRecorder::enter_on`].
+    /// A track of its own, for spans that belong to no thread; see [`tickscope_core::Recorder::enter_on`].
     pub fn new_track(&self, track: &Track) -> TrackId {
         let mut definition = Vec::new();
         arena::encode_track(track, &mut definition);

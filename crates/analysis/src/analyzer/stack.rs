@@ -86,7 +86,7 @@ fn hosts_scripts(category: CategoryId) -> bool {
         CategoryId::NATIVE
             | CategoryId::GC
             | CategoryId::FUNCTION
-            | CategoryId::QUERY
+            | CategoryId::SQL
             | CategoryId::IO
             | CategoryId::TICK
     )

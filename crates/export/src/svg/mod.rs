@@ -40,7 +40,7 @@ fn kind(category: CategoryId, runtime: Runtime) -> usize {
         CategoryId::EXPORT => 5,
         CategoryId::TIMER => 6,
         CategoryId::COMMAND => 7,
-        CategoryId::NATIVE | CategoryId::QUERY | CategoryId::IO | CategoryId::HTTP => 8,
+        CategoryId::NATIVE | CategoryId::SQL | CategoryId::IO | CategoryId::HTTP => 8,
         CategoryId::GC => 10,
         CategoryId::AWAIT | CategoryId::SLEEP => 11,
         _ if runtime == Runtime::Native => 8,

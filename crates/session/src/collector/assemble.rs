@@ -249,12 +249,13 @@ impl Assembly {
                 parser.pending = Some((stack, 1));
             }
             record::LINK_POINT => {
+                let track = parser.on.take().unwrap_or(parser.current);
                 let time_ns = self.time(parser, w0);
                 match SpanId::new(parser.ring, position) {
                     Some(id) => {
-                        let span = self.stack(parser.current).last().map(|open| open.span);
+                        let span = self.stack(track).last().map(|open| open.span);
                         let event = Event::LinkPoint { id, span };
-                        self.deliver(parser, sample(time_ns, parser.ring, parser.current, event));
+                        self.deliver(parser, sample(time_ns, parser.ring, track, event));
                     }
                     None => parser.discarded += 1,
                 }

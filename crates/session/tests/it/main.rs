@@ -263,12 +263,14 @@ fn an_operation_may_end_on_another_thread() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let other = session.thread("other");
+            assert!(other.link_point_on(other.now(), track).is_some());
             other.exit_on(other.now(), track, span, Outcome::Error);
         });
     });
     let mut sink = RecordingSink::default();
     session.finish(collector, &mut sink).unwrap();
-    assert_eq!(story(&sink), ["download: begin get", "download: end get error"]);
+    let expected = ["download: begin get", "download: link point in true", "download: end get error"];
+    assert_eq!(story(&sink), expected);
 }
 
 #[test]

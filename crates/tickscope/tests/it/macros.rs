@@ -253,7 +253,7 @@ fn an_error_carries_the_stack_that_led_to_it() {
 
 #[test]
 fn names_carry_their_place() {
-    let sink = record(|_| drop(span!(category: CategoryId::QUERY, "here")));
+    let sink = record(|_| drop(span!(category: CategoryId::SQL, "here")));
     let symbol = sink.dictionary.symbols().iter().find(|symbol| &*symbol.name == "here").unwrap();
     assert!(symbol.file.ends_with("tests/it/macros.rs") && symbol.line > 0);
 }
