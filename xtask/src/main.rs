@@ -9,6 +9,7 @@ mod examples;
 mod fuzz;
 mod loom;
 mod metadata;
+mod natives;
 mod oracles;
 mod process;
 mod sanitizer;
@@ -62,6 +63,10 @@ enum Chore {
     /// The benches, peers beside us in the same run. Not for CI.
     #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --bench pair -- --quick")]
     Bench(bench::Options),
+    /// The table of natives, from FXServer's published type definitions.
+    #[command(after_help = "Example:\n  npm pack @citizenfx/server && tar xzf citizenfx-server-*.tgz\n  \
+                            cargo xtask natives package/natives_server.d.ts")]
+    Natives(natives::Options),
     /// Runs the tests and takes what they say now as the golden files; look at the difference before a commit.
     Bless {
         /// Only this package.
@@ -102,6 +107,10 @@ fn run() -> Result<bool> {
         Chore::Fuzz(options) => tally.stage("fuzz", |tally| fuzz::run(&options, tally)),
         Chore::Bench(options) => {
             bench::run(&options)?;
+            return Ok(true);
+        }
+        Chore::Natives(options) => {
+            natives::run(&options)?;
             return Ok(true);
         }
         Chore::Bless { package } => tally.stage("bless", |tally| cargo::bless(package.as_deref(), tally)),

@@ -1,5 +1,6 @@
 //! What a host chooses about a server.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub struct ServerConfig {
     pub depth: Depth,
     /// Stack samples a second, at depth sample.
     pub sample_hz: u32,
+    /// A call of a native that does nothing here is an error.
+    pub strict: bool,
+    /// Names of natives by hash, for errors about natives that are not known here.
+    pub native_names: BTreeMap<u64, String>,
     /// Convars that are set before the first resource starts.
     pub convars: Vec<(String, String)>,
 }
@@ -44,6 +49,8 @@ impl ServerConfig {
             memory_limit: 512 << 20,
             depth: Depth::Sample,
             sample_hz: 1000,
+            strict: false,
+            native_names: BTreeMap::new(),
             convars: Vec::new(),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Rule: no `RefCell` stays borrowed while a script may run. Scripts call back into all of this, nested.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use mlua::{Function, Lua, MultiValue, Table, Value};
@@ -51,6 +51,14 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) wishes: RefCell<Vec<Wish>>,
     pub(crate) client_events: Cell<u64>,
     pub(crate) world: World,
+    /// Natives that do nothing here, and how often they were called.
+    pub(crate) neutral: RefCell<BTreeMap<&'static str, u64>>,
+    /// The natives that have behaviour: the same in every VM.
+    pub(crate) known_natives: OnceCell<BTreeSet<&'static str>>,
+    /// Calls of natives that do nothing are errors.
+    pub(crate) strict: bool,
+    /// Names of natives that are not known here, by hash.
+    pub(crate) foreign_natives: BTreeMap<u64, String>,
     /// The interrupt in force was told: the errors it raises further out are the same one.
     pub(crate) interrupt_told: Cell<bool>,
     /// The run is to end: no more jobs.
@@ -115,7 +123,7 @@ impl Args {
         self.values.get(index).unwrap_or(&Value::Nil)
     }
 
-    fn wrong(&self, index: usize, expected: &str) -> Raise {
+    pub(crate) fn wrong(&self, index: usize, expected: &str) -> Raise {
         let got = match self.values.get(index) {
             Some(value) => value.type_name(),
             None => "no value",
@@ -259,6 +267,14 @@ impl<R: Recorder + 'static> Host<R> {
         resource.upgrade()
     }
 
+    /// What a native is called that does not exist here: its hash, and its name where one was imported.
+    pub(crate) fn native_name(&self, hash: u64) -> String {
+        match self.foreign_natives.get(&hash) {
+            Some(name) => format!("{name} (0x{hash:016X})"),
+            None => format!("0x{hash:016X}"),
+        }
+    }
+
     /// The running resource called `name`, or the one that provides it.
     pub(crate) fn find(&self, name: &str) -> Option<&Rc<Resource>> {
         self.resources.get(*self.by_name.get(name)?)
@@ -372,6 +388,9 @@ fn missing_native(message: &str) -> Option<String> {
             && name.bytes().any(|byte| byte.is_ascii_lowercase())
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         return pascal.then(|| name.to_owned());
+    }
+    if let Some(name) = rest.strip_prefix("native '").and_then(|rest| rest.strip_suffix("')")) {
+        return Some(name.to_owned());
     }
     let name = rest.strip_prefix("field 'Citizen.").and_then(|rest| rest.strip_suffix("')"))?;
     Some(format!("Citizen.{name}"))

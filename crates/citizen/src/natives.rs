@@ -4,9 +4,13 @@
 
 mod console;
 mod events;
+pub(crate) mod fidelity;
 mod files;
+mod globals;
+mod invoke;
 mod players;
 mod resources;
+mod table;
 mod threads;
 mod time;
 mod values;
@@ -20,6 +24,7 @@ use crate::host::{Answer, Args, Calls, Host};
 use crate::raw;
 use crate::resource::Resource;
 
+use globals::Globals;
 pub(crate) use values::KeyValues;
 
 /// What a native does.
@@ -34,6 +39,7 @@ struct Definer<'a, R: Recorder + 'static> {
     citizen: Table,
     /// What only the parts in Lua may call.
     private: Table,
+    natives: Rc<Globals<R>>,
 }
 
 impl<R: Recorder + 'static> Definer<'_, R> {
@@ -41,9 +47,13 @@ impl<R: Recorder + 'static> Definer<'_, R> {
         self.host.native(self.resource, self.lua, name, calls, body)
     }
 
-    /// A global.
+    /// A native that becomes a global once a script asks for it; at once where Lua has a global of that name.
     fn global(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<()> {
-        self.globals.raw_set(name, self.make(name, calls, body)?)
+        self.natives.add(name, calls, body);
+        match self.globals.contains_key(name)? {
+            true => self.globals.raw_set(name, self.make(name, calls, body)?),
+            false => Ok(()),
+        }
     }
 
     /// A global that is a field of `Citizen` too.
@@ -86,7 +96,9 @@ pub(crate) fn install<R: Recorder + 'static>(
         citizen: lua.create_table()?,
         private: lua.create_table()?,
         globals: globals.clone(),
+        natives: Rc::default(),
     };
+    invoke::install(&definer, &definer.natives)?;
     let to_string: Function = globals.raw_get("tostring")?;
     globals.raw_set("Citizen", &definer.citizen)?;
     let references = threads::install(&definer)?;
@@ -97,9 +109,15 @@ pub(crate) fn install<R: Recorder + 'static>(
     console::install(&definer)?;
     time::install(&definer)?;
     values::install(&definer)?;
+    globals::install(host, resource, lua, &definer.natives)?;
     for (name, source) in LUA_PARTS {
         lua.load(source).set_name(name).call::<()>(&definer.private)?;
     }
+    host.known_natives.get_or_init(|| {
+        let made = table::Table::get().rows().iter().map(|row| row.name);
+        let made = made.filter(|name| matches!(globals.raw_get(*name), Ok(mlua::Value::Function(_))));
+        made.chain(definer.natives.names()).collect()
+    });
     let subscribe = definer.private.raw_get("subscribe")?;
     Ok(Installed { references, subscribe, to_string })
 }

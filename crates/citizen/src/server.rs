@@ -80,6 +80,8 @@ pub struct RunOutcome {
     pub errors: Vec<ScriptError>,
     /// How many errors there were.
     pub error_count: u64,
+    /// Natives that were called and do nothing here, by name, and how often.
+    pub neutral_natives: Vec<(String, u64)>,
 }
 
 /// Ends a run from another thread.
@@ -226,6 +228,10 @@ impl<R: Recorder + 'static> Server<R> {
             wishes: RefCell::default(),
             client_events: Cell::new(0),
             world: Default::default(),
+            neutral: RefCell::default(),
+            known_natives: Default::default(),
+            strict: config.strict,
+            foreign_natives: config.native_names,
             interrupt_told: Cell::new(false),
             ending: Arc::clone(&flag),
         });
@@ -342,6 +348,14 @@ impl<R: Recorder + 'static> Server<R> {
         self.host.resources.iter().map(|resource| (&*resource.name, resource.state.get()))
     }
 
+    /// What of FXServer is here and how true it is, as a page in Markdown. Known once a resource has started.
+    ///
+    /// # Errors
+    /// What the list of exceptions says that the code contradicts.
+    pub fn compatibility(&self) -> Result<String, String> {
+        crate::natives::fidelity::page(self.host.known_natives.get().ok_or("no resource has started")?)
+    }
+
     /// Functions that are known to other VMs: a number that grows with each tick is a leak.
     pub fn function_references(&self) -> usize {
         self.host.references.len()
@@ -441,6 +455,13 @@ impl<R: Recorder + 'static> Server<R> {
             client_events: self.host.client_events.get(),
             errors: reports.errors.clone(),
             error_count: reports.count,
+            neutral_natives: self
+                .host
+                .neutral
+                .borrow()
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
         }
     }
 

@@ -18,7 +18,7 @@ fn a_resource_knows_itself_and_others() {
         ],
         1,
         &[
-            "a\ttrue\t2\tb",
+            "a\t1\t2\tb",
             "starting\tstopped\tmissing",
             "me\tq\t2",
             "[1]\tnil\tnil",
@@ -35,7 +35,7 @@ fn convars_keep_text_and_are_read_as_other_types() {
          SetConvarReplicated('y', 'true') print(GetConvarBool('y', false), GetConvarInt('y', 3))
          SetConvar('n', 5) print(GetConvar('n', ''))
          print(type(GetConvar('none', 30)), GetConvar('none', 30) == '30', GetConvarInt('none', false), GetConvarInt('none', 2.9))",
-        &["d\t7\ttrue\t0.5", "true\t12\t12.0", "true\t3", "5", "string\ttrue\t0\t2"],
+        &["d\t7\t1\t0.5", "true\t12\t12.0", "1\t3", "5", "string\ttrue\t0\t2"],
     );
 }
 
@@ -103,8 +103,8 @@ fn files_are_those_of_resources_only() {
     assert_eq!(
         ran.lines,
         [
-            "a: true\tabc",
-            "a: true\tabc",
+            "a: 1\tabc",
+            "a: 1\tabc",
             "a: of b\tnil\tnil",
             "a: false\tnil\tfalse",
             "a: nil\tfalse",
@@ -114,7 +114,7 @@ fn files_are_those_of_resources_only() {
             "a: abc",
             "a: false\t/etc/hosts: Permission denied",
             "a: true\tnil\tnil",
-            "a: true\ttrue",
+            "a: true\t1",
             "a: nil\tnil\tnil\tnil",
         ]
     );

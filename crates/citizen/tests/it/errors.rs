@@ -62,7 +62,7 @@ fn a_native_that_does_not_exist_is_told_once_per_resource() {
         [
             (missing("DrawMarker"), "b", "main.lua", 1),
             (missing("DrawMarker"), "a", "main.lua", 2),
-            (missing("Citizen.InvokeNative"), "a", "main.lua", 3),
+            (missing("0x0000000000000001"), "a", "main.lua", 3),
             (ErrorKind::Script, "a", "main.lua", 5),
         ]
     );

@@ -65,7 +65,7 @@ fn events_can_be_cancelled() {
          AddEventHandler('inner', function() end)
          print(TriggerEvent('e', true), WasEventCanceled()) print(TriggerEvent('e', false), WasEventCanceled())
          CancelEvent()",
-        &["false\ttrue", "true\tfalse"],
+        &["false\t1", "true\tfalse"],
     );
 }
 

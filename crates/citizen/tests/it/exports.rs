@@ -101,10 +101,10 @@ fn a_stopped_resource_has_no_exports() {
             print(StartResource('b')) Wait(0) Wait(0) print(GetResourceState('b'), exports.b:f())
          end)",
         &[
-            "f\ttrue",
+            "f\t1",
             "stopped\tfalse\tNo such export f in resource b",
             "the function b:0:N is gone: its resource was stopped",
-            "true",
+            "1",
             "started\tf",
         ],
     );

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api;
+mod compat;
 mod errors;
 mod events;
 mod exports;
 mod frameworks;
 mod lifecycle;
+mod natives;
 mod players;
 mod spans;
 mod threads;

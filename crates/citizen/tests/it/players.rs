@@ -72,10 +72,10 @@ fn natives_tell_of_a_player_by_number_or_text() {
          end)",
         |server| assert_eq!(server.connect(ada()), joined(1)),
         &[
-            "Ada\t40\t127.0.0.1\ttrue\ttrue\t0",
+            "Ada\t40\t127.0.0.1\t1\ttrue\t0",
             "license:11\tnil\tsteam:22\tnil",
             "3\t3\t3\t3\ttrue",
-            "Ada\t40\t127.0.0.1\ttrue\ttrue\t0",
+            "Ada\t40\t127.0.0.1\t1\ttrue\t0",
             "license:11\tnil\tsteam:22\tnil",
             "3\t3\t3\t3\ttrue",
             "nil\t0\tnil\tfalse\tfalse\t2147483647",
