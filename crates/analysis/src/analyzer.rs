@@ -34,6 +34,7 @@ enum KeyRole {
     RunDelay,
     Involuntary,
     Waited,
+    Player,
     Work(Quantity),
 }
 
@@ -278,6 +279,10 @@ impl Analyzer {
         let now = if running { self.advance(thread, sample.time_ns) } else { sample.time_ns };
         let link = begin.link.map_or(0, |link| self.links.find(link.source));
         let works = !begin.args.is_empty() && self.declared(place.slot, batch.args(begin.args));
+        let player = match begin.args.is_empty() {
+            true => None,
+            false => argument(&self.keys, batch.args(begin.args), KeyRole::Player),
+        };
         let mut node = NONE;
         if running {
             let tick = begin.category == CategoryId::TICK && self.threads.slab[thread].tick.is_none();
@@ -290,11 +295,15 @@ impl Analyzer {
                 let parent = parent.map_or(NONE, |(track, frame)| self.tracks.slab[track].frames[frame].node);
                 node = self.enter(thread, parent, place, begin.category, 1, now);
             }
-            if link != 0
+            if (link != 0 || player.is_some())
                 && node != NONE
                 && let Some(tree) = &mut self.threads.slab[thread].tree
             {
-                tree.nodes[node as usize].link = link;
+                let node = &mut tree.nodes[node as usize];
+                if link != 0 {
+                    node.link = link;
+                }
+                node.players.add(player);
             }
         }
         let track = &mut self.tracks.slab[track];
@@ -677,6 +686,7 @@ impl Sink for Analyzer {
             "run_delay_ns" => KeyRole::RunDelay,
             "involuntary" => KeyRole::Involuntary,
             "waited_ns" => KeyRole::Waited,
+            "player" => KeyRole::Player,
             name => Quantity::named(name).map_or(KeyRole::Other, KeyRole::Work),
         }));
         for sample in batch.samples {

@@ -118,6 +118,7 @@ struct Part {
     resource: u32,
     category: CategoryId,
     link: Slot,
+    player: Option<u64>,
     sampled: bool,
     /// None: sampled.
     calls: Option<u64>,
@@ -153,6 +154,7 @@ impl<'a> View<'a> {
                     resource: node.resource,
                     category: node.category,
                     link: node.link,
+                    player: node.players.one(),
                     sampled: node.sampled,
                     calls: (!node.sampled).then_some(node.calls),
                     hits: if node.sampled { node.hits } else { node.samples },
@@ -361,6 +363,7 @@ impl<'a> View<'a> {
             estimated: part.estimated,
             depth,
             culprit: false,
+            player: part.player,
             started_by: (part.link != 0).then(|| self.table.symbol(part.link).clone()),
         }
     }
@@ -379,6 +382,7 @@ impl<'a> View<'a> {
             estimated: false,
             depth: 1,
             culprit: false,
+            player: None,
             started_by: None,
         }
     }

@@ -156,6 +156,8 @@ pub struct Cause {
     pub depth: usize,
     /// What should be changed.
     pub culprit: bool,
+    /// The player it was called for, where all its calls were for the same one.
+    pub player: Option<u64>,
     /// What set it off where that is not its caller: who triggered the event, set the timer, made the thread.
     pub started_by: Option<Symbol>,
 }

@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub self_ns: u64,
     /// Who set it off, by a link.
     pub link: Slot,
+    /// The players its calls were made for.
+    pub players: Players,
     /// The same symbol's frames open on this path.
     active: u32,
     since: u64,
@@ -50,6 +52,31 @@ pub(crate) struct Node {
     pub runs: u64,
     /// It waits for a sample to tell who called it.
     pending: bool,
+}
+
+/// On whose behalf something was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Players {
+    /// Nobody's that is known.
+    #[default]
+    None,
+    One(u64),
+    Several,
+}
+
+impl Players {
+    pub fn add(&mut self, player: Option<u64>) {
+        *self = match (*self, player) {
+            (known, None) => known,
+            (Self::None, Some(player)) => Self::One(player),
+            (Self::One(known), Some(player)) if known == player => Self::One(known),
+            _ => Self::Several,
+        };
+    }
+
+    pub fn one(self) -> Option<u64> {
+        if let Self::One(player) = self { Some(player) } else { None }
+    }
 }
 
 impl Node {
@@ -193,6 +220,7 @@ impl Tree {
             calls: 0,
             self_ns: 0,
             link: 0,
+            players: Players::None,
             active: 0,
             since: 0,
             total_ns: 0,

@@ -34,6 +34,16 @@ pub(crate) enum Source {
     Client(u32),
 }
 
+impl Source {
+    /// The player it is or is about.
+    pub(crate) fn player(self) -> Option<u32> {
+        match self {
+            Self::Server => None,
+            Self::Player(number) | Self::Client(number) => Some(number),
+        }
+    }
+}
+
 /// Handlers by event, and the events that are being handled.
 #[derive(Default)]
 pub(crate) struct Events {
@@ -43,6 +53,8 @@ pub(crate) struct Events {
     at_work: RefCell<Vec<bool>>,
     /// Whether the event that ended last was cancelled.
     last_cancelled: Cell<bool>,
+    /// The player on whose behalf scripts are being started: recorded with their spans.
+    player: Cell<Option<u32>>,
     /// Events that clients may trigger, by resource.
     net: RefCell<HashMap<usize, HashSet<String>>>,
 }
@@ -60,6 +72,16 @@ impl Events {
 
     pub(crate) fn register_net(&self, resource: &Resource, name: &str) {
         self.net.borrow_mut().entry(resource.id).or_default().insert(name.to_owned());
+    }
+
+    /// The player on whose behalf scripts are being started.
+    pub(crate) fn player(&self) -> Option<u32> {
+        self.player.get()
+    }
+
+    /// Scripts that are started from now on are started for this player; answers who it was before.
+    pub(crate) fn set_player(&self, player: Option<u32>) -> Option<u32> {
+        self.player.replace(player)
     }
 
     fn is_net(&self, resource: usize, name: &str) -> bool {
@@ -127,6 +149,8 @@ impl<R: Recorder + 'static> Host<R> {
         };
         let link = link(LinkKind::Event, self.probe.link_point());
         self.events.at_work.borrow_mut().push(false);
+        let before = self.events.set_player(source.player());
+        let mut refused = Vec::new();
         // the values are unpacked once in each VM, and its handlers share them
         let mut unpacked: HashMap<usize, (MultiValue, Value)> = HashMap::new();
         for handler in handlers.iter() {
@@ -135,6 +159,11 @@ impl<R: Recorder + 'static> Host<R> {
                 continue;
             }
             if matches!(source, Source::Client(_)) && !self.events.is_net(resource.id, event) {
+                if !refused.contains(&resource.id) {
+                    refused.push(resource.id);
+                    let words = format!("event {event} was not safe for net");
+                    self.console.borrow_mut().print(&resource.name, &words);
+                }
                 continue;
             }
             let Some(machine) = resource.machine() else { continue };
@@ -161,6 +190,7 @@ impl<R: Recorder + 'static> Host<R> {
                 let _ = machine.lua.globals().raw_set("source", before);
             }
         }
+        self.events.set_player(before);
         let cancelled = self.events.at_work.borrow_mut().pop().unwrap_or(false);
         self.events.last_cancelled.set(cancelled);
         !cancelled

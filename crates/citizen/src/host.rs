@@ -50,6 +50,8 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// Starts and stops that scripts asked for: done between ticks' jobs.
     pub(crate) wishes: RefCell<Vec<Wish>>,
     pub(crate) client_events: Cell<u64>,
+    pub(crate) latent: crate::latent::Latent,
+    pub(crate) state_bags: crate::state_bags::StateBags,
     pub(crate) world: World,
     /// Natives that do nothing here, and how often they were called.
     pub(crate) neutral: RefCell<BTreeMap<&'static str, u64>>,
@@ -164,6 +166,22 @@ impl Args {
                 let call = table.metatable().and_then(|meta| meta.raw_get::<Function>("__call").ok());
                 let call = call.ok_or_else(|| self.wrong(index, "function"))?;
                 Ok(call.bind(table)?)
+            }
+            _ => Err(self.wrong(index, "function")),
+        }
+    }
+
+    /// A function, or a function that calls the table given: one of another VM, for example.
+    pub(crate) fn callable(&self, lua: &Lua, index: usize) -> Result<Function, Raise> {
+        match self.get(index) {
+            Value::Function(function) => Ok(function.clone()),
+            Value::Table(table)
+                if table
+                    .metatable()
+                    .is_some_and(|meta| matches!(meta.raw_get("__call"), Ok(Value::Function(_)))) =>
+            {
+                let source = "local target = ... return function(...) return target(...) end";
+                Ok(lua.load(source).set_name("@citizen:/callable.lua").call(table)?)
             }
             _ => Err(self.wrong(index, "function")),
         }

@@ -230,6 +230,7 @@ impl<R: Recorder + 'static> Host<R> {
         self.schedule.clear(resource.id);
         self.forget_outside(resource.id);
         self.exports.clear(resource.id);
+        self.state_bags.clear(resource.id);
         self.references.clear(resource.id);
         let mut commands = std::mem::take(&mut *self.commands.borrow_mut());
         commands.retain(|_, command| command.resource() != resource.id);

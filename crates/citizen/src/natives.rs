@@ -4,12 +4,14 @@
 
 mod console;
 mod events;
+mod exports;
 pub(crate) mod fidelity;
 mod files;
 mod globals;
 mod invoke;
 mod players;
 mod resources;
+mod state_bags;
 mod table;
 mod threads;
 mod time;
@@ -76,8 +78,9 @@ pub(crate) struct Installed {
 }
 
 /// Sources of the parts in Lua, with the chunk names their functions show up under.
-pub(crate) const LUA_PARTS: [(&str, &str); 2] = [
+pub(crate) const LUA_PARTS: [(&str, &str); 3] = [
     ("@citizen:/promise.lua", include_str!("lua/promise.lua")),
+    ("@citizen:/state.lua", include_str!("lua/state.lua")),
     ("@citizen:/sandbox.lua", include_str!("lua/sandbox.lua")),
 ];
 
@@ -103,6 +106,8 @@ pub(crate) fn install<R: Recorder + 'static>(
     globals.raw_set("Citizen", &definer.citizen)?;
     let references = threads::install(&definer)?;
     events::install(&definer)?;
+    exports::install(&definer)?;
+    state_bags::install(&definer)?;
     resources::install(&definer)?;
     files::install(&definer)?;
     players::install(&definer)?;

@@ -23,6 +23,7 @@ pub(crate) struct Keys {
     pub(crate) involuntary: KeyId,
     pub(crate) message: KeyId,
     pub(crate) waited_ns: KeyId,
+    pub(crate) player: KeyId,
 }
 
 /// A piece of script work the host starts: what its spans are called.
@@ -57,6 +58,7 @@ impl<R: Recorder + 'static> Probe<R> {
             involuntary: recorder.intern_key("involuntary"),
             message: recorder.intern_key("message"),
             waited_ns: recorder.intern_key("waited_ns"),
+            player: recorder.intern_key("player"),
         };
         let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
         Self { tracer, keys, tick, main, operations: RefCell::default() }

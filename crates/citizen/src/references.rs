@@ -16,7 +16,7 @@ use crate::msgpack::Packed;
 use crate::probe::{Boundary, link};
 use crate::raw::REFERENCE_FIELD;
 use crate::resource::{Resource, ResourceState};
-use crate::schedule::Ended;
+use crate::schedule::{CalledExport, Ended};
 use crate::world::HostFunction;
 
 /// What the events that ask for exports begin with; the resource, `_` and the name follow.
@@ -210,16 +210,16 @@ impl<R: Recorder + 'static> Host<R> {
             None => Some(self.handed_export(caller, lua, resource, name)?),
         };
         let handed = RefCell::new(handed);
-        let (resource, name) = (resource.to_owned(), name.to_owned());
         let symbol = self.probe.native(&caller.name, &format!("exports.{resource}:{name}"));
+        let called = CalledExport { resource: resource.into(), name: name.into() };
         let call = move |host: &Rc<Self>, caller: &Rc<Resource>, lua: &Lua, mut args: Args| -> Answer {
             args.values.pop_front(); // `exports.resource` itself, from the colon
-            let own = host.export(&resource, &name);
+            let own = host.export(&called.resource, &called.name);
             if own.is_none() {
                 let known = handed.borrow().clone().filter(|reference| host.references.is_alive(reference));
                 let reference = match known {
                     Some(reference) => reference,
-                    None => host.handed_export(caller, lua, &resource, &name)?,
+                    None => host.handed_export(caller, lua, &called.resource, &called.name)?,
                 };
                 *handed.borrow_mut() = Some(reference.clone());
                 args.values.push_front(Value::Table(reference));
@@ -239,12 +239,14 @@ impl<R: Recorder + 'static> Host<R> {
             if let Some(span) = span {
                 host.probe.end(span, outcome);
             }
-            answer.map_err(|raise| match raise {
-                Raise::Text(problem) => Raise::Text(format!(
-                    "An error occurred while calling export `{name}` in resource `{resource}`:\n  {problem}"
-                )),
-                other => other,
-            })
+            match answer {
+                Err(Raise::Text(problem)) => Err(Raise::Text(called.error(&problem))),
+                Err(Raise::Wait(token)) => {
+                    host.schedule.comes_from(token, called.clone());
+                    Err(Raise::Wait(token))
+                }
+                answer => answer,
+            }
         };
         Ok(self.native(caller, lua, "export", crate::host::Calls::Silent, call)?)
     }

@@ -29,6 +29,8 @@ pub(crate) struct Coroutine {
     waits_since: Duration,
     /// Who waits for what it returns.
     caller: Option<u64>,
+    /// The player on whose behalf it was started.
+    player: Option<u32>,
 }
 
 /// What a coroutine goes on with.
@@ -106,6 +108,8 @@ pub(crate) struct Schedule {
     numbers: Cell<u64>,
     timers: RefCell<HashSet<u64>>,
     waiting: RefCell<HashMap<u64, Waiting>>,
+    /// Exports whose callers wait, by token: an error of theirs names them.
+    exports: RefCell<HashMap<u64, CalledExport>>,
     slices: Cell<u64>,
 }
 
@@ -156,8 +160,28 @@ impl Schedule {
                 Waiting::Coroutine(coroutine) => coroutine.resource.id == resource,
             });
         *waiting = kept;
+        self.exports.borrow_mut().retain(|token, _| waiting.contains_key(token));
         drop(waiting);
         drop(gone);
+    }
+
+    /// What the answer to `token` comes from.
+    pub(crate) fn comes_from(&self, token: u64, export: CalledExport) {
+        self.exports.borrow_mut().insert(token, export);
+    }
+}
+
+/// An export that was called, for the error it may raise in its caller.
+#[derive(Clone, Debug)]
+pub(crate) struct CalledExport {
+    pub(crate) resource: Rc<str>,
+    pub(crate) name: Rc<str>,
+}
+
+impl CalledExport {
+    pub(crate) fn error(&self, problem: &str) -> String {
+        let Self { resource, name } = self;
+        format!("An error occurred while calling export `{name}` in resource `{resource}`:\n  {problem}")
     }
 }
 
@@ -231,6 +255,11 @@ impl<R: Recorder + 'static> Host<R> {
 
     /// [`Host::answer`] with what the answer came from.
     pub(crate) fn answer_from(&self, token: u64, input: Input, source: LinkPoint) {
+        let export = self.schedule.exports.borrow_mut().remove(&token);
+        let input = match (input, export) {
+            (Input::ErrorText(problem), Some(export)) => Input::ErrorText(export.error(&problem)),
+            (input, _) => input,
+        };
         let found = self.schedule.waiting.borrow_mut().remove(&token);
         let link = link(LinkKind::Await, source);
         match found {
@@ -328,6 +357,10 @@ impl<R: Recorder + 'static> Host<R> {
             wait: None,
             waits_since: Duration::ZERO,
             caller: None,
+            player: match boundary.category {
+                CategoryId::EVENT | CategoryId::COMMAND | CategoryId::STATE_BAG => self.events.player(),
+                _ => None,
+            },
         });
         let (ended, suspended) = self.run(&machine, coroutine, arguments, link);
         let token = match (suspended, caller) {
@@ -373,7 +406,9 @@ impl<R: Recorder + 'static> Host<R> {
                 };
                 self.answer(token, input);
             }
-            (Some(token), Ended::Failed(error)) => self.answer(token, Input::ErrorText(error.message)),
+            (Some(token), Ended::Failed(error)) => {
+                self.answer(token, Input::ErrorText(error.located_message()))
+            }
             (_, ended) => self.tell(ended),
         }
     }
@@ -395,7 +430,8 @@ impl<R: Recorder + 'static> Host<R> {
         let boundary = coroutine.boundary;
         self.schedule.slices.set(self.schedule.slices.get() + 1);
         self.running.borrow_mut().push(Rc::clone(&resource));
-        let span = self.probe.begin(boundary.symbol, boundary.category, link, &[]);
+        let player = coroutine.player.map(|number| (self.probe.keys.player, ArgInput::Uint(number.into())));
+        let span = self.probe.begin(boundary.symbol, boundary.category, link, player.as_slice());
         self.probe.enter(&coroutine.thread, boundary);
         if let Some(wait) = coroutine.wait.take() {
             if self.clock.is_virtual() {

@@ -227,6 +227,8 @@ impl<R: Recorder + 'static> Server<R> {
             reports: RefCell::default(),
             wishes: RefCell::default(),
             client_events: Cell::new(0),
+            latent: Default::default(),
+            state_bags: Default::default(),
             world: Default::default(),
             neutral: RefCell::default(),
             known_natives: Default::default(),
@@ -298,6 +300,7 @@ impl<R: Recorder + 'static> Server<R> {
         host.grant_wishes();
         host.deliver_outside(host.clock.elapsed());
         host.settle_connections();
+        host.deliver_latent(host.clock.millis());
         host.run_due(host.clock.millis());
         self.record_heaps();
         let load = self.load.read().since(before);
@@ -417,6 +420,36 @@ impl<R: Recorder + 'static> Server<R> {
         let packed = Packed { bytes: payload.to_vec(), count };
         let parcel = Parcel::new(packed, Vec::new(), &self.host.references);
         self.scripts(|host| host.trigger(event, &parcel, Source::Client(source)))
+    }
+
+    /// Like [`Server::trigger_net`], for an event that travels at `rate` bytes a second (`TriggerLatentServerEvent`): it
+    /// arrives with a later tick. `false` when there is no such player.
+    pub fn trigger_net_latent(
+        &mut self,
+        source: u32,
+        event: &str,
+        rate: f64,
+        payload: &[u8],
+        count: usize,
+    ) -> bool {
+        let known = self.host.world.players.borrow().get(source).is_some();
+        if known {
+            let packed = Packed { bytes: payload.to_vec(), count };
+            self.host.receive_latent(source, event, rate, packed);
+        }
+        known
+    }
+
+    /// A player's client sets a key of a state bag; `value` is one value in MessagePack. `false` when it may not: when
+    /// the bag is not its own, or the convar `sv_stateBagStrictMode` is on.
+    pub fn set_state(&mut self, source: u32, bag: &str, key: &str, value: &[u8]) -> bool {
+        let value = Packed { bytes: value.to_vec(), count: 1 };
+        self.scripts(|host| host.set_state_from(source, bag, key, value))
+    }
+
+    /// The value of a key of a state bag, in MessagePack: what clients would be told.
+    pub fn state(&self, bag: &str, key: &str) -> Option<Vec<u8>> {
+        Some(self.host.state_bags.get(bag, key)?.packed().bytes.clone())
     }
 
     /// Lets scripts run outside of a tick, under the limit of one.

@@ -477,3 +477,21 @@ fn a_call_graph_crosses_runtimes() {
     );
     assert_eq!(&*report.culprits[0].symbol.name, "Bank.Pay");
 }
+
+#[test]
+fn the_player_is_named_when_it_is_one() {
+    let player_of = |players: &[u64]| {
+        let mut s = Stream::new(Depth::Boundary);
+        let (event, main) = (s.lua("b:e@b.lua:1"), s.main);
+        s.tick(|s| {
+            for player in players {
+                s.begin_on(main, CategoryId::EVENT, event, None, &[("player", *player)]);
+                let track = s.coroutine("b");
+                s.resume(track).run(40 * MS).suspend(SwitchReason::Return).end();
+            }
+        });
+        s.report().late_ticks[0].chains[0].culprit().unwrap().player
+    };
+    assert_eq!(player_of(&[14, 14]), Some(14));
+    assert_eq!(player_of(&[14, 15]), None);
+}

@@ -5,15 +5,6 @@ local host = ...
 local error, pairs, select, setmetatable, tostring, type = error, pairs, select, setmetatable, tostring, type
 local string_format, string_match = string.format, string.match
 
--- exports.resource:name(...) -----------------------------------------------------------------------------------------
-
-host.exports_meta.__index = function(all, resource)
-    local of_resource = setmetatable({ tostring(resource) }, host.of_resource)
-    all[resource] = of_resource
-    return of_resource
-end
-exports = setmetatable({}, host.exports_meta)
-
 -- code -----------------------------------------------------------------------------------------------------------------
 
 local load_chunk = load

@@ -80,7 +80,12 @@ const APIS: &[Note] = &[
     exact("Citizen.Await, promise", ""),
     exact("Citizen.InvokeNative, ResultAs…, PointerValue…, ReturnResultAnyway", ""),
     exact("AddEventHandler, RemoveEventHandler, TriggerEvent, RegisterNetEvent, source", ""),
-    exact("exports", ""),
+    exact("net events: refusal, source, latent events", ""),
+    approximated(
+        "exports",
+        "an error names resource, export and place in one line; FXServer adds colours and prints the place apart",
+    ),
+    exact("GlobalState, Player().state, Entity().state", ""),
     exact("playerConnecting with setKickReason and deferrals, playerJoining, playerDropped", ""),
     exact("json, msgpack", ""),
     absent("scripts in JavaScript and C#", "only Lua runs here; they are named when their resource starts"),

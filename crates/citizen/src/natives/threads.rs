@@ -1,6 +1,6 @@
 //! Threads, timers, waiting, and functions of other VMs.
 
-use mlua::{Function, MultiValue, Table, Value};
+use mlua::{MultiValue, Table, Value};
 use tickscope_core::{CategoryId, Recorder};
 
 use super::Definer;
@@ -73,44 +73,8 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         nothing()
     })?;
     references.raw_set("__gc", collected)?;
-    define.private.raw_set(
-        "wrap_reference",
-        define.make("wrap", Calls::Silent, |host, resource, lua, args| {
-            let function = args.function(0)?;
-            let (_, text) = host.refer(resource, &function);
-            one(lua, text)
-        })?,
-    )?;
-    exports(define)?;
     missing(define)?;
     Ok(references)
-}
-
-/// `exports.resource:name(…)` and `exports('name', fn)`.
-fn exports<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
-    let lua = define.lua;
-    let of_resource = lua.create_table()?;
-    // the first element of such a table is the resource's name, as no export can be called
-    of_resource.raw_set(
-        "__index",
-        define.make("exports", Calls::Silent, |host, resource, lua, args| {
-            let table = args.table(0)?;
-            let (of, name): (String, _) = (table.raw_get(1)?, args.text(1)?);
-            let function = host.export_caller(resource, lua, &of, &name)?;
-            table.raw_set(name, &function)?;
-            one(lua, function)
-        })?,
-    )?;
-    define.private.raw_set("of_resource", of_resource)?;
-
-    let meta = lua.create_table()?;
-    let add: Function = define.make("exports", Calls::Silent, |host, resource, _, args| {
-        host.add_export(resource, &args.text(1)?, args.function(2)?);
-        nothing()
-    })?;
-    meta.raw_set("__call", add)?;
-    define.private.raw_set("exports_meta", meta)?;
-    Ok(())
 }
 
 /// `Citizen.Anything` that does not exist is a function that says so, in Lua's words for the call of a nil field.

@@ -4,8 +4,10 @@
 //! yield. So each native is a small C closure around mlua's function; what that one returns decides how it ends: plain
 //! results, or a light userdata tag that asks for an error or a yield. Scripts never see the tags.
 
+use std::mem::MaybeUninit;
 use std::os::raw::{c_int, c_void};
 
+use super::slice::is_own;
 use mlua::{Function, LightUserData, Lua, MultiValue, Value, ffi};
 
 /// Distinct addresses that scripts cannot make.
@@ -96,7 +98,7 @@ unsafe fn finish(state: *mut ffi::lua_State) -> c_int {
         if tag == raise_tag() {
             ffi::lua_settop(state, 2);
             if ffi::lua_type(state, 2) == ffi::LUA_TSTRING {
-                ffi::luaL_where(state, 1);
+                ffi::luaL_where(state, script_level(state));
                 ffi::lua_insert(state, 2);
                 ffi::lua_concat(state, 2);
             }
@@ -107,6 +109,28 @@ unsafe fn finish(state: *mut ffi::lua_State) -> c_int {
         }
         results
     }
+}
+
+/// The level of the function that called the native, seen from the native; the host's own parts in Lua are passed over.
+///
+/// # Safety
+/// As [`finish`]. Does not raise.
+unsafe fn script_level(state: *mut ffi::lua_State) -> c_int {
+    for level in 1..8 {
+        let mut record = MaybeUninit::<ffi::lua_Debug>::zeroed();
+        // SAFETY: all-zero bytes are a valid `lua_Debug`, `lua_getstack` fills what `lua_getinfo` needs, and "S"
+        // allocates nothing.
+        unsafe {
+            if ffi::lua_getstack(state, level, record.as_mut_ptr()) == 0 {
+                break;
+            }
+            ffi::lua_getinfo(state, c"S".as_ptr(), record.as_mut_ptr());
+            if !is_own(record.assume_init_ref().source) {
+                return level;
+            }
+        }
+    }
+    1
 }
 
 /// # Safety

@@ -97,12 +97,24 @@ pub(crate) fn resume(lua: &Lua, thread: &Thread, arguments: MultiValue) -> Resum
     }
 }
 
-/// The innermost Lua function on `state`, if any.
+/// What the chunk names of the host's own parts in Lua begin with.
+pub(super) const OWN_CHUNKS: &CStr = c"@citizen:/";
+
+/// Whether a chunk is one of the host's own.
+///
+/// # Safety
+/// `source` is null or a C string.
+pub(super) unsafe fn is_own(source: *const std::ffi::c_char) -> bool {
+    // SAFETY: see above.
+    !source.is_null() && unsafe { CStr::from_ptr(source) }.to_bytes().starts_with(OWN_CHUNKS.to_bytes())
+}
+
+/// The innermost Lua function of a script on `state`, or else the host's own that is innermost.
 ///
 /// # Safety
 /// `state` is alive and not running in another thread. Does not raise.
 unsafe fn innermost(state: *mut ffi::lua_State) -> Option<Place> {
-    let mut level = 0;
+    let (mut level, mut own) = (0, None);
     loop {
         let mut record = MaybeUninit::<ffi::lua_Debug>::zeroed();
         // SAFETY: `lua_getstack` fills the part of the record that `lua_getinfo` needs; all-zero bytes are a valid
@@ -110,7 +122,7 @@ unsafe fn innermost(state: *mut ffi::lua_State) -> Option<Place> {
         // function, which is on the stack.
         unsafe {
             if ffi::lua_getstack(state, level, record.as_mut_ptr()) == 0 {
-                return None;
+                return own;
             }
             ffi::lua_getinfo(state, c"Sln".as_ptr(), record.as_mut_ptr());
             let record = record.assume_init_ref();
@@ -122,12 +134,16 @@ unsafe fn innermost(state: *mut ffi::lua_State) -> Option<Place> {
                         CStr::from_ptr(pointer).to_string_lossy().into_owned()
                     }
                 };
-                return Some(Place {
+                let place = || Place {
                     source: text(record.source),
                     line: u32::try_from(record.currentline).unwrap_or(0),
                     defined: u32::try_from(record.linedefined).unwrap_or(0),
                     name: text(record.name),
-                });
+                };
+                if !is_own(record.source) {
+                    return Some(place());
+                }
+                own = own.or_else(|| Some(place()));
             }
         }
         level += 1;

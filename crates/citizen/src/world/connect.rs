@@ -222,6 +222,7 @@ impl<R: Recorder + 'static> Host<R> {
         let parcel = Parcel::new(message.finish(3), Vec::new(), &self.references);
         self.trigger("playerDropped", &parcel, Source::Player(source));
         self.world.players.borrow_mut().remove(source);
+        self.state_bags.remove(&format!("player:{source}"));
         true
     }
 

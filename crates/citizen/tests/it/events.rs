@@ -1,6 +1,8 @@
 //! Events.
 
-use crate::world::{World, check, check_world};
+use tickscope_citizen::{NoRecorder, PlayerSpec, Server};
+
+use crate::world::{Transcript, World, check, check_world};
 
 #[test]
 fn handlers_run_at_once_in_the_order_they_were_added() {
@@ -53,8 +55,9 @@ fn net_events_source_and_removal() {
          RegisterServerEvent('m')
          local h = AddEventHandler('m', function() print('m') end)
          TriggerEvent('n', 1) print(source) TriggerEvent('m')
-         RemoveEventHandler(h) TriggerEvent('m') print(pcall(RemoveEventHandler, h))",
-        &["net\t1\ttrue\t", "nil", "m", "false\tRemoveEventHandler: no such handler of event \"m\""],
+         RemoveEventHandler(h) TriggerEvent('m') print(pcall(RemoveEventHandler, h))
+         print(pcall(RemoveEventHandler, {}))",
+        &["net\t1\ttrue\t", "nil", "m", "true", "false\tInvalid event data passed to RemoveEventHandler()"],
     );
 }
 
@@ -148,4 +151,140 @@ fn callbacks_that_nobody_holds_are_let_go() {
     }
     assert!(most < 10_000, "{most} of 30,000 functions were still referred to at one time");
     assert!(server.function_references() >= 1, "the kept one stays");
+}
+
+/// Runs `a` with this script and `b` with the other, does `play`, and looks at what was printed.
+#[track_caller]
+fn check_play(a: &str, b: &str, play: impl FnOnce(&mut Server<NoRecorder>), expected: &[&str]) {
+    let world = World::new(&[("a/main.lua", a), ("b/main.lua", b)]);
+    let transcript = Transcript::default();
+    let mut server = world.start(&transcript).unwrap();
+    server.connect(PlayerSpec::new("Ada"));
+    server.connect(PlayerSpec::new("Bob"));
+    play(&mut server);
+    server.stop();
+    let lines = transcript.lines.take();
+    let lines: Vec<_> = lines.iter().map(|line| line.strip_prefix("a: ").unwrap_or(line)).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn clients_trigger_only_what_is_registered() {
+    check_play(
+        "RegisterNetEvent('bank:pay', function(n) print(source, n, GetInvokingResource()) Wait(0) print('later', source) end)
+         AddEventHandler('secret', function() print('secret', source) end)",
+        "AddEventHandler('bank:pay', function() print('never') end)
+         AddEventHandler('bank:pay', function() print('never') end)
+         RegisterServerEvent('secret')
+         RegisterNetEvent('__cfx_internal:commandFallback', function() print('never') end)",
+        |server| {
+            assert!(server.trigger_net(2, "bank:pay", &[100], 1));
+            assert!(server.trigger_net(2, "secret", &[], 0));
+            assert!(server.trigger_net(2, "nobody", &[], 0));
+            server.trigger_net(2, "__cfx_internal:commandFallback", &[], 0);
+            assert!(!server.trigger_net(3, "bank:pay", &[], 0), "there is no player 3");
+            server.tick();
+        },
+        &[
+            "2\t100\tnil",
+            "b: event bank:pay was not safe for net",
+            "event secret was not safe for net",
+            "b: event __cfx_internal:commandFallback was not safe for net",
+            "later\tnil",
+        ],
+    );
+}
+
+#[test]
+fn payloads_of_clients_may_be_anything() {
+    check_play(
+        "RegisterNetEvent('e', function(...) print(select('#', ...), ...) end)",
+        "",
+        |server| {
+            server.trigger_net(1, "e", &[0xc0, 0xc0], 2);
+            for (payload, count) in
+                [(&[0xc1][..], 1), (&[0xdd, 0xff, 0xff, 0xff, 0xff], 1), (&[1], 2), (&[1, 2], 1)]
+            {
+                server.trigger_net(1, "e", payload, count);
+            }
+            server.trigger_net(1, "e", &[0x91].repeat(100_000), 1);
+        },
+        &[
+            "2\tnil\tnil",
+            "error a: event e: its arguments do not fit: a byte that no value begins with at byte 1",
+            "error a: event e: its arguments do not fit: the message ends in the middle of a value at byte 6",
+            "error a: event e: its arguments do not fit: the message ends in the middle of a value at byte 2",
+            "error a: event e: its arguments do not fit: bytes behind the end of the message at byte 2",
+            "error a: event e: its arguments do not fit: too many tables inside each other at byte 130",
+        ],
+    );
+}
+
+#[test]
+fn latent_events_arrive_when_their_bytes_have() {
+    let names = |server: &mut Server<NoRecorder>, player| {
+        let events = server.take_client_events(player);
+        events.iter().map(|event| event.name.to_string()).collect::<Vec<_>>()
+    };
+    check_play(
+        "RegisterCommand('go', function()
+            TriggerLatentClientEvent('slow', -1, 1000, ('x'):rep(147))
+            TriggerLatentClientEvent('slower', '2', 500, ('x'):rep(147))
+            TriggerLatentClientEvent('now', 1, 0, 'x')
+            TriggerClientEvent('at once', 1)
+         end)
+         RegisterNetEvent('up', function(n) print('up', source, n, GetGameTimer()) end)",
+        "",
+        |server| {
+            server.execute("go");
+            assert!(server.trigger_net_latent(2, "up", 20.0, &[1, 2], 2));
+            assert!(!server.trigger_net_latent(9, "up", 20.0, &[1], 1));
+            assert!(server.trigger_net_latent(1, "up", 1.0, &[1], 1));
+            assert_eq!(names(server, 1), ["at once"]);
+            server.tick();
+            assert_eq!(names(server, 1), ["now"]);
+            server.tick();
+            assert_eq!(names(server, 1), [""; 0]);
+            server.tick();
+            assert_eq!((names(server, 1), names(server, 2)), (vec!["slow".into()], vec!["slow".to_owned()]));
+            for _ in 0..3 {
+                server.tick();
+            }
+            assert_eq!(names(server, 2), ["slower"]);
+            server.drop_player(1, "Exiting");
+            for _ in 0..20 {
+                server.tick();
+            }
+        },
+        &["up\t2\t1\t100"],
+    );
+}
+
+#[test]
+fn tables_that_can_be_called_are_handlers() {
+    check(
+        "local callable = setmetatable({}, { __call = function(self, x) print('called', x) Wait(0) print('later', x) end })
+         AddEventHandler('e', callable) RegisterNetEvent('f', callable)
+         TriggerEvent('e', 1) TriggerEvent('f', 2)
+         print(pcall(AddEventHandler, 'e', {})) print(pcall(RegisterNetEvent, 'e', 5))",
+        &[
+            "called\t1",
+            "called\t2",
+            "false\tbad argument #2 to 'AddEventHandler' (function expected, got table)",
+            "false\tbad argument #2 to 'RegisterNetEvent' (function expected, got integer)",
+            "later\t1",
+            "later\t2",
+        ],
+    );
+}
+
+#[test]
+fn a_payload_of_a_hundred_megabytes_crosses_or_is_refused() {
+    check(
+        "local big = ('x'):rep(100 << 20)
+         AddEventHandler('e', function(s) print(#s) end)
+         TriggerEvent('e', big)
+         print(pcall(TriggerEvent, 'e', big, big, big))",
+        &["104857600", "false\tTriggerEvent e: the result is larger than 256 MiB"],
+    );
 }

@@ -61,7 +61,7 @@ fn errors_are_raised_again_with_the_resource_named() {
         &[
             "false\t@a/main.lua:2: An error occurred while calling export `fail` in resource `b`:\n  @b/main.lua:1: no money",
             "false\t@a/main.lua:2: An error occurred while calling export `object` in resource `b`:\n  @b/main.lua:2: (error object) {\"code\":5}",
-            "false\t@a/main.lua:3: late",
+            "false\t@a/main.lua:3: An error occurred while calling export `late` in resource `b`:\n  @b/main.lua:3: late",
             "error a: main.lua:4: An error occurred while calling export `fail` in resource `b`:\n  @b/main.lua:1: no money",
         ],
     );
@@ -145,5 +145,26 @@ fn an_export_can_be_asked_for_by_its_event() {
          TriggerEvent('__cfx_export_b_none', function() print('never') end)
          TriggerEvent('__cfx_export_c_items', function() print('never') end)",
         &["table\tlist of b"],
+    );
+}
+
+#[test]
+fn exports_are_only_to_be_called() {
+    check(
+        "exports('args', function(...) return select('#', ...), ... end)
+         exports('table', setmetatable({}, { __call = function(_, x) return 'called', x end }))",
+        "print(pcall(function() exports.b = 1 end)) print(pcall(function() exports.b.args = 1 end))
+         print(next(exports), next(exports.b), exports.b.args == exports.b.args)
+         print(exports.b:args(nil, 2, nil)) print(exports.b.args(nil, 1)) print(exports.b:table('x'))
+         print(pcall(exports.b.args, nil, coroutine.create(print)))",
+        &[
+            "false\t@a/main.lua:1: cannot set values on exports",
+            "false\t@a/main.lua:1: cannot set values on an export resource",
+            "nil\tnil\ttrue",
+            "3\tnil\t2\tnil",
+            "1\t1",
+            "called\tx",
+            "false\tAn error occurred while calling export `args` in resource `b`:\n  cannot write a value of type thread",
+        ],
     );
 }

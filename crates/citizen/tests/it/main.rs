@@ -11,6 +11,7 @@ mod lifecycle;
 mod natives;
 mod players;
 mod spans;
+mod state_bags;
 mod threads;
 mod values;
 mod vectors;

@@ -200,7 +200,12 @@ fn clients_get_events_and_trigger_those_that_are_registered() {
             assert_eq!(names(server.take_client_events(2)), ["hello", "all"]);
             assert!(server.take_client_events(2).is_empty());
         },
-        &["pay\t2\tinteger\t100", "secret\ttrue"],
+        &[
+            "pay\t2\tinteger\t100",
+            "secret\ttrue",
+            "b: event pay was not safe for net",
+            "event secret was not safe for net",
+        ],
     );
 }
 

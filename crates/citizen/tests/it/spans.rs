@@ -1,5 +1,6 @@
 //! What is recorded, against the conventions in ARCHITECTURE.md.
 
+use tickscope_citizen::PlayerSpec;
 use tickscope_core::{
     CategoryId, Depth, Event, LinkKind, Outcome, RecordingSink, Runtime, SwitchReason, TrackId, TrackKind,
 };
@@ -354,4 +355,43 @@ fn every_depth_balances_and_counts_its_functions() {
         let expected = if depth == Depth::Trace { 5 * 11 + 5 * 4 } else { 0 };
         assert_eq!(functions("work"), expected, "{depth:?}");
     }
+}
+
+#[test]
+fn what_runs_for_a_player_says_so() {
+    let world = World::new(&[(
+        "a/main.lua",
+        "RegisterNetEvent('e', function() TriggerEvent('inner') Wait(0) end) AddEventHandler('inner', function() end)
+         AddStateBagChangeHandler('ready', nil, function() end)
+         RegisterCommand('go', function() GlobalState.ready = true end)",
+    )]);
+    let (sink, _) = world.record_play(|server| {
+        for _ in 0..2 {
+            server.connect(PlayerSpec::new("p"));
+        }
+        server.trigger_net(2, "e", &[], 0);
+        server.tick();
+        server.set_state(1, "player:1", "ready", &[0xc3]);
+        server.execute("go");
+    });
+    let spans: Vec<_> = sink
+        .samples
+        .iter()
+        .filter_map(|sample| match sample.event {
+            Event::Begin(begin)
+                if [CategoryId::EVENT, CategoryId::STATE_BAG, CategoryId::COMMAND]
+                    .contains(&begin.category) =>
+            {
+                let args = sink.as_batch().args(begin.args).iter();
+                let args = args.map(|arg| format!(" {}={:?}", sink.dictionary.key(arg.key), arg.value));
+                let name = &sink.dictionary.symbol(begin.symbol).name;
+                Some(format!("{name}{}", args.collect::<String>()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        spans,
+        ["e player=Uint(2)", "inner", "e player=Uint(2)", "ready player=Uint(1)", "go", "ready"]
+    );
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tempfile::TempDir;
 use tickscope_citizen::{Console, Error, NoRecorder, RunOutcome, ScriptError, Server, ServerConfig};
 use tickscope_core::{Depth, RecordingSink};
-use tickscope_session::{Config, Session};
+use tickscope_session::{Config, Session, ThreadRecorder};
 
 /// Keeps what is said.
 #[derive(Clone, Default)]
@@ -77,13 +77,20 @@ impl World {
 
     /// Runs so many ticks and keeps every sample.
     pub fn record(&self, ticks: u64) -> (RecordingSink, Ran) {
+        self.record_play(|server| {
+            for _ in 0..ticks {
+                server.tick();
+            }
+        })
+    }
+
+    /// Does `play` with the server and keeps every sample.
+    pub fn record_play(&self, play: impl FnOnce(&mut Server<ThreadRecorder>)) -> (RecordingSink, Ran) {
         let (session, collector) = Session::new(Config::default()).unwrap();
         let transcript = Transcript::default();
         let mut server =
             Server::start(self.config.clone(), session.thread("main"), transcript.clone()).unwrap();
-        for _ in 0..ticks {
-            server.tick();
-        }
+        play(&mut server);
         let outcome = server.stop();
         let mut sink = RecordingSink::default();
         let account = session.finish(collector, &mut sink).unwrap();

@@ -60,6 +60,7 @@ struct Cause<'a> {
     calls: Option<u64>,
     estimated: bool,
     culprit: bool,
+    player: Option<u64>,
     started_by: Option<Place<'a>>,
 }
 
@@ -243,6 +244,7 @@ fn late_tick(late: &analysis::LateTick) -> LateTick<'_> {
                 calls: cause.calls,
                 estimated: cause.estimated,
                 culprit: cause.culprit,
+                player: cause.player,
                 started_by: cause.started_by.as_ref().map(place),
             }
         })

@@ -339,7 +339,10 @@ enum Align {
 pub(crate) fn cause(cause: &Cause) -> String {
     match (&*cause.kind, cause.symbol.name.is_empty()) {
         ("resource", true) => format!("resource {}", plain(&cause.symbol.resource)),
-        _ => format!("{}{}", what(&cause.kind, &cause.symbol), in_resource(cause)),
+        _ => {
+            let player = cause.player.map_or_else(String::new, |player| format!(" from player {player}"));
+            format!("{}{}{player}", what(&cause.kind, &cause.symbol), in_resource(cause))
+        }
     }
 }
 
