@@ -1,13 +1,18 @@
-//! Console commands.
+//! Console commands: those of scripts here, the server's own in [`own`].
+
+mod own;
 
 use std::rc::Rc;
 
 use mlua::{Function, MultiValue, Value};
 use tickscope_core::{CategoryId, Recorder, SymbolId};
 
-use crate::host::{Host, Wish};
+use crate::cfg;
+use crate::host::Host;
 use crate::probe::Boundary;
 use crate::resource::Resource;
+
+pub(crate) use own::Origin;
 
 pub(crate) struct Command {
     resource: Rc<Resource>,
@@ -20,30 +25,6 @@ impl Command {
     pub(crate) fn resource(&self) -> usize {
         self.resource.id
     }
-}
-
-/// Splits a command line: white space between words, double quotes around words with white space, `\"` for a quote.
-pub(crate) fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quoted = false;
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' if characters.peek() == Some(&'"') => {
-                word.get_or_insert_default().push('"');
-                characters.next();
-            }
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            space if space.is_whitespace() && !quoted => words.extend(word.take()),
-            other => word.get_or_insert_default().push(other),
-        }
-    }
-    words.extend(word);
-    words
 }
 
 impl<R: Recorder + 'static> Host<R> {
@@ -59,13 +40,22 @@ impl<R: Recorder + 'static> Host<R> {
         drop(old);
     }
 
-    /// Runs a command line; `false` when there is no such command.
+    /// Runs one command; `false` when there is none of that name, which is told.
     pub(crate) fn execute(self: &Rc<Self>, line: &str) -> bool {
         let line = line.trim();
-        let words = words(line);
+        let words = cfg::words(line);
         let Some((name, arguments)) = words.split_first() else { return false };
+        if self.execute_own(name, arguments) || self.execute_registered(name, arguments, line) {
+            return true;
+        }
+        self.tell_unknown(name);
+        false
+    }
+
+    /// Runs a command that a script registered.
+    fn execute_registered(self: &Rc<Self>, name: &str, arguments: &[String], line: &str) -> bool {
         let command = self.commands.borrow().get(&name.to_ascii_lowercase()).cloned();
-        let Some(command) = command else { return self.execute_own(name, arguments) };
+        let Some(command) = command else { return false };
         let Some(machine) = command.resource.machine() else { return false };
         if command.generation != command.resource.generation.get() {
             return false;
@@ -88,35 +78,5 @@ impl<R: Recorder + 'static> Host<R> {
             }
         }
         true
-    }
-
-    /// Commands of the server itself.
-    fn execute_own(&self, name: &str, arguments: &[String]) -> bool {
-        let resource = || arguments.first().and_then(|name| self.find(name)).map(|resource| resource.id);
-        match (name, resource()) {
-            ("start" | "ensure", Some(id)) => self.wishes.borrow_mut().push(Wish::Start(id)),
-            ("stop", Some(id)) => self.wishes.borrow_mut().push(Wish::Stop(id)),
-            ("restart", Some(id)) => self.wishes.borrow_mut().extend([Wish::Stop(id), Wish::Start(id)]),
-            ("set" | "sets" | "setr", _) if arguments.len() == 2 => {
-                self.convars.borrow_mut().insert(arguments[0].clone(), arguments[1].clone());
-            }
-            _ => return false,
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn lines_are_split_as_the_console_does() {
-        let check = |line: &str, expected: &[&str]| assert_eq!(words(line), expected, "{line}");
-        check("give 5 bread", &["give", "5", "bread"]);
-        check("  say  \"hello  world\" x ", &["say", "hello  world", "x"]);
-        check(r#"say "a \"b\"" """#, &["say", "a \"b\"", ""]);
-        check("", &[]);
-        check("\"open", &["open"]);
     }
 }

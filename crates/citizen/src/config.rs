@@ -32,7 +32,10 @@ pub struct ServerConfig {
     pub strict: bool,
     /// Names of natives by hash, for errors about natives that are not known here.
     pub native_names: BTreeMap<u64, String>,
-    /// Convars that are set before the first resource starts.
+    /// The file of commands to run at the start. `None`: the `server.cfg` of the directory, if there is one. Without
+    /// either, every resource starts.
+    pub cfg: Option<PathBuf>,
+    /// Convars that are set before anything else; the server's files do not change them.
     pub convars: Vec<(String, String)>,
 }
 
@@ -51,6 +54,7 @@ impl ServerConfig {
             sample_hz: 1000,
             strict: false,
             native_names: BTreeMap::new(),
+            cfg: None,
             convars: Vec::new(),
         }
     }

@@ -29,6 +29,14 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// The file of commands that was chosen is not there.
+    #[error("{}: no such file, here or in {}; expected a file of console commands such as server.cfg", path.display(), root.display())]
+    NoCfg {
+        /// What was chosen.
+        path: PathBuf,
+        /// The server directory.
+        root: PathBuf,
+    },
     /// A manifest cannot be used.
     #[error("{}: {problem}", path.display())]
     Manifest {

@@ -3,19 +3,23 @@
 //! Rule: no `RefCell` stays borrowed while a script may run. Scripts call back into all of this, nested.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use mlua::{Function, Lua, MultiValue, Table, Value};
 use tickscope_core::{ArgInput, CategoryId, Outcome, Recorder, Scope};
 
 use crate::clock::GameClock;
-use crate::commands::Command;
+use crate::commands::{Command, Origin};
+use crate::convars::Convars;
 use crate::events::Events;
+use crate::lifecycle::Lives;
 use crate::outside::Outside;
 use crate::probe::Probe;
 use crate::raw::{self, Failure};
 use crate::references::{Exports, References};
+use crate::registry::Registry;
 use crate::report::{Console, ErrorKind, Reports, ScriptError};
 use crate::resource::Resource;
 use crate::schedule::Schedule;
@@ -31,9 +35,10 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) tick: Cell<u64>,
     pub(crate) seed: u64,
     pub(crate) memory_limit: usize,
-    pub(crate) resources: Vec<Rc<Resource>>,
-    /// By name, and by what they provide.
-    pub(crate) by_name: HashMap<String, usize>,
+    /// The server directory, links followed.
+    pub(crate) root: PathBuf,
+    pub(crate) resources: Registry,
+    pub(crate) lives: Lives,
     /// The resources at work, outermost first.
     pub(crate) running: RefCell<Vec<Rc<Resource>>>,
     pub(crate) schedule: Schedule,
@@ -42,13 +47,13 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) events: Events,
     pub(crate) references: References,
     pub(crate) exports: Exports,
-    pub(crate) convars: RefCell<BTreeMap<String, String>>,
+    pub(crate) convars: Convars,
     pub(crate) commands: RefCell<BTreeMap<String, Rc<Command>>>,
     pub(crate) store: RefCell<crate::natives::KeyValues>,
     pub(crate) console: RefCell<Box<dyn Console>>,
     pub(crate) reports: RefCell<Reports>,
-    /// Starts and stops that scripts asked for: done between ticks' jobs.
-    pub(crate) wishes: RefCell<Vec<Wish>>,
+    /// The files of commands that run.
+    pub(crate) origin: Origin,
     pub(crate) client_events: Cell<u64>,
     pub(crate) latent: crate::latent::Latent,
     pub(crate) state_bags: crate::state_bags::StateBags,
@@ -65,13 +70,6 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) interrupt_told: Cell<bool>,
     /// The run is to end: no more jobs.
     pub(crate) ending: std::sync::Arc<crate::server::StopFlag>,
-}
-
-/// Something to do when no script runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    Start(usize),
-    Stop(usize),
 }
 
 /// Why a native does not return plainly.
@@ -293,9 +291,9 @@ impl<R: Recorder + 'static> Host<R> {
         }
     }
 
-    /// The running resource called `name`, or the one that provides it.
-    pub(crate) fn find(&self, name: &str) -> Option<&Rc<Resource>> {
-        self.resources.get(*self.by_name.get(name)?)
+    /// The resource called `name`, or the one that provides it: see [`Registry::find`].
+    pub(crate) fn find(&self, name: &str) -> Option<Rc<Resource>> {
+        self.resources.find(name)
     }
 
     /// Reports an error, and records it as a moment on the current track.

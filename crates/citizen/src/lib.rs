@@ -14,9 +14,12 @@
 //! that is not there is one clear error.
 #![deny(unsafe_code)]
 
+pub mod cfg;
 mod clock;
 mod commands;
 mod config;
+mod constraints;
+mod convars;
 mod discovery;
 mod error;
 mod events;
@@ -34,9 +37,11 @@ mod outside;
 mod probe;
 mod raw;
 mod references;
+mod registry;
 mod report;
 mod resource;
 mod schedule;
+mod scripts;
 mod server;
 pub mod standalone;
 mod state_bags;
@@ -46,6 +51,7 @@ pub mod vm;
 mod world;
 
 pub use config::ServerConfig;
+pub use constraints::SERVER_BUILD;
 pub use discovery::{Discovery, Found, discover};
 pub use error::Error;
 pub use manifest::Manifest;

@@ -86,12 +86,32 @@ impl Manifest {
         &self.entries
     }
 
-    /// Names of resources that must run before this one. Constraints on the server (`/onesync`, `/server:4500`) are
-    /// left out.
+    /// Names of resources that must run before this one. Constraints on the server and versions are left out.
     pub fn dependencies(&self) -> impl Iterator<Item = &str> {
+        self.versioned_dependencies().map(|(name, _)| name)
+    }
+
+    /// Dependencies, with the version that is the least: `'ox_lib:3.0.0'`.
+    pub fn versioned_dependencies(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.demands().filter(|name| !name.starts_with('/')).map(|name| match name.split_once(':') {
+            Some((name, version)) => (name, Some(version)),
+            None => (name, None),
+        })
+    }
+
+    /// What is demanded of the server: `/onesync`, `/server:4500`.
+    pub fn constraints(&self) -> impl Iterator<Item = &str> {
+        self.demands().filter(|name| name.starts_with('/'))
+    }
+
+    fn demands(&self) -> impl Iterator<Item = &str> {
         // `dependencies { … }` loses its `s` like every list
-        let named = self.all("dependency").chain(self.all("dependencie"));
-        named.filter(|name| !name.starts_with('/'))
+        self.all("dependency").chain(self.all("dependencie"))
+    }
+
+    /// Patterns of the scripts a server loads, in the order it does.
+    pub fn server_scripts(&self) -> impl Iterator<Item = &str> {
+        self.all("shared_script").chain(self.all("server_script"))
     }
 
     /// Names of global functions that are exports.
@@ -246,8 +266,10 @@ mod tests {
 
     #[test]
     fn lists_of_dependencies_are_found_whatever_their_key() {
-        let manifest = Manifest::parse("m", b"dependencies { 'a', '/onesync' } dependency 'b'").unwrap();
+        let manifest = Manifest::parse("m", b"dependencies { 'a:1.2', '/onesync' } dependency 'b'").unwrap();
         assert_eq!(manifest.dependencies().collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(manifest.versioned_dependencies().last(), Some(("a", Some("1.2"))));
+        assert_eq!(manifest.constraints().collect::<Vec<_>>(), ["/onesync"]);
     }
 
     proptest! {

@@ -179,15 +179,15 @@ impl<R: Recorder + 'static> Host<R> {
     /// The export `name` of the resource called `resource` (not of one that provides it), if it runs and has one. A
     /// name the manifest lists is the global function of that name.
     fn export(&self, resource: &str, name: &str) -> Option<(Rc<Resource>, Rc<Export>)> {
-        let found = Rc::clone(self.find(resource)?);
-        if &*found.name != resource || matches!(found.state.get(), ResourceState::Stopped) {
+        let found = self.resources.named(resource)?;
+        if matches!(found.state.get(), ResourceState::Stopped) {
             return None;
         }
         let get = || self.exports.by_resource.borrow().get(&found.id)?.get(name).cloned();
         if let Some(export) = get() {
             return Some((found, export));
         }
-        if found.manifest.exports().any(|listed| listed == name)
+        if found.manifest().exports().any(|listed| listed == name)
             && let Some(machine) = found.machine()
             && let Ok(function) = machine.lua.globals().raw_get::<Function>(name)
         {
@@ -283,7 +283,7 @@ impl<R: Recorder + 'static> Host<R> {
         take: &Function,
     ) -> Result<(), Raise> {
         let Some(wanted) = event.strip_prefix(EXPORT_EVENT) else { return Ok(()) };
-        let found = self.resources.iter().find_map(|resource| {
+        let found = self.resources.all().into_iter().find_map(|resource| {
             let name = wanted.strip_prefix(&*resource.name)?.strip_prefix('_')?;
             self.export(&resource.name, name)
         });

@@ -9,6 +9,8 @@ use std::io::Write;
 pub enum ErrorKind {
     /// A resource cannot start: manifest, dependencies, files.
     Resource,
+    /// A command in the server's files, or one that was typed, makes no sense.
+    Config,
     /// A script does not load: not found, syntax.
     Load,
     /// A script raised an error that nothing caught.

@@ -42,7 +42,15 @@ pub(crate) struct Resource {
     pub(crate) id: usize,
     pub(crate) name: Rc<str>,
     pub(crate) path: PathBuf,
-    pub(crate) manifest: Manifest,
+    /// The categories it is in, outermost first.
+    pub(crate) categories: Vec<String>,
+    manifest: RefCell<Rc<Manifest>>,
+    /// What is wrong with the manifest on disk.
+    pub(crate) broken: RefCell<Option<String>>,
+    /// The manifest was read since the last start.
+    pub(crate) fresh: Cell<bool>,
+    /// Why the last start came to nothing.
+    pub(crate) failed: RefCell<Option<String>>,
     pub(crate) state: Cell<ResourceState>,
     /// Counts starts: what belongs to an earlier one is stale.
     pub(crate) generation: Cell<u32>,
@@ -78,17 +86,46 @@ pub(crate) struct Machine {
 
 impl Resource {
     pub(crate) fn new(id: usize, found: Found, symbols: Symbols) -> Self {
+        let (manifest, broken) = match found.manifest {
+            Ok(manifest) => (manifest, None),
+            Err(problem) => (Manifest::default(), Some(problem)),
+        };
         Self {
             id,
             name: found.name.into(),
             path: found.path,
-            manifest: found.manifest,
+            categories: found.categories,
+            manifest: RefCell::new(Rc::new(manifest)),
+            broken: RefCell::new(broken),
+            fresh: Cell::new(true),
+            failed: RefCell::new(None),
             state: Cell::new(ResourceState::Stopped),
             generation: Cell::new(0),
             machine: RefCell::new(None),
             heap: Cell::new(0),
             places: RefCell::default(),
             symbols,
+        }
+    }
+
+    /// Its manifest as of the last time it was read; empty while it never could be.
+    pub(crate) fn manifest(&self) -> Rc<Manifest> {
+        Rc::clone(&self.manifest.borrow())
+    }
+
+    /// Takes what was read from disk; whether it is another than before.
+    pub(crate) fn set_manifest(&self, read: Result<Manifest, String>) -> bool {
+        self.fresh.set(true);
+        match read {
+            Ok(manifest) => {
+                let was_broken = self.broken.take().is_some();
+                let changed = was_broken || **self.manifest.borrow() != manifest;
+                if changed {
+                    *self.manifest.borrow_mut() = Rc::new(manifest);
+                }
+                changed
+            }
+            Err(problem) => self.broken.replace(Some(problem.clone())) != Some(problem),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The server: what a host starts, ticks and stops.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use tickscope_core::{ArgInput, CategoryId, CounterValue, Outcome, Recorder};
 use tickscope_hooks::lua::{InterruptHandle, TracerOptions};
 
+use crate::cfg;
 use crate::clock::GameClock;
+use crate::convars::Convars;
 use crate::discovery::discover;
 use crate::events::Source;
 use crate::host::Host;
 use crate::msgpack::Packed;
 use crate::probe::Probe;
 use crate::references::Parcel;
+use crate::registry::Registry;
 use crate::report::{Console, ScriptError};
 use crate::resource::{Resource, ResourceState};
 use crate::thread_load::ThreadLoad;
@@ -72,6 +75,8 @@ pub struct RunOutcome {
     pub ticks: u64,
     /// Resources that were running at the end.
     pub resources: usize,
+    /// Resources that were to start and did not, by name, and why.
+    pub not_started: Vec<(String, String)>,
     /// Slices of coroutines that ran.
     pub slices: u64,
     /// Events sent to clients, who are not there.
@@ -120,7 +125,8 @@ impl StopFlag {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn set(&self) {
+    /// The run is to end.
+    pub(crate) fn set(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
@@ -182,7 +188,15 @@ impl<R: Recorder + 'static> Server<R> {
     /// # Errors
     /// When the directory cannot be run at all; see [`Error`].
     pub fn start(config: ServerConfig, recorder: R, console: impl Console + 'static) -> Result<Self, Error> {
-        let discovery = discover(&config.root, config.resources.as_deref())?;
+        let discovery = discover(&config.root)?;
+        let root = config.root.canonicalize().unwrap_or_else(|_| config.root.clone());
+        let cfg = cfg_file(&root, config.cfg.as_deref())?;
+        if let Some(name) =
+            config.resources.iter().flatten().find(|name| !discovery.resources.contains_key(*name))
+        {
+            let known = discovery.resources.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(Error::UnknownResource { name: name.clone(), known });
+        }
         let options =
             TracerOptions { depth: config.depth, sample_hz: config.sample_hz, ..TracerOptions::default() };
         let tracer = Rc::new(vm::tracer(recorder, options)?);
@@ -190,42 +204,33 @@ impl<R: Recorder + 'static> Server<R> {
         let probe = Probe::new(tracer);
         let flag = Arc::new(StopFlag::default());
 
-        let mut by_name = HashMap::new();
-        let resources: Vec<_> = discovery
-            .resources
-            .into_iter()
-            .enumerate()
-            .map(|(id, found)| {
-                by_name.insert(found.name.clone(), id);
-                let symbols = probe.symbols(&found.name);
-                Rc::new(Resource::new(id, found, symbols))
-            })
-            .collect();
-        for resource in &resources {
-            for alias in resource.manifest.all("provide") {
-                by_name.entry(alias.to_owned()).or_insert(resource.id);
-            }
+        let resources = Registry::default();
+        for (id, found) in discovery.resources.into_values().enumerate() {
+            let symbols = probe.symbols(&found.name);
+            resources.put(Rc::new(Resource::new(id, found, symbols)));
         }
+        resources.index_providers();
         let host = Rc::new(Host {
             probe,
             clock: GameClock::new(config.virtual_time),
             tick: Cell::new(0),
             seed: config.seed,
             memory_limit: config.memory_limit,
+            root,
             resources,
-            by_name,
+            lives: Default::default(),
             running: RefCell::default(),
             schedule: Default::default(),
             outside: Default::default(),
             events: Default::default(),
             references: Default::default(),
             exports: Default::default(),
-            convars: RefCell::new(config.convars.into_iter().collect()),
+            convars: Convars::with(config.convars),
             commands: RefCell::default(),
             store: RefCell::default(),
             console: RefCell::new(Box::new(console)),
             reports: RefCell::default(),
-            wishes: RefCell::default(),
+            origin: Default::default(),
             client_events: Cell::new(0),
             latent: Default::default(),
             state_bags: Default::default(),
@@ -254,15 +259,43 @@ impl<R: Recorder + 'static> Server<R> {
         for error in &discovery.errors {
             server.host.report(error);
         }
-        server.handle.flag.rearm();
-        for resource in &server.host.resources {
-            if server.is_stopping() {
-                break;
-            }
-            server.host.start_resource(resource);
-        }
+        server.configure(cfg.as_deref(), config.resources);
         server.handle.flag.disarm();
         Ok(server)
+    }
+
+    /// Starts what is to run: what the file of commands says, or without one every resource, by name.
+    fn configure(&self, cfg: Option<&Path>, only: Option<Vec<String>>) {
+        let host = &self.host;
+        host.origin.only.borrow_mut().clone_from(&only);
+        if let Some(cfg) = cfg {
+            host.exec_path(cfg);
+        }
+        let rest = match (only, cfg) {
+            (Some(only), _) => only.iter().filter_map(|name| host.resources.named(name)).collect(),
+            (None, Some(_)) => Vec::new(),
+            (None, None) => host.resources.by_name(),
+        };
+        for resource in rest {
+            if self.is_stopping() {
+                break;
+            }
+            self.handle.flag.rearm();
+            if resource.failed.borrow().is_none() {
+                host.start_resource(&resource);
+            }
+        }
+        host.origin.only.take();
+        host.convars.configured();
+        host.lives.set_configured(true);
+        if let Some(cfg) = cfg
+            && host.lives.started().is_empty()
+        {
+            let name = cfg.file_name().unwrap_or_default().to_string_lossy();
+            host.say(&format!(
+                "no resource runs: {name} has no line such as `ensure name` that could be followed"
+            ));
+        }
     }
 
     /// Plays a tick. In real time it first sleeps until the tick is due; a tick that is late is played at once, and
@@ -320,7 +353,8 @@ impl<R: Recorder + 'static> Server<R> {
         if !recorder.enabled(CategoryId::METRIC) {
             return;
         }
-        for resource in &self.host.resources {
+        for id in self.host.lives.started() {
+            let Some(resource) = self.host.resources.get(id) else { continue };
             let Some(machine) = resource.machine() else { continue };
             let bytes = machine.vm.memory().live_bytes as usize;
             if bytes.abs_diff(resource.heap.get()) * 100 > resource.heap.get() {
@@ -346,9 +380,15 @@ impl<R: Recorder + 'static> Server<R> {
         self.host.reports.borrow().errors.clone()
     }
 
-    /// Names of the resources, in the order they were started, and what they are doing.
-    pub fn resources(&self) -> impl Iterator<Item = (&str, ResourceState)> {
-        self.host.resources.iter().map(|resource| (&*resource.name, resource.state.get()))
+    /// Names of the resources, sorted, and what they are doing.
+    pub fn resources(&self) -> impl Iterator<Item = (String, ResourceState)> {
+        let all = self.host.resources.by_name();
+        all.into_iter().map(|resource| (resource.name.to_string(), resource.state.get()))
+    }
+
+    /// Resources that were to start and did not run up to now, by name, and why.
+    pub fn not_started(&self) -> Vec<(String, String)> {
+        self.host.not_started()
     }
 
     /// What of FXServer is here and how true it is, as a page in Markdown. Known once a resource has started.
@@ -364,9 +404,13 @@ impl<R: Recorder + 'static> Server<R> {
         self.host.references.len()
     }
 
-    /// Runs a console command; `false` when there is none of that name.
+    /// Runs a line of console commands, as if it was typed; `false` when one is unknown, which the console is told.
     pub fn execute(&mut self, line: &str) -> bool {
-        self.host.execute(line)
+        let known = |host: &Rc<Host<R>>| {
+            // each runs, also behind an unknown one
+            cfg::split(line).into_iter().filter(|one| !host.execute(one)).count() == 0
+        };
+        self.scripts(known)
     }
 
     /// A player asks to connect. Without a handler of `playerConnecting` that defers, it is decided at once.
@@ -467,7 +511,9 @@ impl<R: Recorder + 'static> Server<R> {
 
     /// Stops every resource, last started first, and tells what the run came to.
     pub fn stop(mut self) -> RunOutcome {
-        let resources = self.resources().filter(|(_, state)| *state == ResourceState::Started).count();
+        let resources = self.host.lives.started().len();
+        let not_started = self.host.not_started();
+        self.host.lives.set_configured(false);
         if self.is_stopping() {
             // an interrupted run says goodbye to its scripts too, but they get no more than a moment
             self.host.probe.tracer().clear_interrupt();
@@ -475,8 +521,10 @@ impl<R: Recorder + 'static> Server<R> {
             self.handle.flag.stop.store(false, Ordering::Relaxed);
         }
         self.handle.flag.rearm();
-        for resource in self.host.resources.iter().rev() {
-            self.host.stop_resource(resource);
+        for id in self.host.lives.started().into_iter().rev() {
+            if let Some(resource) = self.host.resources.get(id) {
+                self.host.stop_resource(&resource);
+            }
         }
         self.handle.flag.disarm();
         self.close();
@@ -484,6 +532,7 @@ impl<R: Recorder + 'static> Server<R> {
         RunOutcome {
             ticks: self.host.tick.get(),
             resources,
+            not_started,
             slices: self.host.schedule.slices(),
             client_events: self.host.client_events.get(),
             errors: reports.errors.clone(),
@@ -515,6 +564,20 @@ impl<R: Recorder + 'static> Server<R> {
                 .print("", "the end of the run did not wait for work that was still going on");
         }
         self.host.close_all();
+    }
+}
+
+/// The file of commands to run: the one chosen, or the `server.cfg` of the directory if there is one.
+fn cfg_file(root: &Path, chosen: Option<&Path>) -> Result<Option<PathBuf>, Error> {
+    let Some(chosen) = chosen else {
+        return Ok(root.join("server.cfg").canonicalize().ok().filter(|path| path.is_file()));
+    };
+    // as it was written, or as seen from the server directory, which is where FXServer looks
+    let below = root.join(chosen);
+    let path = if chosen.is_file() { chosen } else { &below };
+    match path.canonicalize() {
+        Ok(path) if path.is_file() => Ok(Some(path)),
+        _ => Err(Error::NoCfg { path: chosen.to_owned(), root: root.to_owned() }),
     }
 }
 

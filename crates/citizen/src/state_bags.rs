@@ -218,7 +218,7 @@ impl<R: Recorder + 'static> Host<R> {
     /// A player's client sets a key of its own bag. Refused for other bags, and when the server writes state alone
     /// (`sv_stateBagStrictMode`).
     pub(crate) fn set_state_from(self: &Rc<Self>, player: u32, bag: &str, key: &str, value: Packed) -> bool {
-        let strict = self.convars.borrow().get("sv_stateBagStrictMode").cloned();
+        let strict = self.convars.get("sv_stateBagStrictMode");
         if strict.is_some_and(|strict| matches!(strict.trim(), "true" | "1")) {
             return false;
         }

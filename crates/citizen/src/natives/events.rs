@@ -110,11 +110,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         nothing()
     })?;
     define.global("ExecuteCommand", Calls::Recorded, |host, _, _, args| {
-        let line = args.text(0)?;
-        if !host.execute(&line) {
-            let name = line.split_whitespace().next().unwrap_or_default();
-            host.console.borrow_mut().print("", &format!("No such command {name}."));
-        }
+        host.execute(&args.text(0)?);
         nothing()
     })?;
     define.global("GetRegisteredCommands", Calls::Silent, |host, _, lua, _| {
@@ -122,7 +118,8 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         for (name, command) in host.commands.borrow().iter() {
             let entry = lua.create_table_with_capacity(0, 2)?;
             entry.raw_set("name", name.as_str())?;
-            entry.raw_set("resource", &*host.resources[command.resource()].name)?;
+            let owner = host.resources.get(command.resource());
+            entry.raw_set("resource", owner.map(|resource| resource.name.to_string()))?;
             list.raw_push(entry)?;
         }
         one(lua, list)

@@ -39,23 +39,22 @@ fn permitted<R: Recorder + 'static>(host: &Rc<Host<R>>, resource: &Resource, pat
     }
     if let Some(rest) = path.strip_prefix('@') {
         let (name, file) = rest.split_once('/')?;
-        return inside(host.find(name)?, file);
+        return inside(&*host.find(name)?, file);
     }
     let path = Path::new(path);
     let whole = if path.is_absolute() { path.to_owned() } else { resource.path.join(path) };
     // what `GetResourcePath` gives is relative when the server's directory was given so
     let candidates = [path.to_owned(), whole];
+    let resources = host.resources.all();
     candidates.into_iter().find(|path| {
-        host.resources
-            .iter()
-            .any(|resource| path.starts_with(&resource.path) && real_inside(&resource.path, path))
+        resources.iter().any(|resource| path.starts_with(&resource.path) && real_inside(&resource.path, path))
     })
 }
 
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     define.global("LoadResourceFile", Calls::Recorded, |host, _, lua, args| {
         let (name, file) = (args.text(0)?, args.text(1)?);
-        let found = host.find(&name).and_then(|resource| inside(resource, &file));
+        let found = host.find(&name).and_then(|resource| inside(&resource, &file));
         let Some(path) = found else { return one(lua, Value::Nil) };
         match std::fs::metadata(&path) {
             Ok(data) if data.is_file() && data.len() <= MAX_FILE => {}
@@ -72,7 +71,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             Value::Nil => data.len(),
             _ => usize::try_from(args.integer(3)?).unwrap_or(data.len()).min(data.len()),
         };
-        let Some(path) = host.find(&name).and_then(|resource| inside(resource, &file)) else {
+        let Some(path) = host.find(&name).and_then(|resource| inside(&resource, &file)) else {
             return one(lua, false);
         };
         // the script goes on when the system has it all, as on a server

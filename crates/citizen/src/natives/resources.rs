@@ -6,14 +6,16 @@ use mlua::Value;
 use tickscope_core::Recorder;
 
 use super::Definer;
-use crate::host::{Answer, Args, Calls, Host, Wish, nothing, one};
+use crate::convars::Shared;
+use crate::host::{Answer, Args, Calls, Host, nothing, one};
+use crate::lifecycle::Wish;
 use crate::resource::{Resource, ResourceState};
 
 fn named<R: Recorder + 'static>(
     host: &Rc<Host<R>>,
     args: &Args,
 ) -> Result<Option<Rc<Resource>>, crate::host::Raise> {
-    Ok(host.find(&args.text(0)?).cloned())
+    Ok(host.find(&args.text(0)?))
 }
 
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
@@ -42,33 +44,29 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         let found = named(host, &args)?;
         let value = usize::try_from(index)
             .ok()
-            .and_then(|index| found.as_ref()?.manifest.all(&key).nth(index).map(str::to_owned));
+            .and_then(|index| found.as_ref()?.manifest().all(&key).nth(index).map(str::to_owned));
         one(lua, value)
     })?;
     define.global("GetNumResourceMetadata", Calls::Silent, |host, _, lua, args| {
         let key = args.text(1)?;
-        one(lua, named(host, &args)?.map_or(0, |resource| resource.manifest.all(&key).count()))
+        one(lua, named(host, &args)?.map_or(0, |resource| resource.manifest().all(&key).count()))
     })?;
     define.global("StartResource", Calls::Recorded, |host, _, lua, args| {
-        let found = named(host, &args)?.filter(|resource| resource.state.get() == ResourceState::Stopped);
-        wish(host, lua, found.map(|resource| Wish::Start(resource.id)))
+        let found = named(host, &args)?;
+        one(lua, found.is_some_and(|resource| host.wish(Wish::Start(resource.id))))
     })?;
-    define.global("StopResource", Calls::Recorded, |host, _, lua, args| {
-        let found = named(host, &args)?.filter(|resource| resource.state.get() == ResourceState::Started);
-        wish(host, lua, found.map(|resource| Wish::Stop(resource.id)))
+    define.global("StopResource", Calls::Recorded, |host, resource, lua, args| {
+        // nobody stops itself
+        let found = named(host, &args)?.filter(|other| other.id != resource.id);
+        let found = found.filter(|other| other.state.get() == ResourceState::Started);
+        one(lua, found.is_some_and(|other| host.wish(Wish::Stop(other.id))))
     })?;
     convars(define)
 }
 
-fn wish<R: Recorder + 'static>(host: &Rc<Host<R>>, lua: &mlua::Lua, wish: Option<Wish>) -> Answer {
-    let possible = wish.is_some();
-    host.wishes.borrow_mut().extend(wish);
-    one(lua, possible)
-}
-
 fn convars<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     define.global("GetConvar", Calls::Silent, |host, _, lua, args| {
-        let value = host.convars.borrow().get(&args.text(0)?).cloned();
+        let value = host.convars.get(&args.text(0)?);
         match (value, args.get(1)) {
             (Some(value), _) => one(lua, value),
             (None, Value::Nil) => one(lua, Value::Nil),
@@ -91,26 +89,31 @@ fn convars<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
         }
     })?;
     define.global("GetConvarBool", Calls::Silent, |host, _, lua, args| {
-        let value = host.convars.borrow().get(&args.text(0)?).map(|value| value.trim().to_ascii_lowercase());
+        let value = host.convars.get(&args.text(0)?).map(|value| value.trim().to_ascii_lowercase());
         match value.as_deref() {
             Some("true" | "1") => one(lua, true),
             Some("false" | "0") => one(lua, false),
             _ => one(lua, args.get(1).clone()),
         }
     })?;
-    for name in ["SetConvar", "SetConvarReplicated", "SetConvarServerInfo"] {
-        define.global(name, Calls::Silent, |host, _, _, args| {
-            let (name, value) = (args.text(0)?, args.text_or(1, "")?);
-            host.convars.borrow_mut().insert(name, value);
-            nothing()
-        })?;
-    }
+    define.global("SetConvar", Calls::Silent, |host, _, _, args| set(host, &args, Shared::No))?;
+    define.global("SetConvarReplicated", Calls::Silent, |host, _, _, args| {
+        set(host, &args, Shared::Replicated)
+    })?;
+    define.global("SetConvarServerInfo", Calls::Silent, |host, _, _, args| {
+        set(host, &args, Shared::ServerInfo)
+    })?;
     define.globals.raw_set("source", Value::Nil)
+}
+
+fn set<R: Recorder + 'static>(host: &Rc<Host<R>>, args: &Args, shared: Shared) -> Answer {
+    host.convars.set_as(&args.text(0)?, &args.text_or(1, "")?, shared);
+    nothing()
 }
 
 fn convar<R: Recorder + 'static, T: std::str::FromStr>(
     host: &Rc<Host<R>>,
     args: &Args,
 ) -> Result<Option<T>, crate::host::Raise> {
-    Ok(host.convars.borrow().get(&args.text(0)?).and_then(|value| value.trim().parse().ok()))
+    Ok(host.convars.get(&args.text(0)?).and_then(|value| value.trim().parse().ok()))
 }

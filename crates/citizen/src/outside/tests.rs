@@ -36,7 +36,7 @@ impl Bench {
         let told = Rc::clone(&self.told);
         let request = Request {
             service,
-            resource: host.find(resource).unwrap(),
+            resource: &host.find(resource).unwrap(),
             latency: Duration::from_millis(latency_ms),
             symbol: SymbolId::OTHER,
             category: CategoryId::SQL,
@@ -109,7 +109,7 @@ fn the_answer_of_a_resource_that_stopped_is_dropped_and_the_work_is_done() {
         })
         .unwrap();
     bench.ask((ONE, "b", 0), || "b").unwrap();
-    let a = Rc::clone(bench.server.host().find("a").unwrap());
+    let a = bench.server.host().find("a").unwrap();
     bench.server.host().stop_resource(&a);
     assert_eq!(bench.told(3), ["1: b"]);
     is_done.recv().unwrap();

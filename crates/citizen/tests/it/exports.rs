@@ -6,7 +6,7 @@ use crate::world::check_world;
 fn check(exporter: &str, importer: &str, expected: &[&str]) {
     check_world(
         &[
-            ("a/fxmanifest.lua", "fx_version 'cerulean' server_script 'main.lua' dependency 'b'"),
+            ("server.cfg", "ensure b\nensure a"),
             ("a/main.lua", importer),
             (
                 "b/fxmanifest.lua",
@@ -92,18 +92,30 @@ fn functions_returned_by_exports_stay_callable() {
 
 #[test]
 fn a_stopped_resource_has_no_exports() {
-    check(
-        "exports('f', function() return 'f' end) exports('g', function() return function() end end)",
-        "local f, g = exports.b.f, exports.b:g()
+    check_world(
+        &[
+            ("server.cfg", "ensure b\nensure a"),
+            (
+                "b/main.lua",
+                "exports('f', function() return 'f' end) exports('g', function() return function() end end)",
+            ),
+            (
+                "a/main.lua",
+                "local f, g = exports.b.f, exports.b:g()
          CreateThread(function()
             print(exports.b:f(), StopResource('b')) Wait(0) Wait(0)
             print(GetResourceState('b'), pcall(f, nil)) print((select(2, pcall(g)):gsub('%d+ is', 'N is')))
             print(StartResource('b')) Wait(0) Wait(0) print(GetResourceState('b'), exports.b:f())
          end)",
+            ),
+        ],
+        12,
         &[
             "f\t1",
+            ": Stopping resource b",
             "stopped\tfalse\tNo such export f in resource b",
             "the function b:0:N is gone: its resource was stopped",
+            ": Started resource b",
             "1",
             "started\tf",
         ],
@@ -131,7 +143,9 @@ fn a_handler_of_the_event_stands_in_for_an_export() {
             "false\t@a/main.lua:2: No such export other in resource gone",
             "false\tAn error occurred while calling export `fail` in resource `gone`:\n  @b/main.lua:4: no",
             "v\t200",
+            ": Stopping resource b",
             "false\tNo such export sum in resource gone",
+            ": Started resource b",
             "11\ta",
         ],
     );

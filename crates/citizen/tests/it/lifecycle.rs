@@ -75,7 +75,17 @@ fn a_restart_begins_with_an_empty_machine() {
         ("b/main.lua", "CreateThread(function() Wait(50) ExecuteCommand('restart a') Wait(0) Wait(0) TriggerEvent('e') ExecuteCommand('c') end)"),
     ]);
     let ran = world.run(5);
-    assert_eq!(ran.lines, ["a: loaded\t1", "a: loaded\t1", "a: heard", "a: ran"]);
+    assert_eq!(
+        ran.lines,
+        [
+            "a: loaded\t1",
+            ": Stopping resource a",
+            "a: loaded\t1",
+            ": Started resource a",
+            "a: heard",
+            "a: ran"
+        ]
+    );
     assert_eq!(ran.outcome.errors, []);
 }
 

@@ -10,6 +10,7 @@ mod frameworks;
 mod lifecycle;
 mod natives;
 mod players;
+mod server_cfg;
 mod spans;
 mod state_bags;
 mod threads;
