@@ -45,15 +45,29 @@ impl<R: Recorder + 'static> Host<R> {
         let line = line.trim();
         let words = cfg::words(line);
         let Some((name, arguments)) = words.split_first() else { return false };
-        if self.execute_own(name, arguments) || self.execute_registered(name, arguments, line) {
+        if self.execute_own(name, arguments) || self.execute_registered(0, name, arguments, line) {
             return true;
         }
         self.tell_unknown(name);
         false
     }
 
-    /// Runs a command that a script registered.
-    fn execute_registered(self: &Rc<Self>, name: &str, arguments: &[String], line: &str) -> bool {
+    /// Runs a command line that a player typed; `false` when no script registered such a command.
+    pub(crate) fn execute_for(self: &Rc<Self>, source: u32, line: &str) -> bool {
+        let line = line.trim();
+        let words = cfg::words(line);
+        let Some((name, arguments)) = words.split_first() else { return false };
+        self.execute_registered(source, name, arguments, line)
+    }
+
+    /// Runs a command that a script registered, for a player or, with source 0, for the console.
+    fn execute_registered(
+        self: &Rc<Self>,
+        source: u32,
+        name: &str,
+        arguments: &[String],
+        line: &str,
+    ) -> bool {
         let command = self.commands.borrow().get(&name.to_ascii_lowercase()).cloned();
         let Some(command) = command else { return false };
         let Some(machine) = command.resource.machine() else { return false };
@@ -63,8 +77,11 @@ impl<R: Recorder + 'static> Host<R> {
         let values = || -> mlua::Result<MultiValue> {
             let list = machine.lua.create_sequence_from(arguments.iter().map(String::as_str))?;
             let line = machine.lua.create_string(line)?;
-            // source 0: the console
-            Ok(MultiValue::from_vec(vec![Value::Integer(0), Value::Table(list), Value::String(line)]))
+            Ok(MultiValue::from_vec(vec![
+                Value::Integer(source.into()),
+                Value::Table(list),
+                Value::String(line),
+            ]))
         };
         let boundary = Boundary { symbol: command.symbol, category: CategoryId::COMMAND };
         match values() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tickscope_core::Depth;
 
+use crate::ScenarioConfig;
+
 /// How a server runs. [`ServerConfig::new`] gives what FXServer does.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,6 +39,8 @@ pub struct ServerConfig {
     pub cfg: Option<PathBuf>,
     /// Convars that are set before anything else; the server's files do not change them.
     pub convars: Vec<(String, String)>,
+    /// Who plays the players; without one nobody comes.
+    pub scenario: Option<ScenarioConfig>,
 }
 
 impl ServerConfig {
@@ -56,6 +60,7 @@ impl ServerConfig {
             native_names: BTreeMap::new(),
             cfg: None,
             convars: Vec::new(),
+            scenario: None,
         }
     }
 }

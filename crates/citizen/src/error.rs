@@ -37,6 +37,14 @@ pub enum Error {
         /// The server directory.
         root: PathBuf,
     },
+    /// A scenario cannot be read.
+    #[error("cannot read the scenario {}: {source}", path.display())]
+    Scenario {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A manifest cannot be used.
     #[error("{}: {problem}", path.display())]
     Manifest {

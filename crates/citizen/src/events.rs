@@ -88,6 +88,11 @@ impl Events {
         self.net.borrow().get(&resource).is_some_and(|names| names.contains(name))
     }
 
+    /// Whether any resource lets clients trigger this event.
+    pub(crate) fn takes_net(&self, name: &str) -> bool {
+        self.net.borrow().values().any(|names| names.contains(name))
+    }
+
     /// Removes a handler; `false` when there is none of that number.
     pub(crate) fn remove(&self, event: &str, id: u64) -> bool {
         let mut handlers = self.handlers.borrow_mut();
@@ -186,7 +191,9 @@ impl<R: Recorder + 'static> Host<R> {
             self.tell(ended);
         }
         for (id, (_, before)) in unpacked {
-            if let Some(machine) = self.resources.get(id).and_then(|resource| resource.machine()) {
+            let scenario = || self.scenario.resource.borrow().clone().filter(|resource| resource.id == id);
+            let resource = self.resources.get(id).or_else(scenario);
+            if let Some(machine) = resource.and_then(|resource| resource.machine()) {
                 let _ = machine.lua.globals().raw_set("source", before);
             }
         }

@@ -66,6 +66,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) strict: bool,
     /// Names of natives that are not known here, by hash.
     pub(crate) foreign_natives: BTreeMap<u64, String>,
+    pub(crate) scenario: crate::scenario::Scenario,
     /// The interrupt in force was told: the errors it raises further out are the same one.
     pub(crate) interrupt_told: Cell<bool>,
     /// The run is to end: no more jobs.
@@ -301,6 +302,7 @@ impl<R: Recorder + 'static> Host<R> {
         if !self.reports.borrow_mut().add(error) {
             return;
         }
+        self.scenario.note(error);
         let symbol =
             self.find(&error.resource).map_or_else(Default::default, |resource| resource.symbols.error);
         let recorder = self.probe.recorder();

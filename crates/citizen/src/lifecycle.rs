@@ -269,12 +269,12 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// A VM with everything in it but the resource's own scripts.
-    fn machine(self: &Rc<Self>, resource: &Rc<Resource>) -> Result<Machine, Error> {
+    pub(crate) fn machine(self: &Rc<Self>, resource: &Rc<Resource>) -> Result<Machine, Error> {
         let lua_error = |problem: String| Error::Lua { resource: resource.name.to_string(), problem };
         let mut vm = Vm::new(None, Some(self.seed as u32)).map_err(|error| lua_error(error.to_string()))?;
         let tracer = self.probe.tracer();
         vm.attach(tracer, &resource.name, &raw::hidden()).map_err(|error| lua_error(error.to_string()))?;
-        for (chunk, source) in natives::LUA_PARTS {
+        for (chunk, source) in natives::LUA_PARTS.into_iter().chain([natives::SCENARIO_PART]) {
             vm.register_chunk(chunk, source.as_bytes());
         }
         let lua = vm.lua().clone();
@@ -381,7 +381,7 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// Drops every handle into the VM of a resource, and then the VM.
-    fn close(&self, resource: &Resource) {
+    pub(crate) fn close(&self, resource: &Resource) {
         self.lives.started.borrow_mut().retain(|id| *id != resource.id);
         self.events.clear(resource.id);
         self.schedule.clear(resource.id);
@@ -412,6 +412,7 @@ impl<R: Recorder + 'static> Host<R> {
 
     /// Closes every VM without a word to scripts.
     pub(crate) fn close_all(&self) {
+        self.end_scenario();
         for resource in self.resources.all().iter().rev() {
             resource.generation.set(resource.generation.get() + 1);
             self.close(resource);
@@ -429,7 +430,7 @@ pub(crate) fn read_manifest(resource: &Resource) -> Result<Manifest, String> {
 }
 
 /// Line and message of what Lua says of a chunk that does not compile: `@res/file.lua:12: message`.
-fn split_syntax_error(text: &str) -> (u32, String) {
+pub(crate) fn split_syntax_error(text: &str) -> (u32, String) {
     for (at, _) in text.match_indices(": ") {
         if let Some((_, line)) = text[..at].rsplit_once(':')
             && let Ok(line) = line.parse()

@@ -33,7 +33,7 @@ pub(crate) use values::KeyValues;
 type Body<R> = fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer;
 
 /// Defines natives of one VM as globals, or as fields of a table.
-struct Definer<'a, R: Recorder + 'static> {
+pub(crate) struct Definer<'a, R: Recorder + 'static> {
     host: &'a Rc<Host<R>>,
     resource: &'a Rc<Resource>,
     lua: &'a Lua,
@@ -65,7 +65,7 @@ impl<R: Recorder + 'static> Definer<'_, R> {
         self.globals.raw_set(name, function)
     }
 
-    fn private(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<()> {
+    pub(crate) fn private(&self, name: &'static str, calls: Calls, body: Body<R>) -> mlua::Result<()> {
         self.private.raw_set(name, self.make(name, calls, body)?)
     }
 }
@@ -83,6 +83,9 @@ pub(crate) const LUA_PARTS: [(&str, &str); 3] = [
     ("@citizen:/state.lua", include_str!("lua/state.lua")),
     ("@citizen:/sandbox.lua", include_str!("lua/sandbox.lua")),
 ];
+
+/// What only a scenario has.
+pub(crate) const SCENARIO_PART: (&str, &str) = ("@citizen:/scenario.lua", include_str!("lua/scenario.lua"));
 
 /// Gives a fresh VM of `resource` everything its scripts may use.
 pub(crate) fn install<R: Recorder + 'static>(
@@ -123,6 +126,11 @@ pub(crate) fn install<R: Recorder + 'static>(
         let made = made.filter(|name| matches!(globals.raw_get(*name), Ok(mlua::Value::Function(_))));
         made.chain(definer.natives.names()).collect()
     });
+    if resource.id == crate::scenario::ID {
+        crate::scenario::install(&definer)?;
+        let (name, source) = SCENARIO_PART;
+        lua.load(source).set_name(name).call::<()>(&definer.private)?;
+    }
     let subscribe = definer.private.raw_get("subscribe")?;
     Ok(Installed { references, subscribe, to_string })
 }

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     MissingNative(String),
     /// A script ran for longer than the limit of a tick and was stopped.
     TickLimit,
+    /// An expectation of the scenario did not hold.
+    Expectation,
 }
 
 /// An error of a resource. The run goes on.

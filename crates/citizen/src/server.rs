@@ -22,6 +22,7 @@ use crate::references::Parcel;
 use crate::registry::Registry;
 use crate::report::{Console, ScriptError};
 use crate::resource::{Resource, ResourceState};
+use crate::scenario::ScenarioOutcome;
 use crate::thread_load::ThreadLoad;
 use crate::world::{ClientEvent, Connection, Player, PlayerSpec, PlayerView};
 use crate::{Error, ServerConfig, vm};
@@ -87,6 +88,8 @@ pub struct RunOutcome {
     pub error_count: u64,
     /// Natives that were called and do nothing here, by name, and how often.
     pub neutral_natives: Vec<(String, u64)>,
+    /// What the scenario came to, if there was one.
+    pub scenario: Option<ScenarioOutcome>,
 }
 
 /// Ends a run from another thread.
@@ -239,6 +242,7 @@ impl<R: Recorder + 'static> Server<R> {
             known_natives: Default::default(),
             strict: config.strict,
             foreign_natives: config.native_names,
+            scenario: Default::default(),
             interrupt_told: Cell::new(false),
             ending: Arc::clone(&flag),
         });
@@ -260,6 +264,11 @@ impl<R: Recorder + 'static> Server<R> {
             server.host.report(error);
         }
         server.configure(cfg.as_deref(), config.resources);
+        if let Some(scenario) = &config.scenario
+            && !server.is_stopping()
+        {
+            server.host.start_scenario(scenario)?;
+        }
         server.handle.flag.disarm();
         Ok(server)
     }
@@ -368,6 +377,11 @@ impl<R: Recorder + 'static> Server<R> {
     /// Whether [`StopHandle::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.handle.flag.is_set()
+    }
+
+    /// Whether the scenario said that the run is over.
+    pub fn is_finished(&self) -> bool {
+        self.host.scenario.finished.get()
     }
 
     /// Ends the run from another thread, a signal's for example.
@@ -521,6 +535,9 @@ impl<R: Recorder + 'static> Server<R> {
             self.handle.flag.stop.store(false, Ordering::Relaxed);
         }
         self.handle.flag.rearm();
+        let scenario = self.host.scenario.resource.borrow().is_some();
+        self.host.end_scenario();
+        let scenario = scenario.then(|| self.host.scenario.outcome.borrow().clone());
         for id in self.host.lives.started().into_iter().rev() {
             if let Some(resource) = self.host.resources.get(id) {
                 self.host.stop_resource(&resource);
@@ -544,6 +561,7 @@ impl<R: Recorder + 'static> Server<R> {
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
+            scenario,
         }
     }
 

@@ -22,7 +22,7 @@ const STYLES: Styles = Styles::styled()
   tickscope report city.perfetto-trace            the same report again, from the capture
   tickscope convert city.perfetto-trace --to svg  a flame graph
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. `lua` ends with the program's own code.")]
+Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too), 2 wrong usage. `lua` ends with the program's own code.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -53,6 +53,8 @@ pub(crate) enum Command {
 const RUN_EXAMPLES: &str = "Examples:
   tickscope run examples/city
   tickscope run ~/server --for 5m --budget 50ms
+  tickscope run ~/server --players 32 --for 5m --virtual-time
+  tickscope run ~/server --scenario rush-hour.lua --seed 7 -o rush.perfetto-trace
   tickscope run ~/server --resource inventory --depth trace --virtual-time --ticks 2000
   tickscope run ~/server --ticks 0 --on-hitch 5s -o hitches.perfetto-trace   (until Ctrl-C)";
 
@@ -77,6 +79,12 @@ pub(crate) struct Run {
     /// Let the clock advance by one tick per tick and never sleep. Lateness is judged by real time still.
     #[arg(long)]
     pub(crate) virtual_time: bool,
+    /// Let so many players come, walk about, talk, go and come back.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2048))]
+    pub(crate) players: Option<u32>,
+    /// Let this Lua file play the players, and say what it expects; --players N is `PLAYERS` there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
     /// Run only this resource and what it depends on. May be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) resource: Vec<String>,

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tickscope_citizen::{Console, ErrorKind, ScriptError, Server, ServerConfig};
+use tickscope_citizen::{
+    Console, ErrorKind, ScenarioConfig, ScenarioOutcome, ScriptError, Server, ServerConfig,
+};
 use tickscope_core::Metadata;
 
 use crate::cli::{self, FormatArg};
@@ -59,7 +61,7 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
 
     let mut progress = Progress::new(ticks, options.budget);
     let mut played = 0;
-    while !server.is_stopping() && ticks.is_none_or(|ticks| played < ticks) {
+    while !server.is_stopping() && !server.is_finished() && ticks.is_none_or(|ticks| played < ticks) {
         running.begin(played + 1);
         let tick = server.tick();
         running.end();
@@ -67,7 +69,8 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
         progress.tick(tick.number, tick.took);
     }
     progress.clear();
-    let missing = missing_natives(&server.stop().errors);
+    let outcome = server.stop();
+    let missing = missing_natives(&outcome.errors);
 
     let recorded = recording.finish();
     let shown = recorded.capture.display().to_string();
@@ -78,7 +81,39 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
     if !missing.is_empty() {
         tell!("natives that were called and do not exist here: {}", missing.join(", "));
     }
-    Ok(if recorded.complain() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let failed = outcome.scenario.is_some_and(|scenario| {
+        if options.scenario.is_some() {
+            tell!("{}", told(&scenario));
+        }
+        !scenario.is_success()
+    });
+    Ok(if recorded.complain() || failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What a scenario came to, in words.
+fn told(scenario: &ScenarioOutcome) -> String {
+    let count = |count: u64, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{} {many}", grouped(count)),
+    };
+    let mut text = match scenario.failed {
+        0 => format!("scenario: {} held", count(scenario.held, "expectation", "expectations")),
+        failed => format!(
+            "scenario: {} of {} did not hold",
+            grouped(failed),
+            count(failed + scenario.held, "expectation", "expectations"),
+        ),
+    };
+    if scenario.errors > 0 {
+        text += &format!(", {}", count(scenario.errors, "error", "errors"));
+    }
+    if scenario.unfinished > 0 {
+        text += &format!(
+            "; {} not over when the run ended",
+            count(scenario.unfinished, "story was", "stories were")
+        );
+    }
+    text
 }
 
 fn metadata(options: &cli::Run) -> Metadata {
@@ -108,6 +143,15 @@ fn server_config(options: &cli::Run) -> ServerConfig {
     config.tick_limit = Some(options.tick_limit).filter(|limit| !limit.is_zero());
     config.memory_limit = usize::try_from(options.memory_limit.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
     config.depth = options.recording.depth.into();
+    config.scenario = match (&options.scenario, options.players) {
+        (None, None) => None,
+        (file, players) => {
+            let mut scenario = ScenarioConfig::default();
+            scenario.file.clone_from(file);
+            scenario.players = players;
+            Some(scenario)
+        }
+    };
     config
 }
 

@@ -180,6 +180,11 @@ impl Players {
         self.by_source.get_mut(&source)
     }
 
+    /// How many ever asked to connect.
+    pub(crate) fn asked(&self) -> u64 {
+        self.serial
+    }
+
     /// Those in the game.
     pub(crate) fn in_game(&self) -> impl Iterator<Item = &Player> {
         self.by_source.range(..FIRST_TEMPORARY).map(|(_, player)| player)

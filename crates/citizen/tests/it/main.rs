@@ -10,6 +10,7 @@ mod frameworks;
 mod lifecycle;
 mod natives;
 mod players;
+mod scenario;
 mod server_cfg;
 mod spans;
 mod state_bags;
