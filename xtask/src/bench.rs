@@ -24,6 +24,7 @@ const COMPARISON: &[&str] = &["pair", "ring"];
 const OWN: &[(&str, &str)] = &[
     ("tickscope", "pair"),
     ("tickscope-hooks", "calls"),
+    ("tickscope-citizen", "crossings"),
     ("tickscope-export", "writers"),
     ("tickscope-analysis", "samples_per_second"),
 ];
