@@ -1,3 +1,5 @@
+//! Work on other threads, without a server around it.
+
 use std::sync::mpsc::Sender;
 
 use super::*;
