@@ -78,10 +78,11 @@ pub(crate) struct Installed {
 }
 
 /// Sources of the parts in Lua, with the chunk names their functions show up under.
-pub(crate) const LUA_PARTS: [(&str, &str); 3] = [
+pub(crate) const LUA_PARTS: [(&str, &str); 4] = [
     ("@citizen:/promise.lua", include_str!("lua/promise.lua")),
     ("@citizen:/state.lua", include_str!("lua/state.lua")),
     ("@citizen:/sandbox.lua", include_str!("lua/sandbox.lua")),
+    ("@citizen:/modules.lua", include_str!("lua/modules.lua")),
 ];
 
 /// What only a scenario has.
@@ -118,6 +119,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     time::install(&definer)?;
     values::install(&definer)?;
     globals::install(host, resource, lua, &definer.natives)?;
+    definer.private.raw_set("open_glm", raw::glm_function(lua)?)?;
     for (name, source) in LUA_PARTS {
         lua.load(source).set_name(name).call::<()>(&definer.private)?;
     }

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod build;
+mod call;
 mod native;
 mod slice;
 mod traced;
@@ -13,16 +14,18 @@ mod values;
 mod walk;
 
 pub(crate) use build::{Build, BuildError, Builder, build};
+pub(crate) use call::{Arg, Call, Function, Problem};
 pub(crate) use native::{native, tagged_raise, tagged_wait, wait_function};
 pub(crate) use slice::{Failure, Place, Resumed, resume};
 pub(crate) use traced::{await_stack, enter, enter_main, set_track, waiting_symbol};
 #[allow(unused_imports, reason = "`spread` is for natives of entities")]
-pub(crate) use values::{from_value, install as install_values, into_value, spread};
+pub(crate) use values::{from_value, glm_function, install as install_values, into_value, spread};
 pub(crate) use walk::{Key, REFERENCE_FIELD, Shape, Visit, walk};
 
 /// The C functions of these modules that get no span of their own.
 pub(crate) fn hidden() -> Vec<usize> {
     let mut hidden = native::hidden().to_vec();
     hidden.extend(values::hidden());
+    hidden.push(call::address());
     hidden
 }

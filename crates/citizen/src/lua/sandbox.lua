@@ -15,10 +15,6 @@ end
 
 dofile, loadfile, package = nil, nil, nil
 
-function require(name)
-    error(string_format("module '%s' not found: this server has no modules", tostring(name)), 2)
-end
-
 debug = {
     getinfo = debug.getinfo,
     getmetatable = debug.getmetatable,

@@ -128,14 +128,7 @@ pub(crate) fn snake(name: &str) -> String {
 
 /// Jenkins' one-at-a-time hash of the text in lower case, as `GetHashKey` gives it.
 pub(crate) fn joaat(text: &str) -> u32 {
-    let mut hash = text.bytes().fold(0u32, |hash, byte| {
-        let hash = hash.wrapping_add(byte.to_ascii_lowercase().into());
-        let hash = hash.wrapping_add(hash << 10);
-        hash ^ (hash >> 6)
-    });
-    hash = hash.wrapping_add(hash << 3);
-    hash ^= hash >> 11;
-    hash.wrapping_add(hash << 15)
+    crate::values::hash::joaat(text.as_bytes()).cast_unsigned()
 }
 
 #[cfg(test)]

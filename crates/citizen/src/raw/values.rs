@@ -9,15 +9,22 @@
 mod access;
 mod block;
 mod constructors;
+mod glm;
 mod library;
+mod matrices;
 mod operators;
+mod polygons;
+mod tables;
 
 use std::os::raw::c_int;
 
-use mlua::{Lua, ffi};
+use mlua::{Function, Lua, ffi};
 
 pub(crate) use access::{from_value, into_value, spread};
 pub(super) use block::{push, vector_at};
+use glm::push_method;
+pub(super) use matrices::{matrix_at, push_matrix};
+pub(super) use polygons::{points_at, push_polygon, set_point};
 
 /// What `type` calls the value at `index`.
 ///
@@ -28,6 +35,7 @@ pub(super) unsafe fn type_name_at(state: *mut ffi::lua_State, index: c_int) -> &
     unsafe {
         match vector_at(state, index) {
             Some(vector) => vector.kind().name(),
+            None if matrix_at(state, index).is_some() => c"matrix",
             None if ffi::lua_type(state, index) == ffi::LUA_TNONE => c"no value",
             None => std::ffi::CStr::from_ptr(ffi::lua_typename(state, ffi::lua_type(state, index))),
         }
@@ -42,17 +50,36 @@ pub(crate) fn install(lua: &Lua) -> mlua::Result<()> {
             block::install(state);
             operators::install(state);
             constructors::install(state);
+            matrices::install(state);
+            polygons::install(state);
             library::install(state);
+            tables::install(state);
+            glm::install(state);
         })
     }
 }
 
+/// A function that answers the table `glm`.
+pub(crate) fn glm_function(lua: &Lua) -> mlua::Result<Function> {
+    // SAFETY: as in `install`; the closure leaves the function.
+    unsafe { lua.exec_raw((), |state| ffi::lua_pushcclosure(state, glm::open, 0)) }
+}
+
 /// The C functions that get no span: making and adding vectors is as little worth one as adding numbers.
 pub(super) fn hidden() -> impl Iterator<Item = usize> {
-    [constructors::FUNCTIONS, operators::EVENTS, library::GLOBALS, library::TABLE]
-        .into_iter()
-        .flatten()
-        .map(|(_, function)| *function as usize)
+    [
+        constructors::FUNCTIONS,
+        operators::EVENTS,
+        library::GLOBALS,
+        library::TABLE,
+        matrices::FUNCTIONS,
+        matrices::EVENTS,
+        polygons::EVENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(_, function)| *function as usize)
+    .chain(glm::hidden())
 }
 
 /// A C function and the name it goes under.

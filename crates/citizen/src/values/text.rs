@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Kind, Vector};
+use super::{Kind, Matrix, Vector};
 
 /// Text of a bounded length. It lives in a stack frame, which Lua may leave without running destructors.
 pub(crate) struct Text {
@@ -65,6 +65,21 @@ pub(crate) fn of_vector(vector: &Vector) -> Text {
     let components = vector.components();
     text.push(["vec2(", "vec3(", "vec4("][components.len() - 2]);
     text.list(components);
+    text.push(")");
+    text
+}
+
+/// `mat2x2((1.000000, 0.000000), (0.000000, 1.000000))`: the columns.
+pub(crate) fn of_matrix(matrix: &Matrix) -> Text {
+    let mut text = Text::new();
+    let _ = write!(text, "mat{}x{}(", matrix.width(), matrix.height());
+    for index in 1..=matrix.width() {
+        text.push(if index == 1 { "(" } else { ", (" });
+        if let Some(column) = matrix.column(index) {
+            text.list(column.components());
+        }
+        text.push(")");
+    }
     text.push(")");
     text
 }

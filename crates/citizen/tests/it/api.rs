@@ -135,7 +135,7 @@ fn the_standard_library_is_a_servers() {
             "nil\tnil\tnil\tnil\tnil\tnil\tstring",
             "2\ttrue\tnil\t[string \"syntax error here\"]:1: syntax error near 'error'",
             "nil\tattempt to load a binary chunk (mode is 't')",
-            "false\tmodule 'socket' not found: this server has no modules",
+            "false\tmodule 'socket' not found",
             "5\ttrue",
             " 1.50\t1,2\t1\tinteger",
             "a1",

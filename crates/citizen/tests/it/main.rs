@@ -7,6 +7,7 @@ mod errors;
 mod events;
 mod exports;
 mod frameworks;
+mod library;
 mod lifecycle;
 mod natives;
 mod players;

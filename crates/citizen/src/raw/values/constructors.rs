@@ -4,8 +4,8 @@ use std::os::raw::c_int;
 
 use mlua::ffi;
 
-use super::{Named, push, type_name_at, vector_at};
-use crate::values::{Kind, Vector};
+use super::{Named, matrix_at, push, type_name_at, vector_at};
+use crate::values::{Kind, Matrix, Vector};
 
 /// Globals.
 pub(super) const FUNCTIONS: &[Named] = &[
@@ -231,6 +231,8 @@ unsafe extern "C-unwind" fn quat(state: *mut ffi::lua_State) -> c_int {
                 return ffi::luaL_error(state, c"{euler}, {from, to}, or {xyz, w} expected".as_ptr());
             }
         } else if let Some(quat) = first.filter(Vector::is_quat) {
+            quat
+        } else if let Some(quat) = matrix_at(state, 1).and_then(Matrix::to_quat) {
             quat
         } else {
             let expected = c"number, vector3, or matrix expected, got %s".as_ptr();

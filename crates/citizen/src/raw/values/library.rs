@@ -4,7 +4,7 @@ use std::os::raw::c_int;
 
 use mlua::ffi;
 
-use super::{Named, type_name_at, vector_at};
+use super::{Named, matrices, type_name_at, vector_at};
 
 /// Globals.
 pub(super) const GLOBALS: &[Named] = &[(c"type", type_), (c"rawlen", rawlen), (c"next", next)];
@@ -45,7 +45,7 @@ unsafe extern "C-unwind" fn type_(state: *mut ffi::lua_State) -> c_int {
 ///
 /// # Safety
 /// See [`type_`]; does not return.
-unsafe fn wrong(state: *mut ffi::lua_State, index: c_int, expected: &std::ffi::CStr) -> c_int {
+pub(super) unsafe fn wrong(state: *mut ffi::lua_State, index: c_int, expected: &std::ffi::CStr) -> c_int {
     // SAFETY: see `type_`.
     unsafe {
         let got = type_name_at(state, index).as_ptr();
@@ -83,6 +83,9 @@ unsafe extern "C-unwind" fn next(state: *mut ffi::lua_State) -> c_int {
         if vector_at(state, 1).is_some() {
             return super::operators::next(state);
         }
+        if super::matrix_at(state, 1).is_some() {
+            return matrices::next(state);
+        }
         if ffi::lua_type(state, 1) != ffi::LUA_TTABLE {
             return wrong(state, 1, c"table");
         }
@@ -111,6 +114,9 @@ unsafe extern "C-unwind" fn unpack(state: *mut ffi::lua_State) -> c_int {
                 ffi::lua_pushnumber(state, f64::from(*lane));
             }
             return lanes.len() as c_int;
+        }
+        if let Some(matrix) = super::matrix_at(state, 1) {
+            return matrices::unpack(state, &matrix);
         }
         let from = ffi::luaL_optinteger(state, 2, 1);
         let to = match ffi::lua_type(state, 3) {

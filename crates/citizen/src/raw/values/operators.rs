@@ -74,7 +74,16 @@ unsafe fn operate(state: *mut ffi::lua_State, operator: Operator) -> c_int {
             (None, Some(b)) => number_at(state, 1).and_then(|a| b.operate_from_number(operator, a)),
             (None, None) => None,
         };
-        let Some(result) = result else { return refuse(state, operator) };
+        let Some(result) = result else {
+            // Lua asks the first operand; the second may know what to do
+            if super::matrix_at(state, 2).is_some() {
+                return super::matrices::operate(state, operator);
+            }
+            if operator == Operator::Mul && super::points_at(state, 2).is_some() {
+                return super::polygons::multiply(state);
+            }
+            return refuse(state, operator);
+        };
         push(state, result);
         1
     }
@@ -236,7 +245,7 @@ unsafe fn field(state: *mut ffi::lua_State, vector: &Vector, name: &[u8]) {
             b"axis" if vector.is_quat() => push(state, Vector::vector3(vector.axis())),
             _ => match vector.swizzle(name) {
                 Some(swizzled) => push(state, swizzled),
-                None => ffi::lua_pushnil(state),
+                None => super::push_method(state),
             },
         }
     }
