@@ -1,7 +1,10 @@
 //! Convars: the server's settings by name, whatever its case.
 
+mod listeners;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::constraints::SERVER_BUILD;
 
@@ -27,9 +30,12 @@ struct Convar {
 }
 
 /// The convars of a server.
-#[derive(Debug)]
 pub(crate) struct Convars {
     by_name: RefCell<BTreeMap<String, Convar>>,
+    /// Who hears of changes, and the names of those that nobody was told of yet.
+    listeners: RefCell<Vec<Rc<listeners::Listener>>>,
+    changed: RefCell<Vec<String>>,
+    next_listener: Cell<u64>,
     /// The server's files are being read.
     configuring: Cell<bool>,
 }
@@ -37,7 +43,13 @@ pub(crate) struct Convars {
 impl Default for Convars {
     /// What FXServer sets by itself and scripts look at.
     fn default() -> Self {
-        let convars = Self { by_name: RefCell::default(), configuring: Cell::new(false) };
+        let convars = Self {
+            by_name: RefCell::default(),
+            listeners: RefCell::default(),
+            changed: RefCell::default(),
+            next_listener: Cell::new(0),
+            configuring: Cell::new(false),
+        };
         convars.set("version", &format!("FXServer-tickscope SERVER v1.0.0.{SERVER_BUILD} linux"));
         convars
     }
@@ -71,18 +83,36 @@ impl Convars {
     /// Sets a convar. Once shared, it stays so.
     pub(crate) fn set_as(&self, name: &str, value: &str, shared: Shared) {
         let mut by_name = self.by_name.borrow_mut();
-        let convar = by_name.entry(name.to_ascii_lowercase()).or_insert_with(|| Convar {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            shared,
-            pinned: false,
+        let mut changed = false;
+        let convar = by_name.entry(name.to_ascii_lowercase()).or_insert_with(|| {
+            changed = true;
+            Convar { name: name.to_owned(), value: value.to_owned(), shared, pinned: false }
         });
-        if !(convar.pinned && self.configuring.get()) {
+        if !(convar.pinned && self.configuring.get()) && convar.value != value {
             value.clone_into(&mut convar.value);
+            changed = true;
         }
         if shared != Shared::No {
             convar.shared = shared;
         }
+        if changed && !self.listeners.borrow().is_empty() {
+            self.changed.borrow_mut().push(convar.name.clone());
+        }
+    }
+
+    /// Nobody listens under this number any more.
+    pub(crate) fn remove_listener(&self, id: u64) {
+        let gone = self.listeners.borrow_mut().extract_if(.., |listener| listener.id == id).last();
+        drop(gone);
+    }
+
+    /// Forgets the listeners of a resource.
+    pub(crate) fn forget(&self, resource: usize) {
+        let gone: Vec<_> = {
+            let mut listeners = self.listeners.borrow_mut();
+            listeners.extract_if(.., |listener| listener.belongs_to(resource)).collect()
+        };
+        drop(gone);
     }
 
     /// Name, as it was first written, value, and who else learns of it; in the order of names.

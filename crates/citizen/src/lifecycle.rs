@@ -388,6 +388,7 @@ impl<R: Recorder + 'static> Host<R> {
         self.forget_outside(resource.id);
         self.exports.clear(resource.id);
         self.state_bags.clear(resource.id);
+        self.convars.forget(resource.id);
         self.references.clear(resource.id);
         let mut commands = std::mem::take(&mut *self.commands.borrow_mut());
         commands.retain(|_, command| command.resource() != resource.id);

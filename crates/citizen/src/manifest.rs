@@ -64,7 +64,10 @@ impl Manifest {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let manifest =
             Self::parse(&name, &source).map_err(|problem| Error::Manifest { path: path.clone(), problem })?;
-        if manifest.first("fx_version").is_none() && manifest.first("resource_manifest_version").is_none() {
+        // the older kind of manifest says nothing of versions, or has one of its own
+        let told =
+            ["fx_version", "resource_manifest_version"].iter().any(|key| manifest.first(key).is_some());
+        if name == FILE_NAMES[0] && !told {
             let problem = "no fx_version; expected a line like: fx_version 'cerulean'".into();
             return Err(Error::Manifest { path, problem });
         }

@@ -24,6 +24,19 @@ pub(crate) struct Packed {
     pub count: usize,
 }
 
+impl Packed {
+    /// The values of the list that is the one value in `bytes`; `None` when it does not begin like a list.
+    pub(crate) fn from_array(bytes: &[u8]) -> Option<Self> {
+        let (count, head) = match bytes {
+            [tag @ 0x90..=0x9f, ..] => (usize::from(tag & 0xf), 1),
+            [0xdc, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 3),
+            [0xdd, a, b, c, d, ..] => (u32::from_be_bytes([*a, *b, *c, *d]) as usize, 5),
+            _ => return None,
+        };
+        Some(Self { bytes: bytes[head..].to_vec(), count })
+    }
+}
+
 /// Packs `values`. Each function is given to `refer`, which answers the text of a reference to it.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod globals;
 mod invoke;
 mod players;
 mod resources;
+mod server;
 mod state_bags;
 mod table;
 mod threads;
@@ -113,6 +114,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     exports::install(&definer)?;
     state_bags::install(&definer)?;
     resources::install(&definer)?;
+    server::install(&definer)?;
     files::install(&definer)?;
     players::install(&definer)?;
     console::install(&definer)?;

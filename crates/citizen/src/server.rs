@@ -340,6 +340,7 @@ impl<R: Recorder + 'static> Server<R> {
         let span = host.probe.begin(host.probe.tick, CategoryId::TICK, None, &args);
         host.references.sweep();
         host.grant_wishes();
+        host.tell_convars();
         host.deliver_outside(host.clock.elapsed());
         host.settle_connections();
         host.deliver_latent(host.clock.millis());

@@ -53,6 +53,8 @@ const fn absent(name: &'static str, reason: &'static str) -> Note {
 
 /// Why nothing is ever sold.
 const NO_SHOP: &str = "Tebex is not reached from here";
+/// What voice is without clients.
+const NO_VOICE: &str = "kept, and given back; nobody speaks here";
 /// Why most of what concerns the game itself does nothing.
 const NO_GAME: &str = "the game of a client would do this; only the server runs here";
 
@@ -61,6 +63,7 @@ const NATIVES: &[Note] = &[
     neutral("CanPlayerStartCommerceSession", NO_SHOP),
     neutral("DoesPlayerOwnSku", NO_SHOP),
     neutral("DoesPlayerOwnSkuExt", NO_SHOP),
+    neutral("FlagServerAsPrivate", "no list of servers hears of this one"),
     approximated(
         "GetPlayerGuid",
         "a number made of the identifiers; there is no ticket of Cfx.re to take it from",
@@ -71,7 +74,11 @@ const NATIVES: &[Note] = &[
     neutral("IsPlayerCommerceInfoLoadedExt", NO_SHOP),
     neutral("LoadPlayerCommerceData", NO_SHOP),
     neutral("LoadPlayerCommerceDataExt", NO_SHOP),
+    approximated("MumbleCreateChannel", NO_VOICE),
+    approximated("MumbleIsPlayerMuted", NO_VOICE),
+    approximated("MumbleSetPlayerMuted", NO_VOICE),
     neutral("RequestPlayerCommerceSession", NO_SHOP),
+    approximated("TempBanPlayer", "the player is dropped and may connect again at once"),
 ];
 
 /// What scripts have beside natives.

@@ -67,9 +67,11 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     define.global("GetPlayerName", Calls::Silent, |host, _, lua, args| {
         of(host, lua, &args, Value::Nil, |player| Ok(Value::String(lua.create_string(&player.name)?)))
     })?;
-    define.global("GetPlayerEndpoint", Calls::Silent, |host, _, lua, args| {
-        of(host, lua, &args, Value::Nil, |player| Ok(Value::String(lua.create_string(&player.endpoint)?)))
-    })?;
+    for name in ["GetPlayerEndpoint", "GetPlayerEP"] {
+        define.global(name, Calls::Silent, |host, _, lua, args| {
+            of(host, lua, &args, Value::Nil, |player| Ok(Value::String(lua.create_string(&player.endpoint)?)))
+        })?;
+    }
     define.global("GetPlayerGuid", Calls::Silent, |host, _, lua, args| {
         of(host, lua, &args, Value::Nil, |player| Ok(Value::String(lua.create_string(player.guid())?)))
     })?;
@@ -90,10 +92,12 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     define.global("GetPlayerPed", Calls::Silent, |host, _, lua, args| {
         of(host, lua, &args, Value::Integer(0), |player| Ok(Value::Integer(player.ped.into())))
     })?;
-    define.global("DropPlayer", Calls::Recorded, |host, resource, lua, args| {
-        let (source, reason) = (args.player(0)?, args.text_or(1, "")?);
-        one(lua, host.drop_player(source, &reason, Some(&resource.name)))
-    })?;
+    for name in ["DropPlayer", "TempBanPlayer"] {
+        define.global(name, Calls::Recorded, |host, resource, lua, args| {
+            let (source, reason) = (args.player(0)?, args.text_or(1, "")?);
+            one(lua, host.drop_player(source, &reason, Some(&resource.name)))
+        })?;
+    }
     define.global("GetHostId", Calls::Silent, |host, _, lua, _| {
         let players = host.world.players.borrow();
         let first = players.in_game().next().map(|player| player.source.to_string());

@@ -96,11 +96,19 @@ fn convars<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
             _ => one(lua, args.get(1).clone()),
         }
     })?;
-    define.global("SetConvar", Calls::Silent, |host, _, _, args| set(host, &args, Shared::No))?;
-    define.global("SetConvarReplicated", Calls::Silent, |host, _, _, args| {
+    define.global("AddConvarChangeListener", Calls::Silent, |host, resource, lua, args| {
+        let filter = Some(args.text_or(0, "")?).filter(|filter| !filter.is_empty());
+        one(lua, host.add_convar_listener(resource, filter, args.callable(lua, 1)?).cast_signed())
+    })?;
+    define.global("RemoveConvarChangeListener", Calls::Silent, |host, _, _, args| {
+        host.convars.remove_listener(args.integer(0)?.cast_unsigned());
+        nothing()
+    })?;
+    define.global("SetConvar", Calls::Recorded, |host, _, _, args| set(host, &args, Shared::No))?;
+    define.global("SetConvarReplicated", Calls::Recorded, |host, _, _, args| {
         set(host, &args, Shared::Replicated)
     })?;
-    define.global("SetConvarServerInfo", Calls::Silent, |host, _, _, args| {
+    define.global("SetConvarServerInfo", Calls::Recorded, |host, _, _, args| {
         set(host, &args, Shared::ServerInfo)
     })?;
     define.globals.raw_set("source", Value::Nil)
@@ -108,6 +116,7 @@ fn convars<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
 
 fn set<R: Recorder + 'static>(host: &Rc<Host<R>>, args: &Args, shared: Shared) -> Answer {
     host.convars.set_as(&args.text(0)?, &args.text_or(1, "")?, shared);
+    host.tell_convars();
     nothing()
 }
 

@@ -47,7 +47,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
 
 /// A seed for one resource: the run's, and the resource's name (FNV-1a), so that resources differ and a resource's
 /// numbers do not depend on which others run.
-fn seed_of(seed: u64, name: &str) -> u64 {
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     })

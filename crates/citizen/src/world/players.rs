@@ -67,6 +67,8 @@ pub(crate) struct Player {
     pub(crate) joined_ms: u64,
     /// `playerDropped` is being triggered.
     pub(crate) leaving: bool,
+    /// Nobody hears the player.
+    pub(crate) is_muted: bool,
     pub(crate) inbox: Inbox,
 }
 
@@ -100,6 +102,7 @@ impl Player {
             bucket: 0,
             joined_ms: 0,
             leaving: false,
+            is_muted: false,
             inbox: Inbox::default(),
         }
     }

@@ -82,12 +82,12 @@ fn a_strict_server_refuses_natives_that_do_nothing() {
 #[test]
 fn wrong_arguments_are_errors_in_lua_s_words() {
     check(
-        "print(pcall(GetThrusterThrottle, {})) print(pcall(IsTrainCaboose, 'x')) print(pcall(TempBanPlayer, function() end, 'x'))
+        "print(pcall(GetThrusterThrottle, {})) print(pcall(IsTrainCaboose, 'x')) print(pcall(DoesPlayerOwnSku, function() end, 1))
          print(pcall(GetConvarInt)) print(select(2, pcall(function() GetPlayerName({}) end)))",
         &[
             "false\tbad argument #1 to 'GetThrusterThrottle' (number expected, got table)",
             "false\tbad argument #1 to 'IsTrainCaboose' (number expected, got string)",
-            "false\tbad argument #1 to 'TempBanPlayer' (string expected, got function)",
+            "false\tbad argument #1 to 'DoesPlayerOwnSku' (string expected, got function)",
             "false\tbad argument #1 to 'GetConvarInt' (string expected, got no value)",
             "@a/main.lua:2: bad argument #1 to 'GetPlayerName' (number expected, got table)",
         ],
