@@ -10,7 +10,7 @@
 //! - Scripts reach the files of the server's resources, and nothing else of the machine.
 //!
 //! # Deliberately absent
-//! Entities, SQL, HTTP, the CfxLua extensions of the syntax, scripts in other languages. What a script calls
+//! The game itself (nothing moves by itself), SQL, HTTP, the CfxLua extensions of the syntax, scripts in other languages. What a script calls
 //! that is not there is one clear error.
 #![deny(unsafe_code)]
 

@@ -2,13 +2,16 @@
 //!
 //! The parts that are Lua are in `src/lua/`; their functions show up in stacks under `citizen:/`.
 
+mod arguments;
 mod console;
+mod entities;
 mod events;
 mod exports;
 pub(crate) mod fidelity;
 mod files;
 mod globals;
 mod invoke;
+mod peds;
 mod players;
 mod resources;
 mod server;
@@ -17,6 +20,7 @@ mod table;
 mod threads;
 mod time;
 mod values;
+mod vehicles;
 
 use std::rc::Rc;
 
@@ -117,6 +121,9 @@ pub(crate) fn install<R: Recorder + 'static>(
     server::install(&definer)?;
     files::install(&definer)?;
     players::install(&definer)?;
+    entities::install(&definer)?;
+    vehicles::install(&definer)?;
+    peds::install(&definer)?;
     console::install(&definer)?;
     time::install(&definer)?;
     values::install(&definer)?;

@@ -24,7 +24,7 @@ use crate::report::{Console, ScriptError};
 use crate::resource::{Resource, ResourceState};
 use crate::scenario::ScenarioOutcome;
 use crate::thread_load::ThreadLoad;
-use crate::world::{ClientEvent, Connection, Player, PlayerSpec, PlayerView};
+use crate::world::{ClientEvent, Connection, PlayerSpec, PlayerView};
 use crate::{Error, ServerConfig, vm};
 
 /// A server directory at work, on the thread that started it.
@@ -344,6 +344,7 @@ impl<R: Recorder + 'static> Server<R> {
         host.deliver_outside(host.clock.elapsed());
         host.settle_connections();
         host.deliver_latent(host.clock.millis());
+        host.tell_news();
         host.run_due(host.clock.millis());
         self.record_heaps();
         let load = self.load.read().since(before);
@@ -458,9 +459,29 @@ impl<R: Recorder + 'static> Server<R> {
         self.scripts(|host| host.drop_player(source, reason, None))
     }
 
+    /// A player's ped is somewhere else now, with the vehicle it drives. `false` when there is no such player in the
+    /// game, or it has no ped.
+    pub fn move_player(&mut self, source: u32, position: [f32; 3], heading: f32) -> bool {
+        let ped = self.host.world.players.borrow().get(source).map_or(0, |player| player.ped);
+        self.host.world.entities.borrow_mut().move_ped(ped, position, heading)
+    }
+
+    /// Sets the health of a player's ped, from 0 to 200. `false` when there is none.
+    pub fn set_player_health(&mut self, source: u32, health: i32) -> bool {
+        let ped = self.host.world.players.borrow().get(source).map_or(0, |player| player.ped);
+        match self.host.world.entities.borrow_mut().get_mut(ped) {
+            Some(ped) => {
+                ped.health = health.clamp(0, ped.max_health);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// The players in the game, by number.
     pub fn players(&self) -> Vec<PlayerView> {
-        self.host.world.players.borrow().in_game().map(Player::view).collect()
+        let entities = self.host.world.entities.borrow();
+        self.host.world.players.borrow().in_game().map(|player| player.view(&entities)).collect()
     }
 
     /// The events that were sent to a player's client since this was asked last; of those that were left lying for

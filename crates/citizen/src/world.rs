@@ -1,23 +1,24 @@
-//! Who and what is in the game: players, from the moment they ask to connect.
+//! Who and what is in the game: players, from the moment they ask to connect, and entities.
 
 mod connect;
+mod entities;
 mod inbox;
+mod life;
 mod players;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 pub use connect::Connection;
 pub(crate) use connect::HostFunction;
+pub(crate) use entities::{Body, Entities, Entity, Ped, Vehicle};
 pub use inbox::ClientEvent;
 pub(crate) use players::{Player, Players};
 pub use players::{PlayerSpec, PlayerView};
 
 use connect::Connecting;
+use life::News;
 
 use crate::msgpack::Packed;
-
-/// Handles that scripts get for entities: the network id above this.
-const FIRST_HANDLE: u32 = 0x2_0000;
 
 /// The state of the game world.
 #[derive(Default)]
@@ -25,7 +26,8 @@ pub(crate) struct World {
     pub(crate) players: RefCell<Players>,
     /// Whoever waits for `playerConnecting` to let them in, and how it ended for those before.
     connections: RefCell<Connecting>,
-    last_network_id: Cell<u32>,
+    pub(crate) entities: RefCell<Entities>,
+    news: RefCell<Vec<News>>,
 }
 
 impl World {
@@ -50,11 +52,5 @@ impl World {
                 }
             }
         }
-    }
-
-    /// The handle of a new entity.
-    fn new_handle(&self) -> u32 {
-        self.last_network_id.set(self.last_network_id.get() + 1);
-        FIRST_HANDLE + self.last_network_id.get()
     }
 }

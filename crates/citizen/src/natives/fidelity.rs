@@ -58,18 +58,54 @@ const NO_VOICE: &str = "kept, and given back; nobody speaks here";
 /// Why most of what concerns the game itself does nothing.
 const NO_GAME: &str = "the game of a client would do this; only the server runs here";
 
-/// Natives that are less than exact, or neutral for a reason worth telling. In the order of their names.
+/// Why what a server asks a client to do is not quite as there.
+const AT_ONCE: &str =
+    "done at once; a server asks a client, who does it some ticks later, or never if none is near";
+
+/// Natives that are less than exact, or neutral for a reason worth telling.
 const NATIVES: &[Note] = &[
+    approximated("AddBlipForArea", AT_ONCE),
+    approximated("AddBlipForCoord", AT_ONCE),
+    approximated("AddBlipForEntity", AT_ONCE),
+    approximated("AddBlipForRadius", AT_ONCE),
     neutral("CanPlayerStartCommerceSession", NO_SHOP),
+    approximated(
+        "ClearPedTasksImmediately",
+        "peds have no tasks; it takes one out of its vehicle, as in the game",
+    ),
+    approximated("ClearPlayerWantedLevel", AT_ONCE),
+    approximated("CreateObject", AT_ONCE),
+    approximated("CreateObjectNoOffset", AT_ONCE),
+    approximated("CreatePed", AT_ONCE),
+    approximated("CreatePedInsideVehicle", AT_ONCE),
+    approximated("CreateVehicle", AT_ONCE),
+    approximated("DeleteEntity", "gone at once; a server waits for the owner"),
     neutral("DoesPlayerOwnSku", NO_SHOP),
     neutral("DoesPlayerOwnSkuExt", NO_SHOP),
     neutral("FlagServerAsPrivate", "no list of servers hears of this one"),
+    approximated("FreezeEntityPosition", AT_ONCE),
+    approximated("GetEntityMaxHealth", "that of the kind of entity, not of the model"),
+    approximated("GetIsVehicleEngineRunning", "true while somebody sits at the wheel"),
+    approximated("GetLastPedInVehicleSeat", "who sits there now"),
+    approximated("GetPedDesiredHeading", "the heading it has"),
+    approximated("GetPedMaxHealth", "that of the kind of entity, not of the model"),
+    approximated("GetPlayerFocusPos", "where the ped is; there is no camera"),
     approximated(
         "GetPlayerGuid",
         "a number made of the identifiers; there is no ticket of Cfx.re to take it from",
     ),
     approximated("GetPlayerLastMsg", "a virtual client has always just been heard of"),
+    approximated("GetPlayerMaxArmour", "always that of a new player"),
+    approximated("GetPlayerMaxHealth", "always that of a new player"),
     approximated("GetPlayerPing", "what the scenario says; no network is there to measure"),
+    approximated("GetVehicleEngineHealth", "nothing damages an engine here: 1000"),
+    approximated("GetVehiclePetrolTankHealth", "nothing damages a tank here: 1000"),
+    approximated(
+        "GetVehicleType",
+        "what CreateVehicleServerSetter was given; of CreateVehicle, always automobile, as models are not known",
+    ),
+    approximated("GiveWeaponToPed", AT_ONCE),
+    approximated("IsEntityVisible", "everything is visible"),
     neutral("IsPlayerCommerceInfoLoaded", NO_SHOP),
     neutral("IsPlayerCommerceInfoLoadedExt", NO_SHOP),
     neutral("LoadPlayerCommerceData", NO_SHOP),
@@ -77,8 +113,39 @@ const NATIVES: &[Note] = &[
     approximated("MumbleCreateChannel", NO_VOICE),
     approximated("MumbleIsPlayerMuted", NO_VOICE),
     approximated("MumbleSetPlayerMuted", NO_VOICE),
-    neutral("RequestPlayerCommerceSession", NO_SHOP),
     approximated("TempBanPlayer", "the player is dropped and may connect again at once"),
+    approximated(
+        "NetworkGetEntityOwner",
+        "the nearest player within 424 m in the same routing bucket, computed when asked",
+    ),
+    approximated("RemoveAllPedWeapons", AT_ONCE),
+    approximated("RemoveBlip", AT_ONCE),
+    approximated("RemoveWeaponFromPed", AT_ONCE),
+    neutral("RequestPlayerCommerceSession", NO_SHOP),
+    approximated("SetBlipSprite", AT_ONCE),
+    approximated("SetCurrentPedWeapon", AT_ONCE),
+    approximated("SetEntityCoords", AT_ONCE),
+    approximated("SetEntityHeading", AT_ONCE),
+    approximated("SetEntityRotation", AT_ONCE),
+    approximated("SetEntityVelocity", "kept and told again, but nothing moves by itself"),
+    approximated("SetPedAmmo", AT_ONCE),
+    approximated("SetPedArmour", AT_ONCE),
+    approximated("SetPedIntoVehicle", AT_ONCE),
+    approximated("SetPlayerInvincible", AT_ONCE),
+    approximated("SetPlayerModel", AT_ONCE),
+    approximated("SetPlayerWantedLevel", AT_ONCE),
+    approximated("SetVehicleBodyHealth", AT_ONCE),
+    approximated("SetVehicleColours", AT_ONCE),
+    approximated("SetVehicleCustomPrimaryColour", AT_ONCE),
+    approximated("SetVehicleCustomSecondaryColour", AT_ONCE),
+    approximated("SetVehicleDirtLevel", AT_ONCE),
+    approximated("SetVehicleDoorsLocked", AT_ONCE),
+    approximated("SetVehicleNumberPlateText", "done at once; short plates are filled up at their end"),
+    approximated("TaskEnterVehicle", "done at once; the way to the seat or out of it takes no time"),
+    approximated("TaskEveryoneLeaveVehicle", "done at once; the way to the seat or out of it takes no time"),
+    approximated("TaskLeaveAnyVehicle", "done at once; the way to the seat or out of it takes no time"),
+    approximated("TaskLeaveVehicle", "done at once; the way to the seat or out of it takes no time"),
+    approximated("TaskWarpPedIntoVehicle", AT_ONCE),
 ];
 
 /// What scripts have beside natives.
@@ -94,6 +161,10 @@ const APIS: &[Note] = &[
     ),
     exact("GlobalState, Player().state, Entity().state", ""),
     exact("playerConnecting with setKickReason and deferrals, playerJoining, playerDropped", ""),
+    approximated(
+        "entityCreating, entityCreated, serverEntityCreated, entityRemoved",
+        "with the next tick; entityCreating comes for what a server has a client create",
+    ),
     exact("json, msgpack", ""),
     absent("scripts in JavaScript and C#", "only Lua runs here; they are named when their resource starts"),
 ];
@@ -150,13 +221,12 @@ fn line(page: &mut String, name: &str, fidelity: Fidelity, reason: &str) {
     let _ = writeln!(page, "| {name} | {} | {reason} |", fidelity.word());
 }
 
-/// Rows that speak of nothing that exists, or whose order is lost.
+/// Rows that speak of nothing that exists, or twice of one thing.
 fn problems(implemented: &BTreeSet<&str>) -> Vec<String> {
     let mut problems = Vec::new();
-    for pair in NATIVES.windows(2) {
-        if pair[0].name >= pair[1].name {
-            problems.push(format!("{} comes before {}", pair[1].name, pair[0].name));
-        }
+    let mut seen = BTreeSet::new();
+    for note in NATIVES.iter().filter(|note| !seen.insert(note.name)) {
+        problems.push(format!("{} has two rows", note.name));
     }
     for note in NATIVES {
         let has_behaviour = implemented.contains(note.name);

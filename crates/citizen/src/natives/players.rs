@@ -151,6 +151,9 @@ fn buckets<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
         let (source, bucket) = (args.player(0)?, args.integer(1)?);
         if let Some(player) = host.world.players.borrow_mut().get_mut(source) {
             player.bucket = bucket as u32;
+            if let Some(ped) = host.world.entities.borrow_mut().get_mut(player.ped) {
+                ped.bucket = bucket as u32;
+            }
         }
         crate::host::nothing()
     })

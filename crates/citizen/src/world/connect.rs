@@ -188,7 +188,8 @@ impl<R: Recorder + 'static> Host<R> {
         let Some(source) = self.world.players.borrow_mut().join(ticket) else {
             return Connection::Refused { reason: "The player is gone.".into() };
         };
-        let ped = self.world.new_handle();
+        let position = self.world.players.borrow().get(source).map_or([0.0; 3], |player| player.position);
+        let ped = self.create_player_ped(source, position);
         if let Some(player) = self.world.players.borrow_mut().get_mut(source) {
             player.ped = ped;
             player.joined_ms = self.clock.millis();
@@ -221,7 +222,8 @@ impl<R: Recorder + 'static> Host<R> {
         message.text(reason).text(by).integer(why);
         let parcel = Parcel::new(message.finish(3), Vec::new(), &self.references);
         self.trigger("playerDropped", &parcel, Source::Player(source));
-        self.world.players.borrow_mut().remove(source);
+        let player = self.world.players.borrow_mut().remove(source);
+        self.forget_player(source, player.map_or(0, |player| player.ped));
         self.state_bags.remove(&format!("player:{source}"));
         true
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::entities::Entities;
 use super::inbox::Inbox;
 
 /// Numbers of players that are still connecting begin above this; those of players in the game are below.
-pub(crate) const FIRST_TEMPORARY: u32 = 0x1_0000;
+pub(super) const FIRST_TEMPORARY: u32 = 0x1_0000;
 
 /// Whoever wants to connect. What is left out gets a value made of the player's number, the same in each run.
 ///
@@ -14,7 +15,7 @@ pub(crate) const FIRST_TEMPORARY: u32 = 0x1_0000;
 ///
 /// let spec = PlayerSpec::new("Ada").identifier("license:1111").ping(40);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PlayerSpec {
     /// What others see.
@@ -27,18 +28,34 @@ pub struct PlayerSpec {
     pub endpoint: Option<String>,
     /// Round-trip time in milliseconds.
     pub ping: u32,
+    /// Where the player's ped is at first.
+    pub position: [f32; 3],
 }
 
 impl PlayerSpec {
     /// A player called `name`, with a ping of 30 ms.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), identifiers: Vec::new(), tokens: Vec::new(), endpoint: None, ping: 30 }
+        Self {
+            name: name.into(),
+            identifiers: Vec::new(),
+            tokens: Vec::new(),
+            endpoint: None,
+            ping: 30,
+            position: [0.0; 3],
+        }
     }
 
     /// Adds an identifier, `type:value`.
     #[must_use]
     pub fn identifier(mut self, identifier: impl Into<String>) -> Self {
         self.identifiers.push(identifier.into());
+        self
+    }
+
+    /// Sets where the player's ped is at first.
+    #[must_use]
+    pub fn at(mut self, position: [f32; 3]) -> Self {
+        self.position = position;
         self
     }
 
@@ -63,6 +80,10 @@ pub(crate) struct Player {
     /// The entity; 0 while it is not there.
     pub(crate) ped: u32,
     pub(crate) bucket: u32,
+    /// Where the ped is to be.
+    pub(crate) position: [f32; 3],
+    pub(crate) invincible: bool,
+    pub(crate) wanted_level: i32,
     /// When the player joined, by the server's clock.
     pub(crate) joined_ms: u64,
     /// `playerDropped` is being triggered.
@@ -100,6 +121,9 @@ impl Player {
             ping: spec.ping,
             ped: 0,
             bucket: 0,
+            position: spec.position,
+            invincible: false,
+            wanted_level: 0,
             joined_ms: 0,
             leaving: false,
             is_muted: false,
@@ -128,7 +152,7 @@ impl Player {
         guid.to_string()
     }
 
-    pub(crate) fn view(&self) -> PlayerView {
+    pub(crate) fn view(&self, entities: &Entities) -> PlayerView {
         PlayerView {
             source: self.source,
             name: self.name.clone(),
@@ -136,6 +160,7 @@ impl Player {
             endpoint: self.endpoint.clone(),
             ping: self.ping,
             ped: self.ped,
+            position: entities.get(self.ped).map_or([0.0; 3], |ped| entities.position(ped)),
             routing_bucket: self.bucket,
             events_received: self.inbox.received(),
         }
@@ -143,7 +168,7 @@ impl Player {
 }
 
 /// A player in the game, as it was when asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PlayerView {
     /// What scripts call `source`.
@@ -158,6 +183,8 @@ pub struct PlayerView {
     pub ping: u32,
     /// The handle of the player's ped.
     pub ped: u32,
+    /// Where that is.
+    pub position: [f32; 3],
     /// The routing bucket the player is in.
     pub routing_bucket: u32,
     /// How many events were sent to the player's client.

@@ -3,6 +3,7 @@
 
 mod api;
 mod compat;
+mod entities;
 mod errors;
 mod events;
 mod exports;

@@ -51,7 +51,7 @@ fn hashes_are_signed_as_on_a_server() {
 
 #[test]
 fn a_native_that_does_nothing_is_told_once_and_counted() {
-    let script = "for i = 1, 3 do print(GetVehicleLightsState(1)) end\nprint(#{ GetThrusterThrottle(1) }, GetThrusterThrottle(1), DeleteTrain(1))";
+    let script = "for i = 1, 3 do print(GetVehicleLightsState(1)) end\nprint(#{ GetThrusterThrottle(1) }, GetThrusterThrottle(1), SetVehicleAlarm(1))";
     let ran = World::new(&[("a/main.lua", script), ("b/main.lua", "GetVehicleLightsState(2)")]).run(1);
     assert_eq!(
         ran.lines,
@@ -61,22 +61,22 @@ fn a_native_that_does_nothing_is_told_once_and_counted() {
             "a: false\tfalse\tfalse",
             "a: false\tfalse\tfalse",
             ": native GetThrusterThrottle does nothing in this host; it gives 0.0",
-            ": native DeleteTrain does nothing in this host; it gives nothing",
+            ": native SetVehicleAlarm does nothing in this host; it gives nothing",
             "a: 1\t0.0",
         ]
     );
     let counts: Vec<_> = ran.outcome.neutral_natives.iter().map(|(name, n)| (name.as_str(), *n)).collect();
-    assert_eq!(counts, [("DeleteTrain", 1), ("GetThrusterThrottle", 2), ("GetVehicleLightsState", 4)]);
+    assert_eq!(counts, [("GetThrusterThrottle", 2), ("GetVehicleLightsState", 4), ("SetVehicleAlarm", 1)]);
     assert_eq!(ran.outcome.error_count, 0);
 }
 
 #[test]
 fn a_strict_server_refuses_natives_that_do_nothing() {
-    let mut world = World::new(&[("a/main.lua", "\n\nDeleteTrain(1)")]);
+    let mut world = World::new(&[("a/main.lua", "\n\nSetVehicleAlarm(1)")]);
     world.config.strict = true;
     let outcome = world.run(1).outcome;
     assert_eq!((outcome.errors[0].line, &outcome.errors[0].kind), (3, &ErrorKind::Script));
-    assert!(outcome.errors[0].message.contains("native DeleteTrain does nothing in this host"));
+    assert!(outcome.errors[0].message.contains("native SetVehicleAlarm does nothing in this host"));
 }
 
 #[test]
