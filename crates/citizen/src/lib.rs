@@ -14,6 +14,7 @@
 //! that is not there is one clear error.
 #![deny(unsafe_code)]
 
+mod access;
 pub mod cfg;
 mod clock;
 mod commands;

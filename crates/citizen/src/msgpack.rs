@@ -2,6 +2,8 @@
 //!
 //! Functions cross as extension 10 holding the text of a reference, as in CitizenFX; see [`crate::references`].
 
+use std::ffi::CStr;
+
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use crate::raw::{self, Build, BuildError, Builder, Key, Shape, Visit};
@@ -9,6 +11,8 @@ use crate::values::{Kind, Vector};
 
 /// Tables inside each other.
 const MAX_DEPTH: usize = 128;
+/// Extension types that hold an entity and a player, as text, and the names of their metatables.
+const OBJECTS: [(u8, &CStr); 2] = [(41, c"entity"), (42, c"player")];
 /// Extension types that hold a function reference: a remote and a local one.
 const REFERENCES: [u8; 2] = [10, 11];
 /// Extension type of the first kind of vector; the others follow in the order of [`Kind::ALL`]. Their data are the
@@ -99,6 +103,23 @@ impl Message {
     }
 }
 
+/// Packs `values` as one list, holes and all: what `msgpack.pack_args` gives.
+///
+/// # Errors
+/// A sentence: what cannot be packed.
+pub(crate) fn pack_list(
+    lua: &Lua,
+    values: &[Value],
+    limit: usize,
+    refer: &mut dyn FnMut(&Function) -> String,
+) -> Result<Vec<u8>, String> {
+    let mut head = Writer::default();
+    head.open(Shape::Array { len: values.len(), holes: 0, n: 0 });
+    let mut bytes = head.out;
+    bytes.extend(pack(lua, values, limit, refer)?.bytes);
+    Ok(bytes)
+}
+
 /// Packs plain text values: arguments of events the host triggers.
 pub(crate) fn pack_texts(texts: &[&str]) -> Packed {
     let mut writer = Writer { out: Vec::new(), places: Vec::new() };
@@ -118,7 +139,7 @@ pub(crate) fn unpack(
     raw::build(lua, metatable, &mut Reader { bytes: &packed.bytes, at: 0, values: packed.count, seen })
 }
 
-/// The one value in a whole message from outside: trailing bytes are refused.
+/// Every value in a message from outside, one behind the other.
 pub(crate) fn unpack_message(
     lua: &Lua,
     metatable: &Table,
@@ -170,17 +191,20 @@ impl Visit for Writer {
     }
 
     fn integer(&mut self, value: i64) {
-        match value {
-            -32..=127 => self.out.push(value as u8),
-            -0x8000_0000..=0x7fff_ffff => {
-                self.out.push(0xd2);
-                self.out.extend_from_slice(&(value as i32).to_be_bytes());
-            }
-            _ => {
-                self.out.push(0xd3);
-                self.out.extend_from_slice(&value.to_be_bytes());
-            }
-        }
+        // the shortest form, unsigned where it can be
+        let (tag, width) = match value {
+            -32..=127 => return self.out.push(value as u8),
+            128..=0xff => (0xcc, 1),
+            0x100..=0xffff => (0xcd, 2),
+            0x1_0000..=0xffff_ffff => (0xce, 4),
+            0x1_0000_0000.. => (0xcf, 8),
+            -0x80..=-33 => (0xd0, 1),
+            -0x8000..=-0x81 => (0xd1, 2),
+            -0x8000_0000..=-0x8001 => (0xd2, 4),
+            _ => (0xd3, 8),
+        };
+        self.out.push(tag);
+        self.out.extend_from_slice(&value.to_be_bytes()[8 - width..]);
     }
 
     fn number(&mut self, value: f64) {
@@ -189,11 +213,8 @@ impl Visit for Writer {
     }
 
     fn string(&mut self, bytes: &[u8]) {
-        if (32..256).contains(&bytes.len()) {
-            self.out.extend_from_slice(&[0xd9, bytes.len() as u8]);
-        } else {
-            self.head(bytes.len(), (0xa0, 32), [0xda, 0xdb]);
-        }
+        // without the form for up to 255 bytes, which the first MessagePack did not have: as CitizenFX writes them
+        self.head(bytes.len(), (0xa0, 32), [0xda, 0xdb]);
         self.out.extend_from_slice(bytes);
     }
 
@@ -216,12 +237,12 @@ impl Visit for Writer {
 
     fn open(&mut self, shape: Shape) -> bool {
         match shape {
-            Shape::Array { len, holes: 0 } => {
+            Shape::Array { len, holes: 0, .. } => {
                 self.head(len, (0x90, 16), [0xdc, 0xdd]);
                 true
             }
-            Shape::Array { len, holes } => {
-                self.head(len - holes, (0x80, 16), [0xde, 0xdf]);
+            Shape::Array { len, holes, n } => {
+                self.head(len - holes + usize::from(n > 0), (0x80, 16), [0xde, 0xdf]);
                 false
             }
             Shape::Map(pairs) => {
@@ -256,6 +277,16 @@ impl Visit for Writer {
         true
     }
 
+    fn object(&mut self, kind: i64, id: i64) -> bool {
+        let Some((kind, _)) = OBJECTS.into_iter().find(|(known, _)| i64::from(*known) == kind) else {
+            return false;
+        };
+        let text = id.to_string();
+        self.out.extend_from_slice(&[0xc7, text.len() as u8, kind]);
+        self.out.extend_from_slice(text.as_bytes());
+        true
+    }
+
     fn size(&self) -> usize {
         self.out.len()
     }
@@ -264,7 +295,7 @@ impl Visit for Writer {
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// How many values; `usize::MAX` for one that must end where the bytes end.
+    /// How many values; `usize::MAX` for all that the bytes hold, at least one.
     values: usize,
     seen: &'a mut Vec<String>,
 }
@@ -273,8 +304,15 @@ type Problem = (usize, &'static str);
 
 impl Build for Reader<'_> {
     fn build(&mut self, out: &mut Builder) -> Result<(), Problem> {
-        let one = self.values == usize::MAX;
-        for _ in 0..if one { 1 } else { self.values } {
+        if self.values == usize::MAX {
+            loop {
+                self.value(out, 0)?;
+                if self.at == self.bytes.len() {
+                    return Ok(());
+                }
+            }
+        }
+        for _ in 0..self.values {
             self.value(out, 0)?;
         }
         if self.at != self.bytes.len() {
@@ -397,8 +435,12 @@ impl Reader<'_> {
                 *lane = f32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
             }
             out.vector(Vector::new(*kind, lanes));
+        } else if let Some((_, metatable)) = OBJECTS.into_iter().find(|(known, _)| *known == kind)
+            && let Some(id) = std::str::from_utf8(data).ok().and_then(|text| text.parse().ok())
+        {
+            out.object(metatable, id);
         } else {
-            out.nil();
+            out.string(data);
         }
         Ok(())
     }

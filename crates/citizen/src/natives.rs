@@ -114,6 +114,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     let to_string: Function = globals.raw_get("tostring")?;
     globals.raw_set("Citizen", &definer.citizen)?;
     let references = threads::install(&definer)?;
+    definer.private.raw_set("references", &references)?;
     events::install(&definer)?;
     exports::install(&definer)?;
     state_bags::install(&definer)?;

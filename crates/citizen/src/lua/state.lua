@@ -5,6 +5,7 @@ local error, setmetatable, string_format, tonumber, tostring, type =
     error, setmetatable, string.format, tonumber, tostring, type
 local get_value, set_state, ensure_bag = GetStateBagValue, host.set_state, host.ensure_bag
 
+-- Their extension types in MessagePack.
 local ENTITY, PLAYER = 41, 42
 
 local function state_bag(name)
@@ -28,11 +29,7 @@ local entity = {
         return state_bag(string_format('entity:%d', NetworkGetNetworkIdFromEntity(self.__data)))
     end,
     __newindex = function() error('Setting values on Entity is not supported at this time.', 2) end,
-    __pack = function(self) return tostring(NetworkGetNetworkIdFromEntity(self.__data)) end,
 }
-entity.__unpack = function(data)
-    return setmetatable({ __data = NetworkGetEntityFromNetworkId(tonumber(data)) }, entity)
-end
 
 local player = {
     __ext = PLAYER,
@@ -41,9 +38,9 @@ local player = {
         return state_bag(string_format('player:%d', self.__data))
     end,
     __newindex = function() error('Setting values on Player is not supported at this time.', 2) end,
-    __pack = function(self) return tostring(self.__data) end,
 }
-player.__unpack = function(data) return setmetatable({ __data = tonumber(data) }, player) end
+
+host.references.entity, host.references.player = entity, player
 
 function Entity(handle)
     if type(handle) == 'number' then return setmetatable({ __data = handle }, entity) end

@@ -36,7 +36,9 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
                     Ok(!matches!(table.get::<Value>(name)?, Value::Nil | Value::Boolean(false)))
                 };
                 options.indent = on("indent")? || on("pretty")?;
-                options.empty_as_object = on("empty_table_as_object")?;
+                options.sort_keys = on("sort_keys")?;
+                options.empty_as_object = on("empty_table_as_object")?
+                    || matches!(table.get("empty_table_as_array")?, Value::Boolean(false));
             }
             let text = json::encode(lua, args.get(0), options)
                 .map_err(|problem| format!("json.encode: {problem}"))?;
@@ -62,6 +64,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             }
         })?,
     )?;
+    json.raw_set("null", Value::NULL)?;
     define.globals.raw_set("json", json)?;
 
     let msgpack_table = define.lua.create_table()?;
@@ -80,12 +83,11 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     msgpack_table.raw_set(
         "pack_args",
         define.make("msgpack.pack_args", Calls::Recorded, |host, resource, lua, args| {
-            let list = lua.create_sequence_from(args.values)?;
-            let packed =
-                msgpack::pack(lua, &[Value::Table(list)], crate::references::MAX_PARCEL, &mut |function| {
-                    host.refer(resource, function).1
-                })?;
-            one(lua, lua.create_string(packed.bytes)?)
+            let values = args.values.into_vec();
+            let packed = msgpack::pack_list(lua, &values, crate::references::MAX_PARCEL, &mut |function| {
+                host.refer(resource, function).1
+            })?;
+            one(lua, lua.create_string(packed)?)
         })?,
     )?;
     msgpack_table.raw_set(
@@ -101,6 +103,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             values.map_err(|error| Raise::Text(format!("msgpack.unpack: {error}")))
         })?,
     )?;
+    msgpack_table.raw_set("null", Value::NULL)?;
     define.globals.raw_set("msgpack", msgpack_table)?;
     store(define)
 }

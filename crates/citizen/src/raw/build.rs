@@ -91,6 +91,23 @@ impl Builder {
         }
     }
 
+    /// What stands for an entity or a player: a table with its number, and the metatable of that name in the metatable
+    /// of functions.
+    pub(crate) fn object(&mut self, metatable: &std::ffi::CStr, id: i64) {
+        // SAFETY: see `room`; index 1 is a table, put there by `build`.
+        unsafe {
+            ffi::lua_createtable(self.state, 0, 1);
+            ffi::lua_pushinteger(self.state, id);
+            ffi::lua_setfield(self.state, -2, c"__data".as_ptr());
+            ffi::lua_pushstring(self.state, metatable.as_ptr());
+            if ffi::lua_rawget(self.state, 1) == ffi::LUA_TTABLE {
+                ffi::lua_setmetatable(self.state, -2);
+            } else {
+                ffi::lua_settop(self.state, -2);
+            }
+        }
+    }
+
     /// A function of another VM: a table with the reference in it, and the metatable that calls it.
     pub(crate) fn reference(&mut self, text: &[u8]) {
         // SAFETY: see `room`; index 1 is the metatable, put there by `build`.

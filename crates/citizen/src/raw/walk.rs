@@ -10,8 +10,9 @@ use crate::values::Vector;
 /// What a table looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Every key is a whole number from 1 to this; `holes` of them are missing.
-    Array { len: usize, holes: usize },
+    /// Every key is a whole number from 1 to this; `holes` of them are missing. With `n`, the field of `table.pack` that
+    /// tells a length (0: there is none), which counts for `len`.
+    Array { len: usize, holes: usize, n: usize },
     /// Anything else, with so many pairs. An empty table is `Array { len: 0, .. }`.
     Map(usize),
 }
@@ -37,6 +38,10 @@ pub(crate) trait Visit {
     fn close(&mut self, array: bool);
     /// A table with this field holding a string is taken as that string: a function of another VM.
     fn reference(&mut self, _text: &[u8]) -> bool {
+        false
+    }
+    /// An object that stands for an entity or a player: `kind` as its metatable says, and which.
+    fn object(&mut self, _kind: i64, _id: i64) -> bool {
         false
     }
     /// Bytes written so far.
@@ -194,6 +199,12 @@ impl Walker<'_> {
             }
             let table = ffi::lua_gettop(state);
             if ffi::lua_getmetatable(state, table) != 0 {
+                if let Some((kind, id)) = object(state, table)
+                    && self.visitor.object(kind, id)
+                {
+                    ffi::lua_settop(state, table);
+                    return Ok(());
+                }
                 ffi::lua_settop(state, table);
                 ffi::lua_pushvalue(state, 2);
                 if ffi::lua_rawget(state, table) == ffi::LUA_TSTRING
@@ -300,24 +311,50 @@ unsafe fn bytes<'a>(state: *mut ffi::lua_State, index: c_int) -> &'a [u8] {
 /// # Safety
 /// There is a table at `table` and three slots are free.
 unsafe fn shape(state: *mut ffi::lua_State, table: c_int) -> Shape {
-    let (mut count, mut max, mut array) = (0usize, 0i64, true);
+    let (mut count, mut max, mut n, mut array, mut others) = (0usize, 0i64, 0i64, true, 0usize);
     // SAFETY: `lua_next` is given keys it returned itself.
     unsafe {
         ffi::lua_pushnil(state);
         while ffi::lua_next(state, table) != 0 {
-            ffi::lua_settop(state, table + 1);
-            count += 1;
-            if array && ffi::lua_isinteger(state, table + 1) != 0 {
+            if ffi::lua_isinteger(state, table + 1) != 0 {
                 let key = ffi::lua_tointeger(state, table + 1);
-                array = key > 0;
+                array &= key > 0;
                 max = max.max(key);
+                count += 1;
             } else {
-                array = false;
+                let is_n = ffi::lua_type(state, table + 1) == ffi::LUA_TSTRING
+                    && bytes(state, table + 1) == b"n"
+                    && ffi::lua_isinteger(state, table + 2) != 0
+                    && ffi::lua_tointeger(state, table + 2) > 0;
+                if is_n {
+                    n = ffi::lua_tointeger(state, table + 2);
+                } else {
+                    array = false;
+                }
+                others += 1;
             }
+            ffi::lua_settop(state, table + 1);
         }
     }
-    match usize::try_from(max) {
-        Ok(len) if array => Shape::Array { len, holes: len - count },
-        _ => Shape::Map(count),
+    match (usize::try_from(max.max(n)), usize::try_from(n)) {
+        (Ok(len), Ok(n)) if array => Shape::Array { len, holes: len - count, n },
+        _ => Shape::Map(count + others),
+    }
+}
+
+/// What the table at `table` stands for, whose metatable is on top.
+///
+/// # Safety
+/// As said, and three slots are free.
+unsafe fn object(state: *mut ffi::lua_State, table: c_int) -> Option<(i64, i64)> {
+    // SAFETY: plain reads of what was pushed.
+    unsafe {
+        let metatable = ffi::lua_gettop(state);
+        ffi::lua_pushstring(state, c"__ext".as_ptr());
+        ffi::lua_rawget(state, metatable);
+        let kind = (ffi::lua_isinteger(state, -1) != 0).then(|| ffi::lua_tointeger(state, -1))?;
+        ffi::lua_pushstring(state, c"__data".as_ptr());
+        ffi::lua_rawget(state, table);
+        (ffi::lua_isinteger(state, -1) != 0).then(|| (kind, ffi::lua_tointeger(state, -1)))
     }
 }
