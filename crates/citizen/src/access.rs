@@ -7,9 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every principal inherits from this one.
-const EVERYONE: &str = "builtin.everyone";
+pub(crate) const EVERYONE: &str = "builtin.everyone";
 /// The server's own console.
-const CONSOLE: &str = "system.console";
+pub(crate) const CONSOLE: &str = "system.console";
 
 /// The entries of a server.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Access {
     parents: RefCell<BTreeMap<String, BTreeSet<String>>>,
     /// Nobody set anything up: resources may do everything.
     is_open: Cell<bool>,
+    /// On whose behalf commands run, one inside another.
+    acting: RefCell<Vec<String>>,
 }
 
 impl Access {
@@ -30,13 +32,13 @@ impl Access {
 
     pub(crate) fn add_ace(&self, principal: &str, object: &str, allowed: bool) {
         let mut entries = self.entries.borrow_mut();
-        entries.entry(object.to_owned()).or_default().insert(principal.to_owned(), allowed);
+        entries.entry(object.to_ascii_lowercase()).or_default().insert(principal.to_owned(), allowed);
     }
 
     /// `false` when there is no such entry.
     pub(crate) fn remove_ace(&self, principal: &str, object: &str, allowed: bool) -> bool {
         let mut entries = self.entries.borrow_mut();
-        let Some(of_object) = entries.get_mut(object) else { return false };
+        let Some(of_object) = entries.get_mut(&object.to_ascii_lowercase()) else { return false };
         let found = of_object.get(principal) == Some(&allowed);
         if found {
             of_object.remove(principal);
@@ -53,6 +55,23 @@ impl Access {
         self.parents.borrow_mut().get_mut(child).is_some_and(|parents| parents.remove(parent))
     }
 
+    /// From here on these act too, until [`Access::leave`].
+    pub(crate) fn enter(&self, principals: Vec<String>) -> usize {
+        let mut acting = self.acting.borrow_mut();
+        let before = acting.len();
+        acting.extend(principals);
+        before
+    }
+
+    pub(crate) fn leave(&self, before: usize) {
+        self.acting.borrow_mut().truncate(before);
+    }
+
+    /// Whether one of those who act may do `object`.
+    pub(crate) fn is_allowed_now(&self, object: &str) -> bool {
+        self.acting.borrow().iter().any(|principal| self.is_allowed(principal, object))
+    }
+
     /// Whether `principal` may do `object`.
     pub(crate) fn is_allowed(&self, principal: &str, object: &str) -> bool {
         if principal == CONSOLE || (self.is_open.get() && principal.starts_with("resource.")) {
@@ -61,7 +80,9 @@ impl Access {
         let principals = self.with_groups(principal);
         let entries = self.entries.borrow();
         let mut allowed = false;
-        let paths = std::iter::successors(Some(object), |path| path.rsplit_once('.').map(|(above, _)| above));
+        let object = object.to_ascii_lowercase();
+        let paths =
+            std::iter::successors(Some(&*object), |path| path.rsplit_once('.').map(|(above, _)| above));
         for of_object in paths.filter_map(|path| entries.get(path)) {
             for (_, allows) in of_object.iter().filter(|(name, _)| principals.contains(*name)) {
                 if !allows {

@@ -55,6 +55,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// The files of commands that run.
     pub(crate) origin: Origin,
     pub(crate) client_events: Cell<u64>,
+    pub(crate) access: crate::access::Access,
     pub(crate) latent: crate::latent::Latent,
     pub(crate) state_bags: crate::state_bags::StateBags,
     pub(crate) world: World,

@@ -2,6 +2,7 @@
 //!
 //! The parts that are Lua are in `src/lua/`; their functions show up in stacks under `citizen:/`.
 
+mod access;
 mod arguments;
 mod console;
 mod entities;
@@ -117,6 +118,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     definer.private.raw_set("references", &references)?;
     events::install(&definer)?;
     exports::install(&definer)?;
+    access::install(&definer)?;
     state_bags::install(&definer)?;
     resources::install(&definer)?;
     server::install(&definer)?;

@@ -235,6 +235,7 @@ impl<R: Recorder + 'static> Server<R> {
             reports: RefCell::default(),
             origin: Default::default(),
             client_events: Cell::new(0),
+            access: Default::default(),
             latent: Default::default(),
             state_bags: Default::default(),
             world: Default::default(),
@@ -277,6 +278,7 @@ impl<R: Recorder + 'static> Server<R> {
     fn configure(&self, cfg: Option<&Path>, only: Option<Vec<String>>) {
         let host = &self.host;
         host.origin.only.borrow_mut().clone_from(&only);
+        host.access.set_open(cfg.is_none());
         if let Some(cfg) = cfg {
             host.exec_path(cfg);
         }
@@ -500,6 +502,12 @@ impl<R: Recorder + 'static> Server<R> {
         let packed = Packed { bytes: payload.to_vec(), count };
         let parcel = Parcel::new(packed, Vec::new(), &self.host.references);
         self.scripts(|host| host.trigger(event, &parcel, Source::Client(source)))
+    }
+
+    /// A player runs a command: what is typed into the chat behind a slash. `false` when there is no such command; one
+    /// that the player may not run is told to the console.
+    pub fn execute_as(&mut self, source: u32, line: &str) -> bool {
+        self.scripts(|host| host.execute_for(source, line))
     }
 
     /// Like [`Server::trigger_net`], for an event that travels at `rate` bytes a second (`TriggerLatentServerEvent`): it

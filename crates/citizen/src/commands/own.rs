@@ -38,8 +38,33 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "unblock_net_game_event",
 ];
 
-/// Who may do what; not judged here yet.
-const ACCESS: [&str; 5] = ["add_ace", "add_principal", "remove_ace", "remove_principal", "test_ace"];
+/// The server's own commands.
+const OWN: [&str; 19] = [
+    "add_ace",
+    "add_principal",
+    "cmdlist",
+    "ensure",
+    "exec",
+    "quit",
+    "refresh",
+    "remove_ace",
+    "remove_principal",
+    "restart",
+    "set",
+    "seta",
+    "setr",
+    "sets",
+    "start",
+    "status",
+    "stop",
+    "test_ace",
+    "toggle",
+];
+
+/// Whether a command is one of the server's own.
+pub(super) fn is_own(name: &str) -> bool {
+    OWN.iter().chain(&WITHOUT_EFFECT).any(|own| name.eq_ignore_ascii_case(own))
+}
 
 /// Convars of FXServer that are set by their bare name, beside those that start with `sv_`, `onesync` and the like.
 const CONVARS: [&str; 9] = [
@@ -134,11 +159,51 @@ impl<R: Recorder + 'static> Host<R> {
             ("status", _) => self.tell_status(),
             ("cmdlist", _) => self.tell_commands(),
             ("quit", _) => self.ending.set(),
-            (access, _) if ACCESS.contains(&access) => {}
+            ("add_ace" | "remove_ace" | "add_principal" | "remove_principal" | "test_ace", _) => {
+                self.change_access(&command, arguments);
+            }
             (ignored, _) if WITHOUT_EFFECT.contains(&ignored) => {}
             _ => return self.convar_command(name, arguments),
         }
         true
+    }
+
+    /// Who may do what.
+    fn change_access(&self, command: &str, arguments: &[String]) {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let access = &self.access;
+        let found = match (command, &words[..]) {
+            ("add_ace", [principal, object, kind @ ("allow" | "deny"), ..]) => {
+                access.add_ace(principal, object, *kind == "allow");
+                true
+            }
+            ("remove_ace", [principal, object, kind @ ("allow" | "deny"), ..]) => {
+                access.remove_ace(principal, object, *kind == "allow")
+            }
+            ("add_principal", [child, parent, ..]) => {
+                access.add_principal(child, parent);
+                true
+            }
+            ("remove_principal", [child, parent, ..]) => access.remove_principal(child, parent),
+            ("test_ace", [principal, object, ..]) => {
+                self.say(&format!("{principal} -> {object} = {}", access.is_allowed(principal, object)));
+                true
+            }
+            ("add_ace" | "remove_ace", _) => {
+                let problem = format!("{command}: expected a principal, an object, and allow or deny");
+                return self.refuse_command(&problem);
+            }
+            ("test_ace", _) => {
+                return self.refuse_command("test_ace: expected a principal and an object");
+            }
+            _ => {
+                let problem = format!("{command}: expected a principal and the group it belongs to");
+                return self.refuse_command(&problem);
+            }
+        };
+        if !found {
+            self.say(&format!("{command}: there is no such entry"));
+        }
     }
 
     /// The bare name of a convar asks for its value, or sets it.
@@ -275,12 +340,7 @@ impl<R: Recorder + 'static> Host<R> {
 
     fn tell_commands(&self) {
         let mut names: BTreeSet<String> = self.commands.borrow().keys().cloned().collect();
-        names.extend(
-            ["cmdlist", "ensure", "exec", "quit", "refresh", "restart", "set", "seta", "setr", "sets"]
-                .into_iter()
-                .chain(["start", "status", "stop", "toggle"])
-                .map(str::to_owned),
-        );
+        names.extend(OWN.map(str::to_owned));
         for name in names {
             self.say(&name);
         }

@@ -1,4 +1,4 @@
-//! Events and commands.
+//! Events.
 
 use std::rc::Rc;
 
@@ -6,13 +6,11 @@ use mlua::{Function, Lua, Value};
 use tickscope_core::Recorder;
 
 use super::Definer;
+use crate::commands::COMMAND_FALLBACK;
 use crate::events::Source;
 use crate::host::{Answer, Args, Calls, Host, Raise, nothing, one};
 use crate::references::Parcel;
 use crate::resource::Resource;
-
-/// An event that no client may trigger, whatever a script registers.
-const COMMAND_FALLBACK: &str = "__cfx_internal:commandFallback";
 
 /// Adds a handler and answers its handle.
 fn add_handler<R: Recorder + 'static>(
@@ -102,26 +100,5 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         host.events.cancel();
         nothing()
     })?;
-    define
-        .global("WasEventCanceled", Calls::Silent, |host, _, lua, _| one(lua, host.events.was_cancelled()))?;
-
-    define.global("RegisterCommand", Calls::Silent, |host, resource, _, args| {
-        host.register_command(resource, &args.text(0)?, args.function(1)?);
-        nothing()
-    })?;
-    define.global("ExecuteCommand", Calls::Recorded, |host, _, _, args| {
-        host.execute(&args.text(0)?);
-        nothing()
-    })?;
-    define.global("GetRegisteredCommands", Calls::Silent, |host, _, lua, _| {
-        let list = lua.create_table()?;
-        for (name, command) in host.commands.borrow().iter() {
-            let entry = lua.create_table_with_capacity(0, 2)?;
-            entry.raw_set("name", name.as_str())?;
-            let owner = host.resources.get(command.resource());
-            entry.raw_set("resource", owner.map(|resource| resource.name.to_string()))?;
-            list.raw_push(entry)?;
-        }
-        one(lua, list)
-    })
+    define.global("WasEventCanceled", Calls::Silent, |host, _, lua, _| one(lua, host.events.was_cancelled()))
 }

@@ -154,6 +154,7 @@ const APIS: &[Note] = &[
     exact("Citizen.Await, promise", ""),
     exact("Citizen.InvokeNative, ResultAs…, PointerValue…, ReturnResultAnyway", ""),
     exact("AddEventHandler, RemoveEventHandler, TriggerEvent, RegisterNetEvent, source", ""),
+    exact("add_ace, remove_ace, add_principal, remove_principal, test_ace, restricted commands", ""),
     exact("net events: refusal, source, latent events", ""),
     approximated(
         "exports",
@@ -165,7 +166,11 @@ const APIS: &[Note] = &[
         "entityCreating, entityCreated, serverEntityCreated, entityRemoved",
         "with the next tick; entityCreating comes for what a server has a client create",
     ),
-    exact("json, msgpack", ""),
+    exact("json", ""),
+    approximated(
+        "msgpack",
+        "an entity in a message is its handle, not its network id; no msgpack.extend, settype and setoption",
+    ),
     absent("scripts in JavaScript and C#", "only Lua runs here; they are named when their resource starts"),
 ];
 

@@ -1,6 +1,7 @@
 //! Tests of whole servers: small resource trees, written into a folder, run, and looked at.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod api;
 mod compat;
 mod entities;

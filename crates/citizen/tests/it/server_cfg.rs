@@ -397,7 +397,7 @@ fn scripts_start_resources_at_once_and_stop_them_between_ticks() {
         print(StopResource('b'), GetResourceState('b'), StopResource('a'), StartResource('none'))
         CreateThread(function() Wait(0) print(GetResourceState('b')) ExecuteCommand('ensure b') print(GetResourceState('b')) end)";
     let said = world(
-        "ensure a",
+        "add_ace resource.a command.ensure allow\nensure a",
         &[
             ("resources/[x]/a/main.lua", script),
             ("resources/[x]/[y]/b/main.lua", "exports('answer', function() return 42 end)"),

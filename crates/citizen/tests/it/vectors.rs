@@ -145,7 +145,7 @@ fn vectors_cross_to_json_messages_and_other_resources() {
         ],
         3,
         &[
-            "{\"x\":1.0,\"y\":0.10000000149011612,\"z\":-2.0}\t[{\"x\":1.0,\"y\":2.0},{\"turn\":{\"x\":2.0,\"y\":3.0,\"z\":4.0,\"w\":1.0}}]\t{\n  \"x\": 1.0,\n  \"y\": 2.0\n}",
+            "{\"x\":1.0,\"y\":0.10000000149011612,\"z\":-2.0}\t[{\"x\":1.0,\"y\":2.0},{\"turn\":{\"x\":2.0,\"y\":3.0,\"z\":4.0,\"w\":1.0}}]\t{\n    \"x\": 1.0,\n    \"y\": 2.0\n}",
             "false\tjson.encode: cannot write a key of type vector3",
             "false\tjson.encode: cannot write a value of type function",
             "d7143f80000040000000\tc70c153f8000004000000040400000",
