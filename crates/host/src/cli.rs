@@ -36,6 +36,8 @@ pub(crate) enum Command {
     /// Run a Lua 5.4 program and record it.
     #[command(after_help = LUA_EXAMPLES)]
     Lua(Lua),
+    /// Names of natives, for those that are not known here.
+    Natives(Natives),
     /// Explain a capture.
     #[command(after_help = "Examples:
   tickscope report city.perfetto-trace
@@ -97,6 +99,9 @@ pub(crate) struct Run {
     /// Memory one resource may use, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub(crate) memory_limit: u64,
+    /// Make calls of natives that do nothing here errors, instead of counting them.
+    #[arg(long)]
+    pub(crate) strict: bool,
     #[command(flatten)]
     pub(crate) recording: Recording,
     #[command(flatten)]
@@ -147,6 +152,25 @@ pub(crate) struct Lua {
         value_name = "SCRIPT [ARG]..."
     )]
     pub(crate) script: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Natives {
+    #[command(subcommand)]
+    pub(crate) command: NativesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NativesCommand {
+    /// Read the names in the natives.json that Cfx.re publishes; `run` uses them from then on.
+    #[command(after_help = "Example:\n  tickscope natives import natives.json")]
+    Import {
+        /// The published file.
+        file: PathBuf,
+        /// The file to write. [default: tickscope/natives.tsv in the user's folder for data, where `run` looks]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod cli;
 mod convert;
 mod hitch;
 mod lua;
+mod natives;
 mod present;
 mod progress;
 mod recording;
@@ -22,6 +23,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Convert(options) => convert::run(&options),

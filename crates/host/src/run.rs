@@ -54,7 +54,10 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
 
     let recorder = recording.session.thread("main");
     let quiet = options.presentation.format == FormatArg::Json;
-    let mut server = Server::start(server_config(options), recorder, Terminal { quiet })
+    let mut config = server_config(options);
+    config.strict = options.strict;
+    config.native_names = crate::natives::imported()?;
+    let mut server = Server::start(config, recorder, Terminal { quiet })
         .with_context(|| format!("cannot run {}", directory.display()))?;
     let handle = server.stop_handle();
     signals::watch(move || handle.stop())?;
@@ -80,6 +83,11 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
     }
     if !missing.is_empty() {
         tell!("natives that were called and do not exist here: {}", missing.join(", "));
+    }
+    if !outcome.neutral_natives.is_empty() {
+        let counts: Vec<_> =
+            outcome.neutral_natives.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        tell!("natives that do nothing here, and how often they were called: {}", counts.join(", "));
     }
     let failed = outcome.scenario.is_some_and(|scenario| {
         if options.scenario.is_some() {

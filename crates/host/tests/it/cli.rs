@@ -392,3 +392,45 @@ fn help_has_examples_and_wrong_usage_is_code_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("expected a time such as 50ms"));
 }
+
+#[test]
+fn imported_names_of_natives_are_used_and_strict_runs_refuse_what_does_nothing() {
+    let server = Server::new(&[
+        ("a/fxmanifest.lua", "fx_version 'cerulean' server_script 'main.lua'"),
+        (
+            "a/main.lua",
+            "CreateThread(function() Citizen.InvokeNative(0x509D5878EB39E843) end)\nSetVehicleAlarm(1, true)",
+        ),
+    ]);
+    let data = server.dir.path().join("data");
+    let file = server.dir.path().join("natives.json");
+    fs::write(&file, r#"{"OBJECT": {"0x509D5878EB39E843": {"name": "CREATE_THING", "params": []}}}"#)
+        .expect("a writable file");
+    let output = tickscope()
+        .args(["natives", "import"])
+        .arg(&file)
+        .env("XDG_DATA_HOME", &data)
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("1 hashes of natives"), "{}", text(&output.stdout));
+    let run = |args: &[&str]| {
+        let mut command = server.command(&["--virtual-time", "--ticks", "5"]);
+        let output = command.args(args).env("XDG_DATA_HOME", &data).output().expect("runs");
+        text(&output.stderr)
+    };
+    let errors = run(&[]);
+    assert!(errors.contains("CREATE_THING (0x509D5878EB39E843)"), "{errors}");
+    assert!(errors.contains("how often they were called: SetVehicleAlarm (1)"), "{errors}");
+    let errors = run(&["--strict"]);
+    assert!(errors.contains("main.lua:2: native SetVehicleAlarm does nothing in this host"), "{errors}");
+
+    fs::write(&file, r#"{"OBJECT": {"number five": {"name": "X"}}}"#).expect("a writable file");
+    let output = tickscope().args(["natives", "import"]).arg(&file).output().expect("runs");
+    assert!(!output.status.success());
+    assert!(
+        text(&output.stderr).contains("namespace OBJECT, native number five"),
+        "{}",
+        text(&output.stderr)
+    );
+}
