@@ -10,6 +10,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, MultiValue, Table, Value};
 use tickscope_core::{ArgInput, CategoryId, Outcome, Recorder, Scope};
 
+use crate::cfxlua;
 use crate::clock::GameClock;
 use crate::commands::{Command, Origin};
 use crate::convars::Convars;
@@ -328,7 +329,7 @@ impl<R: Recorder + 'static> Host<R> {
             resource: resource.name.to_string(),
             line: if file.is_empty() { 0 } else { place.line },
             file,
-            message: without_position(&machine_text).to_owned(),
+            message: cfxlua::without_own_variables(without_position(&machine_text)),
             traceback: failure.traceback.clone(),
             tick: self.tick.get(),
         };

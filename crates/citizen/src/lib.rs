@@ -10,12 +10,13 @@
 //! - Scripts reach the files of the server's resources, and nothing else of the machine.
 //!
 //! # Deliberately absent
-//! The game itself (nothing moves by itself), SQL, HTTP, the CfxLua extensions of the syntax, scripts in other languages. What a script calls
-//! that is not there is one clear error.
+//! The game itself (nothing moves by itself), SQL, HTTP, scripts in other languages. What a script calls that is not
+//! there is one clear error.
 #![deny(unsafe_code)]
 
 mod access;
 pub mod cfg;
+mod cfxlua;
 mod clock;
 mod commands;
 mod config;

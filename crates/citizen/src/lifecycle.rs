@@ -15,7 +15,7 @@ use crate::report::{ErrorKind, ScriptError};
 use crate::resource::{Machine, Resource, ResourceState};
 use crate::scripts::{self, Entry, Script};
 use crate::vm::Vm;
-use crate::{Error, Manifest, constraints, natives};
+use crate::{Error, Manifest, cfxlua, constraints, natives};
 
 /// How many resources may be starting because of each other.
 const MAX_CHAIN: usize = 100;
@@ -287,6 +287,7 @@ impl<R: Recorder + 'static> Host<R> {
             references: installed.references,
             subscribe: installed.subscribe,
             to_string: installed.to_string,
+            named_chunks: std::cell::Cell::new(0),
             lua,
             vm,
         })
@@ -332,8 +333,16 @@ impl<R: Recorder + 'static> Host<R> {
             }
         };
         let text = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&source);
-        machine.vm.register_chunk(&script.chunk, text);
-        let chunk = machine.lua.load(text).set_name(&script.chunk).set_mode(ChunkMode::Text).into_function();
+        let text = match cfxlua::rewrite(text) {
+            Ok(text) => text,
+            Err(error) => {
+                self.report(&failed(error.line, error.message));
+                return;
+            }
+        };
+        machine.vm.register_chunk(&script.chunk, &text);
+        let chunk =
+            machine.lua.load(&*text).set_name(&script.chunk).set_mode(ChunkMode::Text).into_function();
         match chunk {
             Ok(function) => {
                 let symbol = self.probe.file(resource, &script.file);

@@ -13,7 +13,7 @@ use mlua::{HookTriggers, Lua, LuaOptions, StdLib, Value, VmState};
 
 pub(crate) use globs::{Listing, is_inside};
 
-use crate::{Error, json};
+use crate::{Error, cfxlua, json};
 
 /// Names of the file, in the order they are tried.
 pub const FILE_NAMES: [&str; 2] = ["fxmanifest.lua", "__resource.lua"];
@@ -199,7 +199,11 @@ fn evaluate(file: &str, source: &[u8], entries: &Rc<RefCell<Vec<(String, String)
         Ok(VmState::Continue)
     })?;
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
-    lua.load(source).set_name(format!("@{file}")).set_mode(mlua::chunk::ChunkMode::Text).exec()
+    let source = cfxlua::rewrite(source).map_err(|error| {
+        let message = format!("{file}:{}: {}", error.line, error.message);
+        mlua::Error::SyntaxError { message, incomplete_input: false }
+    })?;
+    lua.load(&*source).set_name(format!("@{file}")).set_mode(mlua::chunk::ChunkMode::Text).exec()
 }
 
 /// The message of an error without mlua's traceback.
@@ -240,6 +244,7 @@ mod tests {
             &[("data_file", "HANDLING"), ("data_file_extra", "\"data/handling.meta\"")],
         );
         check("thing 'x' { a = { 1, 2 } }", &[("thing", "x"), ("thing_extra", r#"{"a":[1,2]}"#)]);
+        check("/* CfxLua */ thing `adder`", &[("thing", "-1216765807")]);
         check("for i = 1, 2 do file('f' .. i) end", &[("file", "f1"), ("file", "f2")]);
     }
 
@@ -256,6 +261,7 @@ mod tests {
             "\nserver_script(nil)",
             "fxmanifest.lua:2: directive 'server_script': expected text or a list, got nil",
         );
+        check_error("\nx = a?", "fxmanifest.lua:2: expected a field");
         check_error("while true do end", "runs for too long");
         check_error("coroutine.wrap(function() while true do end end)()", "runs for too long");
         check_error("x = string.rep('a', 1000000000)", "not enough memory");

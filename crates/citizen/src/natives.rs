@@ -4,6 +4,7 @@
 
 mod access;
 mod arguments;
+mod code;
 mod console;
 mod entities;
 mod events;
@@ -127,6 +128,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     entities::install(&definer)?;
     vehicles::install(&definer)?;
     peds::install(&definer)?;
+    code::install(&definer)?;
     console::install(&definer)?;
     time::install(&definer)?;
     values::install(&definer)?;

@@ -82,6 +82,8 @@ pub(crate) struct Machine {
     pub(crate) to_string: Function,
     pub(crate) lua: Lua,
     pub(crate) vm: Vm,
+    /// Chunks its scripts loaded under a name of their own.
+    pub(crate) named_chunks: Cell<u32>,
 }
 
 impl Resource {

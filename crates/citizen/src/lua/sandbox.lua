@@ -3,14 +3,56 @@
 
 local host = ...
 local error, pairs, select, setmetatable, tostring, type = error, pairs, select, setmetatable, tostring, type
-local string_format, string_match = string.format, string.match
+local pcall, rawget = pcall, rawget
+local string_format, string_match, concat, metatable_of = string.format, string.match, table.concat, debug.getmetatable
 
 -- code -----------------------------------------------------------------------------------------------------------------
 
-local load_chunk = load
--- Text only: a precompiled chunk can be made to crash any Lua.
+local load_chunk, rewrite = load, host.load
+
+local function gather(reader)
+    local pieces = {}
+    while true do
+        local piece = reader()
+        if piece == nil or piece == '' then return concat(pieces) end
+        if type(piece) ~= 'string' and type(piece) ~= 'number' then error('reader function must return a string', 0) end
+        pieces[#pieces + 1] = piece
+    end
+end
+
+-- CfxLua, as the files of scripts are. Text only: a precompiled chunk can be made to crash any Lua.
 function load(chunk, name, _, ...)
-    return load_chunk(chunk, name, 't', ...)
+    if type(chunk) == 'function' then
+        local fine, text = pcall(gather, chunk)
+        if not fine then return nil, text end
+        chunk, name = text, name or '=(load)'
+    elseif type(chunk) == 'number' then
+        chunk = tostring(chunk)
+    elseif type(chunk) ~= 'string' then
+        error(string_format("bad argument #1 to 'load' (function expected, got %s)", type(chunk)), 2)
+    end
+    name = name or chunk
+    local text, problem = rewrite(chunk, name)
+    if not text then return nil, problem end
+    return load_chunk(text, name, 't', ...)
+end
+
+-- For `local _ <close> = defer(f)`: calls `f` when the variable goes out of scope.
+function defer(action)
+    if type(action) ~= 'function' then
+        error(string_format("bad argument #1 to 'defer' (function expected, got %s)", type(action)), 2)
+    end
+    return setmetatable({}, { __close = action })
+end
+
+-- Iterates as `__iter` says, else as `pairs` does.
+function each(...)
+    if select('#', ...) == 0 then error("bad argument #1 to 'each' (value expected)", 2) end
+    local meta = metatable_of((...))
+    local iter = meta and rawget(meta, '__iter')
+    if iter == nil then return pairs(...) end
+    local step, state, first, closing = iter((...))
+    return step, state, first, closing
 end
 
 dofile, loadfile, package = nil, nil, nil

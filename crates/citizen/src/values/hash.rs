@@ -12,7 +12,8 @@ pub(crate) fn exact(text: &[u8]) -> i32 {
 
 fn hash(bytes: impl Iterator<Item = u8>) -> i32 {
     let mut hash = bytes.fold(0u32, |hash, byte| {
-        let hash = hash.wrapping_add(u32::from(byte));
+        // bytes above 127 are negative in the game's code
+        let hash = hash.wrapping_add(i32::from(byte.cast_signed()).cast_unsigned());
         let hash = hash.wrapping_add(hash << 10);
         hash ^ hash >> 6
     });

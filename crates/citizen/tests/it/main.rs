@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod cfxlua;
 mod compat;
 mod entities;
 mod errors;
