@@ -287,7 +287,7 @@ impl<R: Recorder + 'static> Host<R> {
             references: installed.references,
             subscribe: installed.subscribe,
             to_string: installed.to_string,
-            named_chunks: std::cell::Cell::new(0),
+            named_chunks: Cell::new(0),
             lua,
             vm,
         })

@@ -57,6 +57,12 @@ pub(super) fn rewrite(source: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(parser.lexer.edits.apply(source))
 }
 
+/// Whether the walk comes to the end.
+#[cfg(test)]
+pub(super) fn is_whole(source: &[u8]) -> bool {
+    Parser::new(source).chunk().is_ok()
+}
+
 impl<'s> Parser<'s> {
     fn new(source: &'s [u8]) -> Self {
         let mut lexer = Lexer::new(source);

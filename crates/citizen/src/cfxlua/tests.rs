@@ -1,8 +1,12 @@
 //! What the rewriter makes of sources, and what Lua makes of that.
 
+mod programs;
+mod properties;
+
 use mlua::Lua;
 
 use super::*;
+use crate::values::hash::joaat;
 
 /// The rewritten text.
 #[track_caller]
