@@ -55,6 +55,10 @@ const fn absent(name: &'static str, reason: &'static str) -> Note {
 const NO_SHOP: &str = "Tebex is not reached from here";
 /// What voice is without clients.
 const NO_VOICE: &str = "kept, and given back; nobody speaks here";
+/// Why what clients see and make is nothing to set.
+const NO_STREAMING: &str = "clients make nothing by themselves here, and nothing is streamed to them";
+/// Why the finer state of things is that of new ones.
+const NEW: &str = "part of a game that is not played here: as of a thing that is new";
 /// Why most of what concerns the game itself does nothing.
 const NO_GAME: &str = "the game of a client would do this; only the server runs here";
 
@@ -68,6 +72,10 @@ const NATIVES: &[Note] = &[
     approximated("AddBlipForCoord", AT_ONCE),
     approximated("AddBlipForEntity", AT_ONCE),
     approximated("AddBlipForRadius", AT_ONCE),
+    neutral("SetEntityDistanceCullingRadius", NO_STREAMING),
+    neutral("SetPlayerCullingRadius", NO_STREAMING),
+    neutral("SetRoutingBucketEntityLockdownMode", NO_STREAMING),
+    neutral("SetRoutingBucketPopulationEnabled", NO_STREAMING),
     neutral("CanPlayerStartCommerceSession", NO_SHOP),
     approximated(
         "ClearPedTasksImmediately",
@@ -194,6 +202,7 @@ pub(crate) fn page(implemented: &BTreeSet<&str>) -> Result<String, String> {
             None if Table::get().named(name).is_some_and(|row| row.is_rpc) => {
                 (name, Fidelity::Neutral, NO_GAME)
             }
+            None if of_game(name) => (name, Fidelity::Neutral, NEW),
             None => (name, Fidelity::Neutral, ""),
         });
     }
@@ -219,6 +228,15 @@ pub(crate) fn page(implemented: &BTreeSet<&str>) -> Result<String, String> {
         line(&mut page, name, *fidelity, reason);
     }
     Ok(page)
+}
+
+/// Whether a native asks about something in the game.
+fn of_game(name: &str) -> bool {
+    const THINGS: [&str; 8] =
+        ["vehicle", "ped", "heli", "train", "jetpack", "entity", "playerSrc", "playerId"];
+    let asks = ["Get", "Is", "Has", "Does", "NetworkGet"].iter().any(|start| name.starts_with(start));
+    let first = Table::get().named(name).and_then(|row| row.parameters.first());
+    asks && first.is_some_and(|(parameter, _)| THINGS.contains(parameter))
 }
 
 fn line(page: &mut String, name: &str, fidelity: Fidelity, reason: &str) {
