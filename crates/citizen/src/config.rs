@@ -37,6 +37,9 @@ pub struct ServerConfig {
     /// The file of commands to run at the start. `None`: the `server.cfg` of the directory, if there is one. Without
     /// either, every resource starts.
     pub cfg: Option<PathBuf>,
+    /// The folder in which what outlives a run is kept, the key-value store for one; made when there is something to
+    /// keep. `None`: nothing is kept.
+    pub data: Option<PathBuf>,
     /// Convars that are set before anything else; the server's files do not change them.
     pub convars: Vec<(String, String)>,
     /// Who plays the players; without one nobody comes.
@@ -59,6 +62,7 @@ impl ServerConfig {
             strict: false,
             native_names: BTreeMap::new(),
             cfg: None,
+            data: None,
             convars: Vec::new(),
             scenario: None,
         }

@@ -50,7 +50,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) exports: Exports,
     pub(crate) convars: Convars,
     pub(crate) commands: RefCell<BTreeMap<String, Rc<Command>>>,
-    pub(crate) store: RefCell<crate::natives::KeyValues>,
+    pub(crate) store: RefCell<crate::store::Store>,
     pub(crate) console: RefCell<Box<dyn Console>>,
     pub(crate) reports: RefCell<Reports>,
     /// The files of commands that run.
@@ -297,6 +297,15 @@ impl<R: Recorder + 'static> Host<R> {
     /// The resource called `name`, or the one that provides it: see [`Registry::find`].
     pub(crate) fn find(&self, name: &str) -> Option<Rc<Resource>> {
         self.resources.find(name)
+    }
+
+    /// Writes the key-value store to its file, if it has one and changed.
+    pub(crate) fn save_store(&self) {
+        let saved = self.store.borrow_mut().save();
+        if let Err(problem) = saved {
+            let error = ScriptError::of_resource("server", &problem);
+            self.report(&ScriptError { tick: self.tick.get(), ..error });
+        }
     }
 
     /// Reports an error, and records it as a moment on the current track.

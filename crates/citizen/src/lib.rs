@@ -48,6 +48,7 @@ mod scripts;
 mod server;
 pub mod standalone;
 mod state_bags;
+mod store;
 mod thread_load;
 mod values;
 pub mod vm;

@@ -18,6 +18,7 @@ mod players;
 mod resources;
 mod server;
 mod state_bags;
+mod store;
 mod table;
 mod threads;
 mod time;
@@ -34,7 +35,6 @@ use crate::raw;
 use crate::resource::Resource;
 
 use globals::Globals;
-pub(crate) use values::KeyValues;
 
 /// What a native does.
 type Body<R> = fn(&Rc<Host<R>>, &Rc<Resource>, &Lua, Args) -> Answer;
@@ -132,6 +132,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     console::install(&definer)?;
     time::install(&definer)?;
     values::install(&definer)?;
+    store::install(&definer)?;
     globals::install(host, resource, lua, &definer.natives)?;
     definer.private.raw_set("open_glm", raw::glm_function(lua)?)?;
     for (name, source) in LUA_PARTS {

@@ -23,9 +23,13 @@ use crate::registry::Registry;
 use crate::report::{Console, ScriptError};
 use crate::resource::{Resource, ResourceState};
 use crate::scenario::ScenarioOutcome;
+use crate::store::Store;
 use crate::thread_load::ThreadLoad;
 use crate::world::{ClientEvent, Connection, PlayerSpec, PlayerView};
 use crate::{Error, ServerConfig, vm};
+
+/// Ticks from one writing of the key-value store to the next: half a minute.
+const SAVE_TICKS: u64 = 600;
 
 /// A server directory at work, on the thread that started it.
 ///
@@ -207,6 +211,7 @@ impl<R: Recorder + 'static> Server<R> {
         let probe = Probe::new(tracer);
         let flag = Arc::new(StopFlag::default());
 
+        let (store, store_problem) = Store::open(config.data.as_deref());
         let resources = Registry::default();
         for (id, found) in discovery.resources.into_values().enumerate() {
             let symbols = probe.symbols(&found.name);
@@ -230,7 +235,7 @@ impl<R: Recorder + 'static> Server<R> {
             exports: Default::default(),
             convars: Convars::with(config.convars),
             commands: RefCell::default(),
-            store: RefCell::default(),
+            store: RefCell::new(store),
             console: RefCell::new(Box::new(console)),
             reports: RefCell::default(),
             origin: Default::default(),
@@ -261,6 +266,9 @@ impl<R: Recorder + 'static> Server<R> {
         };
         let load = ThreadLoad::of_this_thread();
         let server = Self { host, load, interval: config.tick_interval, next: None, handle, watch };
+        if let Some(problem) = store_problem {
+            server.host.report(&ScriptError::of_resource("server", &problem));
+        }
         for error in &discovery.errors {
             server.host.report(error);
         }
@@ -349,6 +357,9 @@ impl<R: Recorder + 'static> Server<R> {
         host.tell_news();
         host.run_due(host.clock.millis());
         self.record_heaps();
+        if number.is_multiple_of(SAVE_TICKS) {
+            host.save_store();
+        }
         let load = self.load.read().since(before);
         if let Some(span) = span {
             let recorder = self.host.probe.recorder();
@@ -612,6 +623,7 @@ impl<R: Recorder + 'static> Server<R> {
                 .print("", "the end of the run did not wait for work that was still going on");
         }
         self.host.close_all();
+        self.host.save_store();
     }
 }
 

@@ -144,6 +144,8 @@ fn metadata(options: &cli::Run) -> Metadata {
 
 fn server_config(options: &cli::Run) -> ServerConfig {
     let mut config = ServerConfig::new(&options.directory);
+    // runs in virtual time begin alike: what the last one kept would be a difference
+    config.data = (!options.virtual_time).then(|| options.directory.join(".tickscope"));
     config.resources = Some(options.resource.clone()).filter(|resources| !resources.is_empty());
     config.tick_interval = TICK;
     config.virtual_time = options.virtual_time;

@@ -1,6 +1,4 @@
-//! `json`, `msgpack`, and the key-value store.
-
-use std::collections::{BTreeMap, HashMap};
+//! `json` and `msgpack`.
 
 use mlua::Value;
 use tickscope_core::Recorder;
@@ -9,21 +7,6 @@ use super::Definer;
 use crate::host::{Answer, Calls, Raise, nothing, one};
 use crate::raw::BuildError;
 use crate::{json, msgpack};
-
-/// What `SetResourceKvp` keeps, by resource and key, for the length of a run.
-#[derive(Default)]
-pub(crate) struct KeyValues {
-    values: HashMap<usize, BTreeMap<String, Kept>>,
-    finds: HashMap<i64, std::vec::IntoIter<String>>,
-    next_find: i64,
-}
-
-#[derive(Clone)]
-enum Kept {
-    Text(Vec<u8>),
-    Integer(i64),
-    Float(f64),
-}
 
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     let json = define.lua.create_table()?;
@@ -105,92 +88,5 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     )?;
     msgpack_table.raw_set("null", Value::NULL)?;
     define.globals.raw_set("msgpack", msgpack_table)?;
-    store(define)
-}
-
-fn store<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
-    for name in ["SetResourceKvp", "SetResourceKvpNoSync"] {
-        define.global(name, Calls::Recorded, |host, resource, _, args| {
-            let (key, value) = (args.text(0)?, args.bytes(1)?);
-            host.store.borrow_mut().values.entry(resource.id).or_default().insert(key, Kept::Text(value));
-            nothing()
-        })?;
-    }
-    define.global("SetResourceKvpInt", Calls::Recorded, |host, resource, _, args| {
-        let (key, value) = (args.text(0)?, args.integer(1)?);
-        host.store.borrow_mut().values.entry(resource.id).or_default().insert(key, Kept::Integer(value));
-        nothing()
-    })?;
-    define.global("SetResourceKvpFloat", Calls::Recorded, |host, resource, _, args| {
-        let (key, value) = (args.text(0)?, args.number(1)?);
-        host.store.borrow_mut().values.entry(resource.id).or_default().insert(key, Kept::Float(value));
-        nothing()
-    })?;
-    define.global("GetResourceKvpString", Calls::Recorded, |host, resource, lua, args| {
-        let key = args.text(0)?;
-        match kept(host, resource, &key) {
-            Some(Kept::Text(bytes)) => one(lua, lua.create_string(bytes)?),
-            _ => one(lua, Value::Nil),
-        }
-    })?;
-    define.global("GetResourceKvpInt", Calls::Recorded, |host, resource, lua, args| {
-        let key = args.text(0)?;
-        match kept(host, resource, &key) {
-            Some(Kept::Integer(value)) => one(lua, value),
-            _ => one(lua, 0),
-        }
-    })?;
-    define.global("GetResourceKvpFloat", Calls::Recorded, |host, resource, lua, args| {
-        let key = args.text(0)?;
-        match kept(host, resource, &key) {
-            Some(Kept::Float(value)) => one(lua, value),
-            _ => one(lua, 0.0),
-        }
-    })?;
-    for name in ["DeleteResourceKvp", "DeleteResourceKvpNoSync"] {
-        define.global(name, Calls::Recorded, |host, resource, _, args| {
-            let key = args.text(0)?;
-            if let Some(values) = host.store.borrow_mut().values.get_mut(&resource.id) {
-                values.remove(&key);
-            }
-            nothing()
-        })?;
-    }
-    define.global("StartFindKvp", Calls::Recorded, |host, resource, lua, args| {
-        let prefix = args.text(0)?;
-        let mut store = host.store.borrow_mut();
-        let keys: Vec<_> = store
-            .values
-            .get(&resource.id)
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .filter(|key| key.starts_with(&prefix))
-            .cloned()
-            .collect();
-        if keys.is_empty() {
-            return one(lua, -1);
-        }
-        store.next_find += 1;
-        let handle = store.next_find;
-        store.finds.insert(handle, keys.into_iter());
-        one(lua, handle)
-    })?;
-    define.global("FindKvp", Calls::Silent, |host, _, lua, args| {
-        let handle = args.integer(0)?;
-        let key = host.store.borrow_mut().finds.get_mut(&handle).and_then(Iterator::next);
-        one(lua, key)
-    })?;
-    define.global("EndFindKvp", Calls::Silent, |host, _, _, args| {
-        let handle = args.integer(0)?;
-        host.store.borrow_mut().finds.remove(&handle);
-        nothing()
-    })
-}
-
-fn kept<R: Recorder + 'static>(
-    host: &crate::host::Host<R>,
-    resource: &crate::resource::Resource,
-    key: &str,
-) -> Option<Kept> {
-    host.store.borrow().values.get(&resource.id)?.get(key).cloned()
+    Ok(())
 }

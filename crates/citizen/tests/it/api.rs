@@ -47,7 +47,7 @@ fn the_store_keeps_values_by_type() {
          print(GetResourceKvpString('none'), GetResourceKvpInt('none'), GetResourceKvpInt('p:a'))
          local h = StartFindKvp('p:') print(FindKvp(h), FindKvp(h), FindKvp(h)) EndFindKvp(h) print(FindKvp(h))
          DeleteResourceKvp('p:a') print(GetResourceKvpString('p:a'), StartFindKvp('none'))",
-        &["text\t5\t1.5", "nil\t0\t0", "p:a\tp:b\tnil", "nil", "nil\t-1"],
+        &["text\t5\t1.5", "nil\t0\t0", "p:a\tp:b\tnil", "nil", "nil\t0"],
     );
 }
 

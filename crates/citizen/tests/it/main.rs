@@ -18,6 +18,7 @@ mod scenario;
 mod server_cfg;
 mod spans;
 mod state_bags;
+mod store;
 mod threads;
 mod values;
 mod vectors;
