@@ -41,6 +41,13 @@ impl Packed {
     }
 }
 
+/// What a script chose with `msgpack.setoption`, for its VM.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// nil stands for what cannot be packed.
+    pub ignore_invalid: bool,
+}
+
 /// Packs `values`. Each function is given to `refer`, which answers the text of a reference to it.
 ///
 /// # Errors
@@ -51,7 +58,8 @@ pub(crate) fn pack(
     limit: usize,
     refer: &mut dyn FnMut(&Function) -> String,
 ) -> Result<Packed, String> {
-    let mut writer = Writer { out: Vec::with_capacity(64), places: Vec::new() };
+    let options = lua.app_data_ref::<Options>().map_or_else(Options::default, |options| *options);
+    let mut writer = Writer { out: Vec::with_capacity(64), options, ..Writer::default() };
     let walked = raw::walk(lua, values, &mut writer, MAX_DEPTH, limit)?;
     let mut bytes = writer.out;
     if !writer.places.is_empty() {
@@ -122,7 +130,7 @@ pub(crate) fn pack_list(
 
 /// Packs plain text values: arguments of events the host triggers.
 pub(crate) fn pack_texts(texts: &[&str]) -> Packed {
-    let mut writer = Writer { out: Vec::new(), places: Vec::new() };
+    let mut writer = Writer::default();
     for text in texts {
         writer.string(text.as_bytes());
     }
@@ -154,6 +162,7 @@ struct Writer {
     out: Vec<u8>,
     /// Offsets where a function goes.
     places: Vec<usize>,
+    options: Options,
 }
 
 impl Writer {
@@ -285,6 +294,13 @@ impl Visit for Writer {
         self.out.extend_from_slice(&[0xc7, text.len() as u8, kind]);
         self.out.extend_from_slice(text.as_bytes());
         true
+    }
+
+    fn invalid(&mut self) -> bool {
+        if self.options.ignore_invalid {
+            self.nil();
+        }
+        self.options.ignore_invalid
     }
 
     fn size(&self) -> usize {

@@ -243,8 +243,8 @@ impl<R: Recorder + 'static> Host<R> {
         token
     }
 
-    /// Answers a token: the coroutine that waits on it goes on in the next tick. A token nobody knows is ignored.
-    pub(crate) fn answer(&self, token: u64, input: Input) {
+    /// Answers a token: the coroutine that waits on it goes on, before this returns. A token nobody knows is ignored.
+    pub(crate) fn answer(self: &Rc<Self>, token: u64, input: Input) {
         let source = if self.is_awaited(token) { self.probe.link_point() } else { None };
         self.answer_from(token, input, source);
     }
@@ -254,7 +254,7 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// [`Host::answer`] with what the answer came from.
-    pub(crate) fn answer_from(&self, token: u64, input: Input, source: LinkPoint) {
+    pub(crate) fn answer_from(self: &Rc<Self>, token: u64, input: Input, source: LinkPoint) {
         let export = self.schedule.exports.borrow_mut().remove(&token);
         let input = match (input, export) {
             (Input::ErrorText(problem), Some(export)) => Input::ErrorText(export.error(&problem)),
@@ -264,7 +264,14 @@ impl<R: Recorder + 'static> Host<R> {
         let link = link(LinkKind::Await, source);
         match found {
             Some(Waiting::Coroutine(coroutine)) => {
-                self.schedule.push(self.clock.millis(), Job::Resume { coroutine, input, link });
+                if self.running.borrow().len() >= MAX_NESTING {
+                    // answers that answer each other: the rest comes with the next tick
+                    self.schedule.push(self.clock.millis(), Job::Resume { coroutine, input, link });
+                } else if coroutine.generation == coroutine.resource.generation.get() {
+                    let before = self.events.set_player(None);
+                    self.slice(coroutine, input, link);
+                    self.events.set_player(before);
+                }
             }
             Some(Waiting::Nobody { resource } | Waiting::Answered { resource, .. }) => {
                 let answered = Waiting::Answered { resource, input, link };

@@ -53,6 +53,10 @@ const fn absent(name: &'static str, reason: &'static str) -> Note {
 
 /// Why nothing is ever sold.
 const NO_SHOP: &str = "Tebex is not reached from here";
+/// Why passwords are never right.
+const NO_BCRYPT: &str = "there is no bcrypt here: no hash, and no password that fits one";
+/// Why scripts cannot mark scopes.
+const NO_PROFILER: &str = "the server's own profiler is not here; a recording has spans of its own";
 /// What voice is without clients.
 const NO_VOICE: &str = "kept, and given back; nobody speaks here";
 /// Why what clients see and make is nothing to set.
@@ -72,10 +76,6 @@ const NATIVES: &[Note] = &[
     approximated("AddBlipForCoord", AT_ONCE),
     approximated("AddBlipForEntity", AT_ONCE),
     approximated("AddBlipForRadius", AT_ONCE),
-    neutral("SetEntityDistanceCullingRadius", NO_STREAMING),
-    neutral("SetPlayerCullingRadius", NO_STREAMING),
-    neutral("SetRoutingBucketEntityLockdownMode", NO_STREAMING),
-    neutral("SetRoutingBucketPopulationEnabled", NO_STREAMING),
     neutral("CanPlayerStartCommerceSession", NO_SHOP),
     approximated(
         "ClearPedTasksImmediately",
@@ -90,11 +90,14 @@ const NATIVES: &[Note] = &[
     approximated("DeleteEntity", "gone at once; a server waits for the owner"),
     neutral("DoesPlayerOwnSku", NO_SHOP),
     neutral("DoesPlayerOwnSkuExt", NO_SHOP),
+    neutral("DuplicateFunctionReference", "a function lives as long as anybody holds a reference to it"),
     neutral("FlagServerAsPrivate", "no list of servers hears of this one"),
+    approximated("FormatStackTrace", "the resource's own part of the stack, as Lua writes it"),
     approximated("FreezeEntityPosition", AT_ONCE),
     approximated("GetEntityMaxHealth", "that of the kind of entity, not of the model"),
     approximated("GetIsVehicleEngineRunning", "true while somebody sits at the wheel"),
     approximated("GetLastPedInVehicleSeat", "who sits there now"),
+    neutral("GetPasswordHash", NO_BCRYPT),
     approximated("GetPedDesiredHeading", "the heading it has"),
     approximated("GetPedMaxHealth", "that of the kind of entity, not of the model"),
     approximated("GetPlayerFocusPos", "where the ped is; there is no camera"),
@@ -121,11 +124,14 @@ const NATIVES: &[Note] = &[
     approximated("MumbleCreateChannel", NO_VOICE),
     approximated("MumbleIsPlayerMuted", NO_VOICE),
     approximated("MumbleSetPlayerMuted", NO_VOICE),
-    approximated("TempBanPlayer", "the player is dropped and may connect again at once"),
     approximated(
         "NetworkGetEntityOwner",
         "the nearest player within 424 m in the same routing bucket, computed when asked",
     ),
+    neutral("ProfilerEnterScope", NO_PROFILER),
+    neutral("ProfilerExitScope", NO_PROFILER),
+    neutral("ProfilerIsRecording", NO_PROFILER),
+    neutral("RegisterConsoleListener", "what is printed goes to the console only"),
     approximated("RemoveAllPedWeapons", AT_ONCE),
     approximated("RemoveBlip", AT_ONCE),
     approximated("RemoveWeaponFromPed", AT_ONCE),
@@ -133,15 +139,20 @@ const NATIVES: &[Note] = &[
     approximated("SetBlipSprite", AT_ONCE),
     approximated("SetCurrentPedWeapon", AT_ONCE),
     approximated("SetEntityCoords", AT_ONCE),
+    neutral("SetEntityDistanceCullingRadius", NO_STREAMING),
     approximated("SetEntityHeading", AT_ONCE),
+    neutral("SetEntityIgnoreRequestControlFilter", "no client asks to own an entity here"),
     approximated("SetEntityRotation", AT_ONCE),
     approximated("SetEntityVelocity", "kept and told again, but nothing moves by itself"),
     approximated("SetPedAmmo", AT_ONCE),
     approximated("SetPedArmour", AT_ONCE),
     approximated("SetPedIntoVehicle", AT_ONCE),
+    neutral("SetPlayerCullingRadius", NO_STREAMING),
     approximated("SetPlayerInvincible", AT_ONCE),
     approximated("SetPlayerModel", AT_ONCE),
     approximated("SetPlayerWantedLevel", AT_ONCE),
+    neutral("SetRoutingBucketEntityLockdownMode", NO_STREAMING),
+    neutral("SetRoutingBucketPopulationEnabled", NO_STREAMING),
     approximated("SetVehicleBodyHealth", AT_ONCE),
     approximated("SetVehicleColours", AT_ONCE),
     approximated("SetVehicleCustomPrimaryColour", AT_ONCE),
@@ -154,6 +165,8 @@ const NATIVES: &[Note] = &[
     approximated("TaskLeaveAnyVehicle", "done at once; the way to the seat or out of it takes no time"),
     approximated("TaskLeaveVehicle", "done at once; the way to the seat or out of it takes no time"),
     approximated("TaskWarpPedIntoVehicle", AT_ONCE),
+    approximated("TempBanPlayer", "the player is dropped and may connect again at once"),
+    neutral("VerifyPasswordHash", NO_BCRYPT),
 ];
 
 /// What scripts have beside natives.

@@ -52,6 +52,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     ] {
         define.global(name, Calls::Silent, |_, _, _, _| nothing())?;
     }
+    define.global("FormatStackTrace", Calls::Silent, |_, _, lua, _| one(lua, lua.traceback(None, 0)?))?;
     packed_events(define)?;
     voice(define)?;
     define.global("RconPrint", Calls::Recorded, |host, resource, _, args| {

@@ -74,6 +74,17 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         })?,
     )?;
     msgpack_table.raw_set(
+        "setoption",
+        define.make("msgpack.setoption", Calls::Silent, |_, _, lua, args| {
+            // the others choose between forms of the same values
+            if args.text(0)? == "ignore_invalid" {
+                let ignore_invalid = !matches!(args.get(1), Value::Nil | Value::Boolean(false));
+                lua.set_app_data(msgpack::Options { ignore_invalid });
+            }
+            nothing()
+        })?,
+    )?;
+    msgpack_table.raw_set(
         "unpack",
         define.make("msgpack.unpack", Calls::Recorded, |host, resource, lua, args| {
             let Value::String(text) = args.get(0) else {

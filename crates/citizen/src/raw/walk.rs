@@ -44,6 +44,10 @@ pub(crate) trait Visit {
     fn object(&mut self, _kind: i64, _id: i64) -> bool {
         false
     }
+    /// A value of a type that cannot be written; `true` when something stands for it now.
+    fn invalid(&mut self) -> bool {
+        false
+    }
     /// Bytes written so far.
     fn size(&self) -> usize;
 }
@@ -113,6 +117,7 @@ pub(crate) fn walk(
                 functions.push(function.clone());
             }
             Value::LightUserData(null) if null.0.is_null() => visitor.nil(),
+            _ if visitor.invalid() => {}
             other => return Err(format!("cannot write a value of type {}", other.type_name())),
         }
         if visitor.size() > size {
@@ -278,6 +283,7 @@ impl Walker<'_> {
                 ffi::LUA_TTABLE => self.table(depth + 1)?,
                 ffi::LUA_TUSERDATA => match vector_at(state, -1) {
                     Some(vector) => self.visitor.vector(&vector),
+                    None if self.visitor.invalid() => {}
                     None => return Err(Stop::Type(type_name(state, -1))),
                 },
                 ffi::LUA_TFUNCTION if self.visitor.function(*self.count) => {
@@ -286,6 +292,7 @@ impl Walker<'_> {
                     ffi::lua_rawseti(state, 3, (*self.count - self.first) as ffi::lua_Integer);
                 }
                 ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(state, -1).is_null() => self.visitor.nil(),
+                _ if self.visitor.invalid() => {}
                 _ => return Err(Stop::Type(type_name(state, -1))),
             }
         }

@@ -76,7 +76,7 @@ fn an_export_that_waits_suspends_its_caller() {
             local x, list = exports.b:slow('v') print(x, list[1], GetGameTimer())
             print(exports.b:nested(), GetGameTimer())
          end)",
-        &["v\tv\t200", "inner\t400"],
+        &["v\tv\t150", "inner\t250"],
     );
 }
 
@@ -142,7 +142,7 @@ fn a_handler_of_the_event_stands_in_for_an_export() {
             "7\ta",
             "false\t@a/main.lua:2: No such export other in resource gone",
             "false\tAn error occurred while calling export `fail` in resource `gone`:\n  @b/main.lua:4: no",
-            "v\t200",
+            "v\t150",
             ": Stopping resource b",
             "false\tNo such export sum in resource gone",
             ": Started resource b",

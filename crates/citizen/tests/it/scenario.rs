@@ -150,7 +150,7 @@ fn a_rush_connects_many_and_waits_for_their_stories() {
             "a: p2\t1000",
             "scenario: player 3 was refused: full",
             "a: p4\t3000",
-            "scenario: true 3 1 0 3450",
+            "scenario: true 3 1 0 3400",
         ],
     );
 }

@@ -177,11 +177,11 @@ fn an_export_that_waits_is_awaited_by_its_caller() {
             resume
             end sleep
             return
-        tick tick
           timer @b/main.lua:4 [b] main.lua:4 <- await
             resume
             end await
             return
+        tick tick
         tick tick
         resource stop [b]
         resource stop [a]",
@@ -213,13 +213,13 @@ fn commands_and_promises() {
             native ExecuteCommand [a]
               command go [a] main.lua:2
                 resume
+                thread @a/main.lua:3 [a] main.lua:3 <- await
+                  resume
+                  end await
+                  return
                 return
             return
         tick tick
-          thread @a/main.lua:3 [a] main.lua:3 <- await
-            resume
-            end await
-            return
         resource stop [a]",
     );
 }

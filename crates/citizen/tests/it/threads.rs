@@ -126,7 +126,7 @@ fn what_can_be_called_serves_as_a_function() {
 }
 
 #[test]
-fn awaits_suspend_until_the_answer_and_go_on_with_the_next_tick() {
+fn awaits_suspend_until_the_answer_and_go_on_at_once() {
     check(
         "local function later(ms, what, value) local p = promise.new() SetTimeout(ms, function() p[what](p, value) end) return p end
          CreateThread(function()
@@ -139,7 +139,7 @@ fn awaits_suspend_until_the_answer_and_go_on_with_the_next_tick() {
          end)",
         &[
             "at once\t50",
-            "value\t200",
+            "value\t150",
             "false\treason",
             "false\t5",
             "false\tbad argument #1 to 'Await' (table expected, got integer)",
