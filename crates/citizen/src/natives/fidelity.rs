@@ -192,6 +192,29 @@ const APIS: &[Note] = &[
         "msgpack",
         "an entity in a message is its handle, not its network id; no msgpack.extend, settype and setoption",
     ),
+    approximated(
+        "vec2/3/4, vector2/3/4, vec, quat",
+        "equal by value, as table keys too; but a zero is never negative, and a vector with a NaN equals itself",
+    ),
+    approximated(
+        "mat, mat2x2 … mat4x4",
+        "a matrix given to be filled again is taken as a column that does not fit",
+    ),
+    approximated(
+        "require, glm",
+        "glm is what servers use: numbers, vectors, rotations, polygon, segment, sphere, aabb; a function beyond that \
+         raises an error with its name when it is called. The shapes of polygons are computed as MathGeoLib defines them",
+    ),
+    absent("require 'lmprof'", "the run is recorded from outside"),
+    approximated(
+        "table.type",
+        "told by the keys; FXServer looks at how the table came to be: `{ [1] = 1 }` is a hash there, an array here",
+    ),
+    exact(
+        "table.create, clone, wipe; string.strsplit, strjoin, strtrim, strconcat, tostringall; joaat, scrub",
+        "",
+    ),
+    approximated("math", "C's functions too, but for erf, erfc, gamma and lgamma"),
     absent("scripts in JavaScript and C#", "only Lua runs here; they are named when their resource starts"),
 ];
 

@@ -33,10 +33,12 @@ pub(super) unsafe fn install(state: *mut ffi::lua_State) {
 unsafe extern "C-unwind" fn type_(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: see above.
     unsafe {
-        if ffi::lua_type(state, 1) == ffi::LUA_TNONE {
-            return ffi::luaL_argerror(state, 1, c"value expected".as_ptr());
-        }
-        ffi::lua_pushstring(state, type_name_at(state, 1).as_ptr());
+        // frameworks ask this all the time, hardly ever of userdata
+        match ffi::lua_type(state, 1) {
+            ffi::LUA_TNONE => return ffi::luaL_argerror(state, 1, c"value expected".as_ptr()),
+            ffi::LUA_TUSERDATA => ffi::lua_pushstring(state, type_name_at(state, 1).as_ptr()),
+            plain => ffi::lua_pushstring(state, ffi::lua_typename(state, plain)),
+        };
         1
     }
 }
