@@ -24,7 +24,6 @@ use crate::registry::Registry;
 use crate::report::{Console, ErrorKind, Reports, ScriptError};
 use crate::resource::Resource;
 use crate::schedule::Schedule;
-use crate::values::Vector;
 use crate::world::World;
 
 /// How deep events, exports and threads may nest.
@@ -102,12 +101,6 @@ pub(crate) type Answer = Result<MultiValue, Raise>;
 /// An answer of one value.
 pub(crate) fn one(lua: &Lua, value: impl mlua::IntoLua) -> Answer {
     Ok(MultiValue::from_vec(vec![value.into_lua(lua)?]))
-}
-
-/// An answer of a position.
-#[allow(dead_code, reason = "for natives of entities")]
-pub(crate) fn vector3(lua: &Lua, position: [f32; 3]) -> Answer {
-    Ok(MultiValue::from_vec(vec![raw::into_value(lua, Vector::vector3(position))?]))
 }
 
 /// An answer of nothing.
@@ -205,25 +198,6 @@ impl Args {
             }
             _ => Err(self.wrong(index, "number")),
         }
-    }
-
-    /// A position: a vector, of which the first three components count, or a table with `x`, `y` and `z` or with three
-    /// elements.
-    #[allow(dead_code, reason = "for natives of entities")]
-    pub(crate) fn vector3(&self, lua: &Lua, index: usize) -> Result<[f32; 3], Raise> {
-        if let Some(vector) = raw::from_value(lua, self.get(index))
-            && vector.components().len() > 2
-        {
-            return Ok(vector.xyz());
-        }
-        let Value::Table(table) = self.get(index) else { return Err(self.wrong(index, "vector3")) };
-        let mut lanes = [0.0; 3];
-        for (at, (lane, name)) in lanes.iter_mut().zip(["x", "y", "z"]).enumerate() {
-            let named = table.raw_get::<Option<f64>>(name).ok().flatten();
-            let number = named.or_else(|| table.raw_get::<Option<f64>>(at + 1).ok().flatten());
-            *lane = number.ok_or_else(|| self.wrong(index, "vector3"))? as f32;
-        }
-        Ok(lanes)
     }
 
     /// A whole number; a fraction is cut off.

@@ -26,7 +26,6 @@ pub(crate) fn from_value(lua: &Lua, value: &Value) -> Option<Vector> {
 }
 
 /// Arguments of a native with each vector as its components, as FXServer passes them on: a `vector3` is three numbers.
-#[allow(dead_code, reason = "for natives of entities")]
 pub(crate) fn spread(lua: &Lua, values: MultiValue) -> MultiValue {
     if !values.iter().any(|value| matches!(value, Value::UserData(_))) {
         return values;
