@@ -44,11 +44,12 @@ use lexer::{Kind, Lexer};
 /// What is wrong with a piece of CfxLua's own syntax.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {message}")]
-pub(crate) struct Error {
+#[non_exhaustive]
+pub struct Error {
     /// The line, from 1.
-    pub(crate) line: u32,
+    pub line: u32,
     /// What was expected, near what.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// Plain Lua that does what `source` does, line by line.
@@ -56,7 +57,13 @@ pub(crate) struct Error {
 /// # Errors
 /// Of what only CfxLua has: a hash or C comment without an end, a `?` with nothing to navigate to, a name that `in`
 /// cannot unpack.
-pub(crate) fn rewrite(source: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+///
+/// ```
+/// let plain = tickscope_citizen::cfxlua::rewrite(b"money += 5")?;
+/// assert_eq!(&*plain, b"money = money + (5)");
+/// # Ok::<(), tickscope_citizen::cfxlua::Error>(())
+/// ```
+pub fn rewrite(source: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let mut lexer = Lexer::new(source);
     if has_structure(&mut lexer) {
         return parser::rewrite(source).map(Cow::Owned);

@@ -16,7 +16,7 @@
 
 mod access;
 pub mod cfg;
-mod cfxlua;
+pub mod cfxlua;
 mod clock;
 mod commands;
 mod config;

@@ -410,11 +410,13 @@ pub(super) fn line_of(source: &[u8], at: usize) -> u32 {
     line
 }
 
-/// Some text of a source, fit for a message.
+/// Some text of a source, fit for a message: of its first line, as much as helps.
 pub(super) fn shortened(text: &[u8]) -> String {
     const ROOM: usize = 40;
-    let shown = tickscope_core::escape(&text[..text.len().min(ROOM)]);
-    if text.len() > ROOM { format!("{shown}...") } else { shown.into_owned() }
+    let line = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let room = line.len().min(ROOM);
+    let shown = tickscope_core::escape(&line[..room]);
+    if text.len() > room { format!("{shown}...") } else { shown.into_owned() }
 }
 
 fn word(bytes: &[u8]) -> Kind {
