@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tickscope_core::Depth;
 
+use crate::DatabaseConfig;
+
 use crate::ScenarioConfig;
 
 /// How a server runs. [`ServerConfig::new`] gives what FXServer does.
@@ -42,6 +44,8 @@ pub struct ServerConfig {
     pub data: Option<PathBuf>,
     /// Convars that are set before anything else; the server's files do not change them.
     pub convars: Vec<(String, String)>,
+    /// What answers the queries of scripts.
+    pub database: DatabaseConfig,
     /// Who plays the players; without one nobody comes.
     pub scenario: Option<ScenarioConfig>,
 }
@@ -64,6 +68,7 @@ impl ServerConfig {
             cfg: None,
             data: None,
             convars: Vec::new(),
+            database: DatabaseConfig::default(),
             scenario: None,
         }
     }

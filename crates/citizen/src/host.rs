@@ -14,6 +14,7 @@ use crate::cfxlua;
 use crate::clock::GameClock;
 use crate::commands::{Command, Origin};
 use crate::convars::Convars;
+use crate::database::DatabaseHost;
 use crate::events::Events;
 use crate::lifecycle::Lives;
 use crate::outside::Outside;
@@ -44,6 +45,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) schedule: Schedule,
     /// What other threads do for it.
     pub(crate) outside: Outside<R>,
+    pub(crate) database: DatabaseHost<R>,
     pub(crate) events: Events,
     pub(crate) references: References,
     pub(crate) exports: Exports,

@@ -10,7 +10,7 @@
 //! - Scripts reach the files of the server's resources, and nothing else of the machine.
 //!
 //! # Deliberately absent
-//! The game itself (nothing moves by itself), SQL, HTTP, scripts in other languages. What a script calls that is not
+//! The game itself (nothing moves by itself), HTTP, scripts in other languages. What a script calls that is not
 //! there is one clear error.
 #![deny(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod commands;
 mod config;
 mod constraints;
 mod convars;
+mod database;
 mod discovery;
 mod error;
 mod events;
@@ -33,9 +34,7 @@ mod manifest;
 mod msgpack;
 mod natives;
 mod no_recorder;
-#[allow(dead_code, reason = "queries and requests, its first users, come next")]
 mod outside;
-#[allow(dead_code, reason = "as `outside`")]
 mod probe;
 mod raw;
 mod references;
@@ -56,6 +55,9 @@ mod world;
 
 pub use config::ServerConfig;
 pub use constraints::SERVER_BUILD;
+pub use database::DatabaseConfig;
+#[cfg(feature = "database")]
+pub use database::rewrite_sql;
 pub use discovery::{Discovery, Found, discover};
 pub use error::Error;
 pub use manifest::Manifest;

@@ -125,6 +125,7 @@ impl<R: Recorder + 'static> Host<R> {
                 return false;
             }
         };
+        self.apply_schema(resource);
         let span = self.probe.begin(resource.symbols.start, CategoryId::RESOURCE, None, &[]);
         let machine = self.machine(resource);
         let outcome = if machine.is_ok() { Outcome::Ok } else { Outcome::Error };
@@ -323,7 +324,11 @@ impl<R: Recorder + 'static> Host<R> {
             line,
             ..self.problem(resource, &message)
         };
-        let source = match std::fs::read(&script.path) {
+        let read = match crate::database::built_in_file(&script.path) {
+            Some(text) => Ok(text.to_vec()),
+            None => std::fs::read(&script.path),
+        };
+        let source = match read {
             Ok(source) => source,
             Err(error) => {
                 let problem =
@@ -390,10 +395,11 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// Drops every handle into the VM of a resource, and then the VM.
-    pub(crate) fn close(&self, resource: &Resource) {
+    pub(crate) fn close(self: &Rc<Self>, resource: &Resource) {
         self.lives.started.borrow_mut().retain(|id| *id != resource.id);
         self.events.clear(resource.id);
         self.schedule.clear(resource.id);
+        self.forget_queries(resource.id);
         self.forget_outside(resource.id);
         self.exports.clear(resource.id);
         self.state_bags.clear(resource.id);
@@ -421,7 +427,7 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// Closes every VM without a word to scripts.
-    pub(crate) fn close_all(&self) {
+    pub(crate) fn close_all(self: &Rc<Self>) {
         self.end_scenario();
         for resource in self.resources.all().iter().rev() {
             resource.generation.set(resource.generation.get() + 1);

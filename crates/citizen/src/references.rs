@@ -205,6 +205,9 @@ impl<R: Recorder + 'static> Host<R> {
         resource: &str,
         name: &str,
     ) -> Result<Function, Raise> {
+        if let Some(function) = self.database_export(caller, lua, resource, name)? {
+            return Ok(function);
+        }
         let handed = match self.export(resource, name) {
             Some(_) => None,
             None => Some(self.handed_export(caller, lua, resource, name)?),

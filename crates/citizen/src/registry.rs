@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use crate::database::is_built_in;
 use crate::resource::{Resource, ResourceState};
 
 /// All resources, running or not. Their numbers stay as they are: `refresh` adds at the end.
@@ -26,13 +27,18 @@ impl Registry {
 
     /// Every resource, in the order of their numbers.
     pub(crate) fn all(&self) -> Vec<Rc<Resource>> {
-        self.list.borrow().clone()
+        let mut all = self.list.borrow().clone();
+        all.retain(|resource| !is_built_in(&resource.path));
+        all
     }
 
     /// Every resource, in the order of their names.
     pub(crate) fn by_name(&self) -> Vec<Rc<Resource>> {
         let list = self.list.borrow();
-        self.by_name.borrow().values().filter_map(|id| list.get(*id).cloned()).collect()
+        let mut found: Vec<_> =
+            self.by_name.borrow().values().filter_map(|id| list.get(*id).cloned()).collect();
+        found.retain(|resource| !is_built_in(&resource.path));
+        found
     }
 
     /// The resource of this very name.
@@ -75,7 +81,7 @@ impl Registry {
     /// Looks again at what manifests provide.
     pub(crate) fn index_providers(&self) {
         let mut providers: HashMap<String, Vec<usize>> = HashMap::new();
-        for resource in self.by_name() {
+        for resource in self.list.borrow().iter() {
             for alias in resource.manifest().all("provide") {
                 providers.entry(alias.to_owned()).or_default().push(resource.id);
             }

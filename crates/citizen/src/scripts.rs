@@ -61,6 +61,12 @@ pub(crate) fn entries(
                     entries.push(wrong(format!("script {pattern:?}: there is no resource {other:?}")));
                     continue;
                 };
+                if crate::database::is_built_in(&owner.1) {
+                    entries.push(built_in(owner, files).unwrap_or_else(|| {
+                        wrong(format!("script {pattern:?}: the host's own {other} has no such file"))
+                    }));
+                    continue;
+                }
                 let files = Listing::default().expand(&owner.1, files);
                 (owner, files)
             }
@@ -71,6 +77,14 @@ pub(crate) fn entries(
         }
     }
     entries
+}
+
+/// A file of a resource that the host has itself.
+fn built_in((owner, folder): Other, file: &str) -> Option<Entry> {
+    let path = folder.join(file);
+    crate::database::built_in_file(&path)?;
+    let (file, chunk) = (format!("@{owner}/{file}"), format!("@@{owner}/{file}"));
+    Some(Entry::Lua(Script { path, file, chunk }))
 }
 
 fn entry(name: &str, (owner, folder): &Other, pattern: &str, file: String) -> Option<Entry> {

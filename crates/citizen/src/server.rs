@@ -13,6 +13,7 @@ use tickscope_hooks::lua::{InterruptHandle, TracerOptions};
 use crate::cfg;
 use crate::clock::GameClock;
 use crate::convars::Convars;
+use crate::database::{DatabaseHost, built_in_resource};
 use crate::discovery::discover;
 use crate::events::Source;
 use crate::host::Host;
@@ -217,6 +218,13 @@ impl<R: Recorder + 'static> Server<R> {
             let symbols = probe.symbols(&found.name);
             resources.put(Rc::new(Resource::new(id, found, symbols)));
         }
+        if resources.named("oxmysql").is_none() {
+            let found = built_in_resource();
+            let symbols = probe.symbols(&found.name);
+            let resource = Resource::new(resources.len(), found, symbols);
+            resource.state.set(ResourceState::Started);
+            resources.put(Rc::new(resource));
+        }
         resources.index_providers();
         let host = Rc::new(Host {
             probe,
@@ -230,6 +238,7 @@ impl<R: Recorder + 'static> Server<R> {
             running: RefCell::default(),
             schedule: Default::default(),
             outside: Default::default(),
+            database: DatabaseHost::new(config.database, config.seed),
             events: Default::default(),
             references: Default::default(),
             exports: Default::default(),

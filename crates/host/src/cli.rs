@@ -32,7 +32,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Play the resources of a server directory and explain its late ticks.
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Run),
+    Run(Box<Run>),
     /// Run a Lua 5.4 program and record it.
     #[command(after_help = LUA_EXAMPLES)]
     Lua(Lua),
@@ -102,6 +102,12 @@ pub(crate) struct Run {
     /// Make calls of natives that do nothing here errors, instead of counting them.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Keep the embedded database in this file, which is made when it is not there. [default: in memory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database: Option<PathBuf>,
+    /// Let each answer of the database take longer by this: a time, or one from a range such as 2ms..5ms.
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = durations)]
+    pub(crate) db_latency: (Duration, Duration),
     #[command(flatten)]
     pub(crate) recording: Recording,
     #[command(flatten)]
@@ -239,6 +245,16 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(expected()),
     };
     Duration::try_from_secs_f64(seconds).map_err(|_| expected())
+}
+
+/// A time, or two with `..` between.
+fn durations(text: &str) -> Result<(Duration, Duration), String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let range = (duration(from)?, duration(to)?);
+    if range.0 > range.1 {
+        return Err("expected the shorter time first, as in 2ms..5ms".into());
+    }
+    Ok(range)
 }
 
 fn size(text: &str) -> Result<u64, String> {

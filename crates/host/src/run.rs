@@ -153,6 +153,8 @@ fn server_config(options: &cli::Run) -> ServerConfig {
     config.tick_limit = Some(options.tick_limit).filter(|limit| !limit.is_zero());
     config.memory_limit = usize::try_from(options.memory_limit.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
     config.depth = options.recording.depth.into();
+    config.database.file.clone_from(&options.database);
+    config.database.latency = options.db_latency;
     config.scenario = match (&options.scenario, options.players) {
         (None, None) => None,
         (file, players) => {

@@ -21,6 +21,7 @@ const PACKAGES: &[&str] = &[
     "lua-filesystem",
     "lua-lpeg",
     "lua-penlight",
+    "mariadb-server",
 ];
 
 /// Debian source packages whose test-suites are run.

@@ -205,6 +205,10 @@ const APIS: &[Note] = &[
         "glm is what servers use: numbers, vectors, rotations, polygon, segment, sphere, aabb; a function beyond that \
          raises an error with its name when it is called. The shapes of polygons are computed as MathGeoLib defines them",
     ),
+    approximated(
+        "exports of oxmysql, mysql-async and ghmattimysql; MySQL.lua",
+        "over SQLite by default, which takes most of MySQL's dialect, or a MySQL or MariaDB server; see docs/database.md",
+    ),
     absent("require 'lmprof'", "the run is recorded from outside"),
     approximated(
         "table.type",

@@ -33,7 +33,8 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     define.global("GetResourcePath", Calls::Silent, |host, _, lua, args| {
         one(lua, named(host, &args)?.map(|resource| resource.path.to_string_lossy().into_owned()))
     })?;
-    define.global("GetNumResources", Calls::Silent, |host, _, lua, _| one(lua, host.resources.len()))?;
+    define
+        .global("GetNumResources", Calls::Silent, |host, _, lua, _| one(lua, host.resources.all().len()))?;
     define.global("GetResourceByFindIndex", Calls::Silent, |host, _, lua, args| {
         let found = usize::try_from(args.integer(0)?).ok().and_then(|index| host.resources.get(index));
         one(lua, found.map(|resource| resource.name.to_string()))

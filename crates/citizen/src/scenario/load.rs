@@ -84,7 +84,7 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// Takes the scenario's VM away, before the resources say goodbye.
-    pub(crate) fn end_scenario(&self) {
+    pub(crate) fn end_scenario(self: &Rc<Self>) {
         let resource = self.scenario.resource.borrow_mut().take();
         if let Some(resource) = resource {
             resource.generation.set(resource.generation.get() + 1);

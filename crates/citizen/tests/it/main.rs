@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod cfxlua;
 mod compat;
+mod database;
 mod entities;
 mod errors;
 mod events;

@@ -1,0 +1,67 @@
+//! SQL for scripts: what `oxmysql`, `mysql-async` and `ghmattimysql` export, over SQLite, MySQL or MariaDB.
+//!
+//! The real resources are JavaScript. Where the server directory has none of them, or has them as they are, the host
+//! answers in their place. Statements run on a thread of their own, one after the other, and are answered on a later
+//! tick; see [`outside`](crate::outside).
+
+mod exports;
+mod parameters;
+mod schema;
+mod service;
+#[cfg(feature = "database")]
+pub(crate) mod sql;
+#[cfg(not(feature = "database"))]
+#[allow(dead_code, reason = "values that no database makes")]
+#[path = "database/without.rs"]
+pub(crate) mod sql;
+
+use std::path::{Path, PathBuf};
+
+use crate::discovery::Found;
+use crate::manifest::Manifest;
+
+pub use service::DatabaseConfig;
+pub(crate) use service::DatabaseHost;
+
+/// The resources whose exports the host has.
+const FAMILIES: [&str; 3] = ["oxmysql", "mysql-async", "ghmattimysql"];
+
+/// Where the files of the resource the host has itself are: nowhere on disk.
+const BUILT_IN: &str = "citizen:/oxmysql";
+
+const MANIFEST: &str = "
+fx_version 'cerulean' game 'common' name 'oxmysql' author 'tickscope' version '2.13.0'
+provide 'mysql-async' provide 'ghmattimysql'
+";
+
+const LIBRARY: &str = include_str!("lua/mysql.lua");
+
+/// What the embedded database makes of one statement in MySQL's dialect: SQLite's statements for it, a line each. Empty
+/// for those without meaning there, such as `SET NAMES`.
+///
+/// # Errors
+/// What of the statement is not understood.
+#[cfg(feature = "database")]
+pub fn rewrite_sql(statement: &str) -> Result<String, String> {
+    sql::rewrite(statement).map_err(|error| error.0)
+}
+
+/// `oxmysql` as the host has it, for server directories without it.
+pub(crate) fn built_in_resource() -> Found {
+    Found {
+        name: FAMILIES[0].into(),
+        path: BUILT_IN.into(),
+        categories: Vec::new(),
+        manifest: Manifest::parse("fxmanifest.lua", MANIFEST.as_bytes()),
+    }
+}
+
+/// Whether a folder is that of the host's own `oxmysql`.
+pub(crate) fn is_built_in(folder: &Path) -> bool {
+    folder.starts_with(BUILT_IN)
+}
+
+/// The text of a file of the host's own `oxmysql`.
+pub(crate) fn built_in_file(path: &Path) -> Option<&'static [u8]> {
+    (path == PathBuf::from(BUILT_IN).join("lib/MySQL.lua")).then_some(LIBRARY.as_bytes())
+}

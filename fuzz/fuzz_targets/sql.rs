@@ -1,0 +1,11 @@
+//! The rewriting of MySQL's dialect: any text is SQLite's statements, or an error in words.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tickscope_citizen::rewrite_sql;
+
+fuzz_target!(|statement: &str| {
+    if let Err(error) = rewrite_sql(statement) {
+        assert!(!error.is_empty());
+    }
+});
