@@ -229,18 +229,18 @@ impl<R: Recorder + 'static> State<R> {
             self.leave(SwitchReason::Yield, at);
         }
         self.cache.clear();
-        // SAFETY: as in `contexts`; no context refers to this machine's coroutines any more, and they are alive, so
-        // their hooks can be taken off.
-        unsafe {
-            (*self.coroutines.get()).retain(|_, coroutine| {
-                let stays = !ptr::eq(coroutine.vm, &*record);
-                if !stays {
-                    self.end_track(coroutine, at);
-                    (self.api.lua_sethook)(coroutine.state, None, 0, 0);
-                }
-                stays
-            });
+        let here = |coroutine: &Coroutine| ptr::eq(coroutine.vm, &*record);
+        // by track, not by address: two runs of one program record the same
+        let mut ending = self.every_coroutine();
+        ending.retain(|coroutine| here(coroutine));
+        ending.sort_by_key(|coroutine| coroutine.track.get());
+        for coroutine in ending {
+            self.end_track(coroutine, at);
+            // SAFETY: the machine is alive, and so are its coroutines.
+            unsafe { (self.api.lua_sethook)(coroutine.state, None, 0, 0) };
         }
+        // SAFETY: as in `contexts`; no context refers to this machine's coroutines any more.
+        unsafe { (*self.coroutines.get()).retain(|_, coroutine| !here(coroutine)) };
     }
 
     pub(super) fn set_depth(&self, depth: Depth) -> Result<(), TracerError> {
