@@ -1,11 +1,10 @@
 //! SQL through the exports of oxmysql, mysql-async and ghmattimysql.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tickscope_core::{CategoryId, Event, LinkKind};
 
+use crate::mariadb::MariaDb;
 use crate::world::World;
 
 const SCHEMA: &str = "
@@ -250,63 +249,6 @@ fn two_runs_are_the_same() {
     assert_eq!(first, run());
 }
 
-/// A MariaDB server of this test's own.
-struct MariaDb {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-impl MariaDb {
-    /// `None` where there is none on this machine.
-    fn start() -> Option<Self> {
-        let server =
-            ["/usr/sbin/mariadbd", "/usr/bin/mariadbd"].into_iter().find(|path| Path::new(path).exists())?;
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
-        let installed = Command::new("mariadb-install-db")
-            .args([
-                "--no-defaults",
-                "--user=root",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ])
-            .arg(option("datadir", &data))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(installed.success(), "mariadb-install-db failed");
-        let mut child = Command::new(server)
-            .args(["--no-defaults", "--skip-networking", "--user=root"])
-            .arg(option("datadir", &data))
-            .arg(option("socket", &folder.path().join("s")))
-            .arg(option("pid-file", &folder.path().join("p")))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let limit = Instant::now() + Duration::from_secs(60);
-        while !folder.path().join("s").exists() {
-            assert!(child.try_wait().unwrap().is_none(), "mariadbd ended");
-            assert!(Instant::now() < limit, "mariadbd does not listen");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(Self { child, folder })
-    }
-
-    fn connection(&self, database: &str) -> String {
-        format!("mysql://root@localhost/{database}?socketPath={}", self.folder.path().join("s").display())
-    }
-}
-
-impl Drop for MariaDb {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Statements of the forms that frameworks use, each answer written out.
 const ALIKE: &str = r#"
 local function told(value)
@@ -385,17 +327,7 @@ fn sqlite_and_mariadb_answer_alike() {
         let ran = world.run(200);
         ran.lines.into_iter().filter(|line| line.starts_with("a: ")).collect::<Vec<_>>()
     };
-    let made = Command::new("mariadb")
-        .args([
-            "--no-defaults",
-            "-uroot",
-            "-e",
-            "CREATE DATABASE tickscope CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
-        ])
-        .arg(format!("--socket={}", server.folder.path().join("s").display()))
-        .status()
-        .unwrap();
-    assert!(made.success());
+    server.create("tickscope");
     let (embedded, real) = (answers(None), answers(Some(server.connection("tickscope"))));
     assert_eq!(embedded.len(), ALIKE.matches("\nask(").count(), "{embedded:#?}");
     for (embedded, real) in embedded.iter().zip(&real) {

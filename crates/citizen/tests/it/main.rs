@@ -13,6 +13,7 @@ mod exports;
 mod frameworks;
 mod library;
 mod lifecycle;
+mod mariadb;
 mod natives;
 mod players;
 mod scenario;

@@ -1,5 +1,10 @@
 //! The `tickscope` command from outside.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod city;
 mod cli;
+mod deterministic;
 mod lua;
+#[path = "../../../citizen/tests/it/mariadb.rs"]
+mod mariadb;
+mod roleplay;
