@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -55,12 +55,94 @@ pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     fs::create_dir_all(&out)?;
     let ticks = if full { 200_000 } else { 2_000 };
     tally.judge(&format!("soak: {ticks} virtual ticks in bounded memory"), long_server(&city, &out, ticks));
+    let minutes = if full { 8 * 60 } else { 10 };
+    tally.judge(
+        &format!("soak: {minutes} minutes of a roleplay server with {PLAYERS} players, memory flat"),
+        roleplay(&out, minutes),
+    );
     for kill in 0..if full { 200 } else { 3 } {
         // Spread over the first seconds of a run, the start included.
         let after = Duration::from_millis(300 + (kill * 977) % 4000);
         tally.judge(&format!("soak: killed after {} ms, the capture opens", after.as_millis()), {
             killed(&city, &out, after)
         });
+    }
+    Ok(())
+}
+
+/// Players of the roleplay server.
+const PLAYERS: u32 = 64;
+/// How much the memory of the host may grow in the second half of a run.
+const GROWTH_KB: u64 = 16 << 10;
+
+/// Hours of a framework-sized server with people on it, its tables in the embedded database. Once caches are warm the
+/// host's memory stays where it is: the median of the last quarter is compared with that of the second.
+fn roleplay(out: &Path, minutes: u64) -> Result<()> {
+    let server = out.join("roleplay");
+    if server.exists() {
+        fs::remove_dir_all(&server)?;
+    }
+    copy(&metadata::root().join("examples/roleplay"), &server)?;
+    let errors = out.join("roleplay.txt");
+    let ticks = minutes * 60 * 20;
+    let mut command = Command::new(tickscope());
+    command.arg("run").arg(&server).args(["--virtual-time", "--seed", "7", "--depth", "boundary"]);
+    command.args(["--format", "json", "--players", &PLAYERS.to_string(), "--ticks", &ticks.to_string()]);
+    // all of it would be tens of gigabytes
+    command.args(["--on-hitch", "1s", "-o"]).arg(out.join("roleplay.perfetto-trace"));
+    let started = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(out.join("roleplay.json"))?)
+        .stderr(fs::File::create(&errors)?)
+        .spawn()
+        .context("cannot start the release build")?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut resident = Vec::new();
+    let ended = loop {
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
+        let now = fs::read_to_string(&status).unwrap_or_default();
+        let kb =
+            now.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+        resident.extend::<Option<u64>>(kb);
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let took = started.elapsed();
+    let said = fs::read_to_string(&errors)?;
+    ensure!(ended.success(), "it ended with {ended}:\n{said}");
+    ensure!(!said.contains("error:"), "a resource had an error:\n{said}");
+    ensure!(resident.len() >= 16, "only {} looks at its memory", resident.len());
+    let quarter = resident.len() / 4;
+    let median = |quarters: usize| {
+        let mut part = resident[quarters * quarter..(quarters + 1) * quarter].to_vec();
+        part.sort_unstable();
+        part[part.len() / 2]
+    };
+    let (early, late) = (median(1), median(3));
+    println!(
+        "{ticks} ticks in {:.1} s ({:.0} a second); resident memory {early} kB, then {late} kB",
+        took.as_secs_f64(),
+        ticks as f64 / took.as_secs_f64(),
+    );
+    ensure!(
+        late <= early + GROWTH_KB,
+        "resident memory grew from {early} kB to {late} kB in half of {minutes} minutes"
+    );
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)?;
+        }
     }
     Ok(())
 }
