@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tickscope_citizen::rewrite_sql;
+use tickscope_sql::rewrite;
 
 fuzz_target!(|statement: &str| {
-    if let Err(error) = rewrite_sql(statement) {
+    if let Err(error) = rewrite(statement) {
         assert!(!error.is_empty());
     }
 });

@@ -8,12 +8,6 @@ mod exports;
 mod parameters;
 mod schema;
 mod service;
-#[cfg(feature = "database")]
-pub(crate) mod sql;
-#[cfg(not(feature = "database"))]
-#[allow(dead_code, reason = "values that no database makes")]
-#[path = "database/without.rs"]
-pub(crate) mod sql;
 
 use std::path::{Path, PathBuf};
 
@@ -35,16 +29,6 @@ provide 'mysql-async' provide 'ghmattimysql'
 ";
 
 const LIBRARY: &str = include_str!("lua/mysql.lua");
-
-/// What the embedded database makes of one statement in MySQL's dialect: SQLite's statements for it, a line each. Empty
-/// for those without meaning there, such as `SET NAMES`.
-///
-/// # Errors
-/// What of the statement is not understood.
-#[cfg(feature = "database")]
-pub fn rewrite_sql(statement: &str) -> Result<String, String> {
-    sql::rewrite(statement).map_err(|error| error.0)
-}
 
 /// `oxmysql` as the host has it, for server directories without it.
 pub(crate) fn built_in_resource() -> Found {

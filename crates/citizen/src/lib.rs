@@ -56,8 +56,6 @@ mod world;
 pub use config::ServerConfig;
 pub use constraints::SERVER_BUILD;
 pub use database::DatabaseConfig;
-#[cfg(feature = "database")]
-pub use database::rewrite_sql;
 pub use discovery::{Discovery, Found, discover};
 pub use error::Error;
 pub use manifest::Manifest;

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, MultiValue, Value};
 use tickscope_core::{CategoryId, LinkKind, LinkPoint, Recorder};
+use tickscope_sql::Answer as SqlAnswer;
+use tickscope_sql::placeholders::{self, Given};
 
 use super::parameters::{self, Shape};
 use super::service::{Bound, Done, Task, TaskResult};
-use super::sql::placeholders::{self, Given};
-use super::sql::value::Answer as SqlAnswer;
 use super::{FAMILIES, is_built_in};
 use crate::host::{Answer, Args, Calls, Host, Raise, nothing, one};
 use crate::probe::{Boundary, link};

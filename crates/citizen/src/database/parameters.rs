@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use mlua::{Lua, Value};
 
-use super::sql::placeholders::{Given, Parameter};
-use super::sql::value::{Answer, Kind, Rows, SqlValue};
+use tickscope_sql::placeholders::{Given, Parameter};
+use tickscope_sql::{Answer, Kind, Rows, SqlValue};
 
 /// Lists inside each other.
 const MAX_DEPTH: usize = 8;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use tickscope_core::Recorder;
+use tickscope_sql::statements;
 
 use super::service::{Done, Task};
-use super::sql::statements;
 use crate::host::Host;
 use crate::resource::Resource;
 

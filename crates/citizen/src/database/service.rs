@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tickscope_core::{CategoryId, LinkPoint, Recorder};
+use tickscope_sql::{Answer, Database, SqlError, SqlValue};
 
-use super::sql::value::{Answer, SqlError, SqlValue};
-use super::sql::{self, Database};
 use crate::host::Host;
 use crate::outside::{Request, Service};
 use crate::resource::Resource;
@@ -67,7 +66,8 @@ struct Shared {
 impl Shared {
     fn run(&self, connection: Option<&str>, task: Task, now: Duration) -> TaskResult {
         let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = slot.get_or_insert_with(|| sql::open(self.file.as_deref(), connection, self.seed));
+        let opened =
+            slot.get_or_insert_with(|| tickscope_sql::open(self.file.as_deref(), connection, self.seed));
         let database = match opened {
             Ok(database) => database,
             Err(error) => {

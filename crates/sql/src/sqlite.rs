@@ -18,8 +18,8 @@ use sqlparser::ast::{AlterTable, CreateTable};
 
 use super::dialect::{self, Change, Plan, last_name, quoted};
 use super::functions::{self, State};
-use super::value::{Answer, Kind, Rows, SqlError, SqlValue};
 use super::{Database, dates, tables};
+use crate::{Answer, Kind, Rows, SqlError, SqlValue};
 
 /// Statements whose plans are kept.
 const KEPT_PLANS: usize = 1_000;

@@ -6,8 +6,8 @@ use sqlparser::ast::{
     ShowStatementOptions, SqliteOnConflict, Statement, TableFactor, TableObject, TableWithJoins, Update,
 };
 
-use super::super::value::SqlError;
 use super::{Change, Plan, Show, last_name, quoted, rewrite, sums};
+use crate::SqlError;
 
 /// What is to be done for a statement.
 ///

@@ -1,6 +1,6 @@
 //! Connection strings: `mysql://user:password@host:port/database?option=value` and `key=value;key=value`.
 
-use super::value::SqlError;
+use crate::SqlError;
 
 /// Where a MySQL or MariaDB server is, and as whom to ask it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 };
 
 use super::dialect::{expression, last_name, quoted};
-use super::value::{Kind, SqlError};
+use crate::{Kind, SqlError};
 
 /// A column, as `SHOW COLUMNS` tells it.
 pub(super) struct Column {

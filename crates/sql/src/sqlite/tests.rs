@@ -294,7 +294,7 @@ fn statements_are_rewritten() {
         ("SELECT returning FROM t", "SELECT `returning` FROM t"),
         ("SET NAMES utf8", ""),
     ] {
-        assert_eq!(super::super::rewrite(mysql).unwrap(), sqlite, "{mysql}");
+        assert_eq!(crate::rewrite(mysql).unwrap(), sqlite, "{mysql}");
     }
 }
 

@@ -3,8 +3,8 @@
 use super::super::dialect::{Show, last_name};
 use super::super::functions::DATABASE;
 use super::super::tables;
-use super::super::value::{Answer, Kind, Rows, SqlError, SqlValue};
 use super::{Sqlite, of_sqlite};
+use crate::{Answer, Kind, Rows, SqlError, SqlValue};
 
 /// The tables of `information_schema` that frameworks ask for. They hold what [`Sqlite::describe`] writes.
 pub(super) const VIEWS: &str = "

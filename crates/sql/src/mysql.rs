@@ -6,8 +6,8 @@ use mysql::consts::{CapabilityFlags, ColumnType};
 use mysql::prelude::Queryable;
 use mysql::{Column, Conn, OptsBuilder, Value};
 
-use super::value::{Answer, Kind, Rows, SqlError, SqlValue};
 use super::{Database, connection, dates, placeholders};
+use crate::{Answer, Kind, Rows, SqlError, SqlValue};
 
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::value::SqlValue;
+use crate::SqlValue;
 
 /// A parameter as scripts give it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Parameter {
+pub enum Parameter {
+    /// A plain value.
     One(SqlValue),
     /// `IN (?)`: its elements with commas between, lists within in parentheses.
     List(Vec<Parameter>),
@@ -15,7 +16,8 @@ pub(crate) enum Parameter {
 }
 
 impl Parameter {
-    pub(crate) const NULL: Self = Self::One(SqlValue::Null);
+    /// What a missing value is.
+    pub const NULL: Self = Self::One(SqlValue::Null);
 }
 
 /// The end of the quoted text or comment that begins at `at`; `None` when none begins there.
@@ -68,7 +70,7 @@ fn is_name(byte: u8) -> bool {
 }
 
 /// How many `?` there are outside of quotes and comments.
-pub(crate) fn count(statement: &str) -> usize {
+pub fn count(statement: &str) -> usize {
     let mut counted = 0;
     pieces(statement, |piece| {
         if let Piece::Positional = piece {
@@ -79,7 +81,7 @@ pub(crate) fn count(statement: &str) -> usize {
 }
 
 /// The statement with something in place of each `?`, which `write` adds.
-#[cfg_attr(not(feature = "database"), allow(dead_code, reason = "for databases"))]
+#[cfg(feature = "engines")]
 pub(super) fn fill(statement: &str, mut write: impl FnMut(&mut String)) -> String {
     let mut text = String::with_capacity(statement.len());
     pieces(statement, |piece| match piece {
@@ -135,9 +137,10 @@ fn pieces<'a>(statement: &'a str, mut take: impl FnMut(Piece<'a>)) {
 
 /// What a script gave for the placeholders.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Given {
+pub enum Given {
     /// By position, from 1; what is missing is null.
     Positions(BTreeMap<usize, Parameter>),
+    /// By name, without its sign.
     Names(BTreeMap<String, Parameter>),
 }
 
@@ -145,7 +148,7 @@ pub(crate) enum Given {
 ///
 /// # Errors
 /// When there are more values than `?`.
-pub(crate) fn bind(statement: &str, given: &Given) -> Result<(String, Vec<SqlValue>), String> {
+pub fn bind(statement: &str, given: &Given) -> Result<(String, Vec<SqlValue>), String> {
     let mut text = String::with_capacity(statement.len());
     let mut values = Vec::new();
     let mut position = 0;
@@ -252,7 +255,7 @@ fn identifier(text: &mut String, parameter: &Parameter) {
 
 /// The shape of a statement: every literal a `?`, white space folded, cut at about 120 characters. What a span of it is
 /// called; no value is in it.
-pub(crate) fn shape(statement: &str) -> String {
+pub fn shape(statement: &str) -> String {
     let bytes = statement.as_bytes();
     let mut shape = String::from("sql ");
     let mut at = 0;
@@ -345,7 +348,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn garbage_never_panics(text in "[ -~éß'\"`?@:/*#\\\\-]{0,60}") {
-            let _ = (shape(&text), count(&text), without_comments_before(&text), super::super::statements(&text));
+            let _ = (shape(&text), count(&text), without_comments_before(&text), crate::statements(&text));
             let _ = bind(&text, &Given::Names(BTreeMap::new()));
             let _ = bind(&text, &Given::Positions([(1, one(1))].into()));
         }
