@@ -54,9 +54,9 @@ pub(crate) enum Command {
 
 const RUN_EXAMPLES: &str = "Examples:
   tickscope run examples/city
-  tickscope run ~/server --for 5m --budget 50ms
   tickscope run ~/server --players 32 --for 5m --virtual-time
   tickscope run ~/server --scenario rush-hour.lua --seed 7 -o rush.perfetto-trace
+  tickscope run ~/server --ticks 0 --set sv_maxclients=64     (and type commands: restart shops)
   tickscope run ~/server --resource inventory --depth trace --virtual-time --ticks 2000
   tickscope run ~/server --ticks 0 --on-hitch 5s -o hitches.perfetto-trace   (until Ctrl-C)";
 
@@ -87,6 +87,15 @@ pub(crate) struct Run {
     /// Let this Lua file play the players, and say what it expects; --players N is `PLAYERS` there.
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
+    /// The file of console commands to begin with. [default: server.cfg in the directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cfg: Option<PathBuf>,
+    /// Set a convar; the server's files do not change it. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = convar)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Where what scripts store is kept. [default: .tickscope in the directory; nowhere with --virtual-time]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Run only this resource and what it depends on. May be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) resource: Vec<String>,
@@ -231,6 +240,14 @@ pub(crate) enum FormatArg {
     Json,
 }
 
+fn convar(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as sv_maxclients=64")?;
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err("expected a name without spaces in front of the =".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let expected = || "expected a time such as 50ms, 10s, 5m or 2h".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -282,6 +299,15 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn convars() {
+        assert_eq!(convar("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(convar("a="), Ok(("a".into(), String::new())));
+        for bad in ["", "a", "=b", "a b=c"] {
+            assert!(convar(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

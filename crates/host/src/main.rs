@@ -1,6 +1,7 @@
 //! The `tickscope` command: records, explains, converts.
 
 mod cli;
+mod console;
 mod convert;
 mod hitch;
 mod lua;

@@ -13,6 +13,7 @@ use tickscope_citizen::{
 use tickscope_core::Metadata;
 
 use crate::cli::{self, FormatArg};
+use crate::console::Typed;
 use crate::present::style::Style;
 use crate::present::tell;
 use crate::present::text::{grouped, time};
@@ -55,7 +56,6 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
     let recorder = recording.session.thread("main");
     let quiet = options.presentation.format == FormatArg::Json;
     let mut config = server_config(options);
-    config.strict = options.strict;
     config.native_names = crate::natives::imported()?;
     let mut server = Server::start(config, recorder, Terminal { quiet })
         .with_context(|| format!("cannot run {}", directory.display()))?;
@@ -63,8 +63,12 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
     signals::watch(move || handle.stop())?;
 
     let mut progress = Progress::new(ticks, options.budget);
+    let typed = Typed::listen();
     let mut played = 0;
     while !server.is_stopping() && !server.is_finished() && ticks.is_none_or(|ticks| played < ticks) {
+        for line in typed.take() {
+            server.execute(&line);
+        }
         running.begin(played + 1);
         let tick = server.tick();
         running.end();
@@ -72,6 +76,7 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
         progress.tick(tick.number, tick.took);
     }
     progress.clear();
+    let not_started = server.not_started();
     let outcome = server.stop();
     let missing = missing_natives(&outcome.errors);
 
@@ -80,6 +85,9 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
     report::print(&recorded.report, &recorded.metadata, &shown, &options.presentation)?;
     if !quiet {
         tell!("{}", Style::stderr().dim(cost(&recorded)));
+    }
+    for (resource, why) in &not_started {
+        tell!("{resource} did not run: {why}");
     }
     if !missing.is_empty() {
         tell!("natives that were called and do not exist here: {}", missing.join(", "));
@@ -144,8 +152,12 @@ fn metadata(options: &cli::Run) -> Metadata {
 
 fn server_config(options: &cli::Run) -> ServerConfig {
     let mut config = ServerConfig::new(&options.directory);
+    config.cfg.clone_from(&options.cfg);
+    config.convars.clone_from(&options.set);
+    config.strict = options.strict;
     // runs in virtual time begin alike: what the last one kept would be a difference
-    config.data = (!options.virtual_time).then(|| options.directory.join(".tickscope"));
+    let kept = || (!options.virtual_time).then(|| options.directory.join(".tickscope"));
+    config.data = options.data.clone().or_else(kept);
     config.resources = Some(options.resource.clone()).filter(|resources| !resources.is_empty());
     config.tick_interval = TICK;
     config.virtual_time = options.virtual_time;

@@ -434,3 +434,24 @@ fn imported_names_of_natives_are_used_and_strict_runs_refuse_what_does_nothing()
         text(&output.stderr)
     );
 }
+
+#[test]
+fn commands_typed_while_it_runs_are_carried_out() {
+    let server = Server::new(&[
+        ("shop/fxmanifest.lua", "fx_version 'cerulean' server_script 'main.lua'"),
+        (
+            "shop/main.lua",
+            "print('opened') RegisterCommand('price', function(source, args) print(source, args[1]) end)",
+        ),
+    ]);
+    let mut command = server.command(&["--ticks", "0", "--set", "greeting=hello there"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the command starts");
+    let lines = "\nprice 5\ngreeting\nrestart shop\nnonsense\nquit\n";
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), lines.as_bytes()).expect("it listens");
+    let output = child.wait_with_output().expect("it ends by itself");
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{out}\n{}", text(&output.stderr));
+    assert!(out.contains("[shop] 0\t5\n") && out.contains("hello there"), "{out}");
+    assert!(out.contains("nonsense"), "an unknown command is told: {out}");
+}
