@@ -299,7 +299,9 @@ impl<'a> View<'a> {
                 // Were each sample's place a matter of chance, a share p of n samples would fall into n·p·(1−p) runs.
                 // Below a handful nothing can be told, and the callee has nearly all of the cost anyway.
                 let by_chance = callee.hits * caller.hits.saturating_sub(callee.hits) / caller.hits.max(1);
-                by_chance >= 6 && 3 * callee.runs >= 2 * by_chance
+                // A caller that is itself called often comes and goes, and its callees with it.
+                let by_caller = caller.calls.is_some_and(|calls| callee.runs <= calls);
+                by_chance >= 6 && 3 * callee.runs >= 2 * by_chance && !by_caller
             }
         }
     }

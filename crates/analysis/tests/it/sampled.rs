@@ -134,6 +134,27 @@ fn a_callee_whose_samples_come_and_go_is_the_cost_of_the_loop() {
 }
 
 #[test]
+fn a_callee_of_many_short_timers_is_named_itself() {
+    let mut s = Stream::new(Depth::Sample);
+    let (timer, pay) = (s.lua("r:@r.lua:1@r.lua:1"), s.lua("r:pay@r.lua:9"));
+    s.tick(|s| {
+        // Each timer calls it once, and some samples fall beside it: that it comes and goes is the timers' doing.
+        let mut seed = 12_345u32;
+        for _ in 0..400 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let inside = !(seed >> 16).is_multiple_of(8);
+            s.boundary(CategoryId::TIMER, timer, |s| {
+                let stack = [timer, pay];
+                s.run(MS).stack(if inside { &stack } else { &stack[..1] });
+            });
+        }
+    });
+    let report = s.report();
+    assert_eq!(&*report.late_ticks[0].chains[0].culprit().unwrap().symbol.name, "pay");
+    assert_eq!(report.late_ticks[0].chains.len(), 1);
+}
+
+#[test]
 fn a_callee_that_takes_long_each_time_is_named_itself() {
     let mut s = Stream::new(Depth::Sample);
     let thread = s.lua("r:@r.lua:1@r.lua:1");
