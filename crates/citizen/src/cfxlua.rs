@@ -59,8 +59,8 @@ pub struct Error {
 /// cannot unpack.
 ///
 /// ```
-/// let plain = tickscope_citizen::cfxlua::rewrite(b"money += 5")?;
-/// assert_eq!(&*plain, b"money = money + (5)");
+/// let plain = tickscope_citizen::cfxlua::rewrite(b"local hash = `adder`")?;
+/// assert_eq!(&*plain, b"local hash = (-1216765807)");
 /// # Ok::<(), tickscope_citizen::cfxlua::Error>(())
 /// ```
 pub fn rewrite(source: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
