@@ -60,7 +60,13 @@ fn programs(tally: &mut Tally) -> Result<Vec<Program>> {
             name: "luacheck over prosody, with lfs".into(),
             folder,
             // A part of the tree: a trace of the whole, 1.2 GB, outgrows the 32-bit memory of the trace processor.
-            words: words(&["/usr/bin/luacheck", "usr/lib/prosody/net", "--no-color", "--no-cache", "--codes"]),
+            words: words(&[
+                "/usr/bin/luacheck",
+                "usr/lib/prosody/net",
+                "--no-color",
+                "--no-cache",
+                "--codes",
+            ]),
             path: Some(OLD_MODULES),
             named: &["parse_block", "parse_expression", "next_token", "attributes"],
         }),
