@@ -1,6 +1,7 @@
 //! `server.cfg`, the console, and what becomes of resources by it.
 
-use tickscope_citizen::Error;
+use proptest::prelude::*;
+use tickscope_citizen::{Error, ErrorKind};
 
 use crate::world::{Transcript, World};
 
@@ -141,6 +142,39 @@ fn garbage_in_a_file_of_commands_does_no_harm() {
     assert_eq!(lines.iter().filter(|line| line.ends_with(": loaded")).count(), 2, "{lines:?}");
     std::fs::write(world.folder.path().join("server.cfg"), vec![b'x'; (16 << 20) + 1]).unwrap();
     assert!(world.run(0).lines[0].contains("at most 16 MiB"));
+}
+
+/// What is wrong with a file of these bytes is told with the file and a line of it, and the server runs.
+fn check_bytes(world: &World, bytes: &[u8]) -> Result<(), TestCaseError> {
+    std::fs::write(world.folder.path().join("server.cfg"), bytes).unwrap();
+    let ran = world.run(1);
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+    for error in ran.outcome.errors.iter().filter(|error| error.kind == ErrorKind::Config) {
+        prop_assert_eq!(&error.file, "server.cfg");
+        prop_assert!((1..=lines).contains(&error.line), "{} of {} lines", error, lines);
+    }
+    for said in ran.lines.iter().filter(|line| line.contains("No such command")) {
+        prop_assert!(said.contains(" (server.cfg:"), "{}", said);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_bytes_are_a_file_of_commands(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        check_bytes(&world("", &[]), &bytes)?;
+    }
+
+    #[test]
+    fn commands_without_sense_have_a_place(
+        lines in proptest::collection::vec(
+            "(set|setr|exec|ensure|start|stop|restart|add_ace|add_principal|toggle|quit|x)( [a-c\"{;#/.@]{0,4}){0,3}",
+            0..12,
+        ),
+    ) {
+        check_bytes(&world("", &[]), lines.join("\n").as_bytes())?;
+    }
 }
 
 #[test]
