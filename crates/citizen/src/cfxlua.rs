@@ -34,12 +34,15 @@ mod assign;
 mod chain;
 mod edits;
 mod lexer;
+mod names;
 mod parser;
 
 use std::borrow::Cow;
 
 use edits::Edits;
 use lexer::{Kind, Lexer};
+
+pub(crate) use names::{Argument, Names, Use, names};
 
 /// What is wrong with a piece of CfxLua's own syntax.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use crate::discovery::Found;
 use crate::manifest::Manifest;
+use crate::resource::Resource;
 
+pub(crate) use exports::is_export;
 pub use service::DatabaseConfig;
 pub(crate) use service::DatabaseHost;
 
@@ -43,6 +45,13 @@ pub(crate) fn built_in_resource() -> Found {
 /// Whether a folder is that of the host's own `oxmysql`.
 pub(crate) fn is_built_in(folder: &Path) -> bool {
     folder.starts_with(BUILT_IN)
+}
+
+/// Whether the host answers for a resource: one of the family, without scripts of its own that could.
+pub(crate) fn stands_in_for(resource: &Resource) -> bool {
+    let own = !is_built_in(&resource.path)
+        && resource.manifest().server_scripts().any(|script| script.ends_with(".lua"));
+    FAMILIES.contains(&&*resource.name) && !own
 }
 
 /// The text of a file of the host's own `oxmysql`.

@@ -46,6 +46,19 @@ pub(crate) struct Lives {
     missing: RefCell<BTreeMap<String, String>>,
     /// The server's files are read: starts and stops are told, and `ensure` restarts.
     configured: Cell<bool>,
+    /// Nothing runs: it is only looked at what would.
+    only_looking: Cell<bool>,
+    /// What made resources start, while it is only looked.
+    started_by: RefCell<BTreeMap<usize, StartedBy>>,
+}
+
+/// What made a resource start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StartedBy {
+    /// File and line of a command.
+    Line(String, u32),
+    /// One that depends on it.
+    Resource(usize),
 }
 
 impl Lives {
@@ -57,6 +70,16 @@ impl Lives {
     /// A resource that was to start is not there.
     pub(crate) fn missing(&self, name: &str, problem: String) {
         self.missing.borrow_mut().entry(name.to_owned()).or_insert(problem);
+    }
+
+    /// Resources that start are noted from here on, and nothing of theirs runs.
+    pub(crate) fn only_look(&self) {
+        self.only_looking.set(true);
+    }
+
+    /// What made a resource start; nothing in particular when everything starts.
+    pub(crate) fn started_by(&self, id: usize) -> Option<StartedBy> {
+        self.started_by.borrow().get(&id).cloned()
     }
 
     pub(crate) fn configured(&self) -> bool {
@@ -125,6 +148,10 @@ impl<R: Recorder + 'static> Host<R> {
                 return false;
             }
         };
+        if self.lives.only_looking.get() {
+            self.note_start(resource);
+            return true;
+        }
         self.apply_schema(resource);
         let span = self.probe.begin(resource.symbols.start, CategoryId::RESOURCE, None, &[]);
         let machine = self.machine(resource);
@@ -160,6 +187,17 @@ impl<R: Recorder + 'static> Host<R> {
             }
         }
         true
+    }
+
+    /// A resource starts as far as others can tell, and nothing of it runs.
+    fn note_start(&self, resource: &Resource) {
+        let needed = self.lives.chain.borrow().last().copied().map(StartedBy::Resource);
+        let by = needed.or_else(|| self.cfg_place().map(|(file, line)| StartedBy::Line(file, line)));
+        if let Some(by) = by {
+            self.lives.started_by.borrow_mut().insert(resource.id, by);
+        }
+        self.lives.started.borrow_mut().push(resource.id);
+        resource.state.set(ResourceState::Started);
     }
 
     /// All that must hold before a resource starts; answers the scripts to load.

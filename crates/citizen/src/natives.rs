@@ -19,7 +19,7 @@ mod resources;
 mod server;
 mod state_bags;
 mod store;
-mod table;
+pub(crate) mod table;
 mod threads;
 mod time;
 mod values;

@@ -196,6 +196,24 @@ impl<R: Recorder + 'static> Server<R> {
     /// # Errors
     /// When the directory cannot be run at all; see [`Error`].
     pub fn start(config: ServerConfig, recorder: R, console: impl Console + 'static) -> Result<Self, Error> {
+        Self::begin(config, recorder, console, |_| {})
+    }
+
+    /// Finds out which resources would start, and how, without running anything of theirs.
+    pub(crate) fn look(
+        config: ServerConfig,
+        recorder: R,
+        console: impl Console + 'static,
+    ) -> Result<Self, Error> {
+        Self::begin(config, recorder, console, |host| host.lives.only_look())
+    }
+
+    fn begin(
+        config: ServerConfig,
+        recorder: R,
+        console: impl Console + 'static,
+        prepare: impl FnOnce(&Host<R>),
+    ) -> Result<Self, Error> {
         let discovery = discover(&config.root)?;
         let root = config.root.canonicalize().unwrap_or_else(|_| config.root.clone());
         let cfg = cfg_file(&root, config.cfg.as_deref())?;
@@ -261,6 +279,7 @@ impl<R: Recorder + 'static> Server<R> {
             interrupt_told: Cell::new(false),
             ending: Arc::clone(&flag),
         });
+        prepare(&host);
         let handle = StopHandle { flag: Arc::clone(&flag), interrupt: interrupt.clone() };
         let watch = match config.tick_limit {
             None => None,
@@ -615,7 +634,6 @@ impl<R: Recorder + 'static> Server<R> {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn host(&self) -> &Rc<Host<R>> {
         &self.host
     }
@@ -637,7 +655,7 @@ impl<R: Recorder + 'static> Server<R> {
 }
 
 /// The file of commands to run: the one chosen, or the `server.cfg` of the directory if there is one.
-fn cfg_file(root: &Path, chosen: Option<&Path>) -> Result<Option<PathBuf>, Error> {
+pub(crate) fn cfg_file(root: &Path, chosen: Option<&Path>) -> Result<Option<PathBuf>, Error> {
     let Some(chosen) = chosen else {
         return Ok(root.join("server.cfg").canonicalize().ok().filter(|path| path.is_file()));
     };

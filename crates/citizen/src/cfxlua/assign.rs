@@ -13,15 +13,19 @@ impl<'s> Parser<'s> {
         let mut chain = self.chain(Place::Statement)?;
         match self.token.kind {
             Kind::Equals => {
+                self.meet_assignment(chain.met);
                 self.advance();
                 self.expressions()?;
             }
             Kind::Comma | Kind::In => {
+                self.meet_assignment(chain.met);
                 let mut targets = vec![chain.last];
                 let mut names = vec![chain.start];
                 while self.take(Kind::Comma) {
                     names.push(self.token.start);
-                    targets.push(self.chain(Place::Expression)?.last);
+                    let target = self.chain(Place::Expression)?;
+                    self.meet_assignment(target.met);
+                    targets.push(target.last);
                 }
                 if self.token.kind == Kind::In {
                     self.unpack(&targets, &names)?;
@@ -163,6 +167,7 @@ impl<'s> Parser<'s> {
             _ => {}
         }
         self.declare(u32::try_from(names.len()).unwrap_or(u32::MAX));
+        self.name_locals(&names);
         Ok(())
     }
 

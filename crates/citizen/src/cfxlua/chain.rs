@@ -7,6 +7,7 @@
 
 use super::edits::EditId;
 use super::lexer::{Kind, Token};
+use super::names::Met;
 use super::parser::{Parser, Stop, Walk};
 
 /// What a chain is part of.
@@ -54,6 +55,8 @@ pub(super) struct Chain<'s> {
     declared: bool,
     /// How many `end`s close what was opened.
     ends: u32,
+    /// What is known of it to who observes names.
+    pub(super) met: Met,
 }
 
 #[derive(Clone, Copy)]
@@ -97,11 +100,13 @@ impl<'s> Parser<'s> {
             guards: 0,
             declared: false,
             ends: 0,
+            met: None,
         };
         match self.token.kind {
             Kind::Name => {
                 let name = self.advance();
                 chain.base = Some(Base::Name(self.text(name)));
+                chain.met = self.meet(name);
             }
             Kind::OpenParen => {
                 self.advance();
@@ -124,7 +129,9 @@ impl<'s> Parser<'s> {
             chain.last = match self.token.kind {
                 Kind::Dot => {
                     let dot = self.advance().start;
-                    Link::Field { dot, name: self.expect(Kind::Name)? }
+                    let name = self.expect(Kind::Name)?;
+                    self.meet_field(chain.met, Some(name));
+                    Link::Field { dot, name }
                 }
                 Kind::OpenBracket => {
                     let open = self.advance();
@@ -132,17 +139,22 @@ impl<'s> Parser<'s> {
                     self.expression()?;
                     let alone = first.end == self.last_end && first.kind != Kind::Hash;
                     let close = self.expect(Kind::CloseBracket)?;
+                    let text = alone && first.kind == Kind::Text;
+                    self.meet_field(chain.met, text.then_some(first));
                     let key = (alone && !self.text(first).iter().any(|byte| matches!(byte, b'\n' | b'\r')))
                         .then_some(first);
                     Link::Index { open, close, key }
                 }
                 Kind::Colon => {
                     self.advance();
-                    self.expect(Kind::Name)?;
+                    let name = self.expect(Kind::Name)?;
+                    self.meet_field(chain.met, Some(name));
+                    self.meet_call(chain.met);
                     self.arguments()?;
                     Link::Call
                 }
                 Kind::OpenParen | Kind::Text | Kind::OpenBrace | Kind::Hash => {
+                    self.meet_call(chain.met);
                     self.arguments()?;
                     Link::Call
                 }

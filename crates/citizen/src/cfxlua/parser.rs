@@ -3,6 +3,7 @@
 //! Operators need no precedence here: only where an expression ends matters.
 
 use super::lexer::{Kind, Lexer, Token, line_of, shortened};
+use super::names::Observer;
 use super::{Edits, Error};
 
 /// Why a walk ends early.
@@ -40,6 +41,8 @@ pub(super) struct Parser<'s> {
     /// Names of our own variables, which the source does not use.
     pub(super) value: Vec<u8>,
     pub(super) key: Vec<u8>,
+    /// Who wants to know the names in the source, if anybody does.
+    pub(super) observer: Option<Box<Observer<'s>>>,
 }
 
 /// The source as plain Lua.
@@ -64,7 +67,7 @@ pub(super) fn is_whole(source: &[u8]) -> bool {
 }
 
 impl<'s> Parser<'s> {
-    fn new(source: &'s [u8]) -> Self {
+    pub(super) fn new(source: &'s [u8]) -> Self {
         let mut lexer = Lexer::new(source);
         let token = lexer.next();
         let value = fresh_name(source);
@@ -79,6 +82,7 @@ impl<'s> Parser<'s> {
             depth: 0,
             value,
             key,
+            observer: None,
         }
     }
 
@@ -102,8 +106,12 @@ impl<'s> Parser<'s> {
     }
 
     fn peek(&mut self) -> Kind {
+        self.peek_token().kind
+    }
+
+    pub(super) fn peek_token(&mut self) -> Token {
         let Self { ahead, lexer, .. } = self;
-        ahead.get_or_insert_with(|| lexer.next()).kind
+        *ahead.get_or_insert_with(|| lexer.next())
     }
 
     pub(super) fn take(&mut self, kind: Kind) -> bool {
@@ -161,16 +169,17 @@ impl<'s> Parser<'s> {
         function.locals = function.locals.saturating_add(count);
     }
 
-    fn chunk(&mut self) -> Walk {
+    pub(super) fn chunk(&mut self) -> Walk {
         self.block()?;
         self.expect(Kind::Eof).map(drop)
     }
 
     /// A block with a scope of its own.
     fn scope(&mut self) -> Walk {
-        let locals = self.locals();
+        let (locals, named) = (self.locals(), self.named_locals());
         self.block()?;
         self.function().locals = locals;
+        self.forget_locals(named);
         Ok(())
     }
 
@@ -226,30 +235,36 @@ impl<'s> Parser<'s> {
             Kind::For => self.for_statement()?,
             Kind::Repeat => {
                 self.advance();
-                let locals = self.locals();
+                let (locals, named) = (self.locals(), self.named_locals());
                 self.block()?;
                 self.expect(Kind::Until)?;
                 self.expression()?;
                 self.function().locals = locals;
+                self.forget_locals(named);
             }
             Kind::Function => {
                 self.advance();
-                self.expect(Kind::Name)?;
+                let name = self.expect(Kind::Name)?;
+                let met = self.meet(name);
                 while self.take(Kind::Dot) {
-                    self.expect(Kind::Name)?;
+                    let field = self.expect(Kind::Name)?;
+                    self.meet_field(met, Some(field));
                 }
                 let method = self.take(Kind::Colon);
                 if method {
-                    self.expect(Kind::Name)?;
+                    let field = self.expect(Kind::Name)?;
+                    self.meet_field(met, Some(field));
                 }
-                self.body(method.into())?;
+                self.meet_assignment(met);
+                self.body(if method { &[b"self"] } else { &[] })?;
             }
             Kind::Local => {
                 self.advance();
                 if self.take(Kind::Function) {
-                    self.expect(Kind::Name)?;
+                    let name = self.expect(Kind::Name)?;
                     self.declare(1);
-                    self.body(0)?;
+                    self.name_locals(&[self.text(name)]);
+                    self.body(&[])?;
                 } else {
                     self.local_statement()?;
                 }
@@ -270,38 +285,43 @@ impl<'s> Parser<'s> {
 
     fn for_statement(&mut self) -> Walk {
         self.advance();
-        self.expect(Kind::Name)?;
-        let outside = self.locals();
+        let first = self.expect(Kind::Name)?;
+        let mut names = vec![self.text(first)];
+        let (outside, named) = (self.locals(), self.named_locals());
         if self.take(Kind::Equals) {
             self.expressions()?;
             self.declare(4);
         } else {
-            let mut names = 1;
             while self.take(Kind::Comma) {
-                self.expect(Kind::Name)?;
-                names += 1;
+                let name = self.expect(Kind::Name)?;
+                names.push(self.text(name));
             }
             self.expect(Kind::In)?;
             self.expressions()?;
-            self.declare(4 + names);
+            self.declare(4 + u32::try_from(names.len()).unwrap_or(u32::MAX - 4));
         }
+        self.name_locals(&names);
         self.expect(Kind::Do)?;
         self.block()?;
         self.expect(Kind::End)?;
         self.function().locals = outside;
+        self.forget_locals(named);
         Ok(())
     }
 
-    /// Parameters and body of a function that has so many hidden parameters.
-    fn body(&mut self, hidden: u32) -> Walk {
+    /// Parameters and body of a function that has these parameters before those that are written.
+    fn body(&mut self, hidden: &[&'s [u8]]) -> Walk {
         self.expect(Kind::OpenParen)?;
-        self.functions.push(Function { locals: hidden, dots: 0 });
+        self.functions.push(Function { locals: hidden.len() as u32, dots: 0 });
+        let named = self.named_locals();
+        self.name_locals(hidden);
         while self.token.kind != Kind::CloseParen {
             if self.take(Kind::Dots) {
                 break;
             }
-            self.expect(Kind::Name)?;
+            let name = self.expect(Kind::Name)?;
             self.declare(1);
+            self.name_locals(&[self.text(name)]);
             if !self.take(Kind::Comma) {
                 break;
             }
@@ -309,6 +329,7 @@ impl<'s> Parser<'s> {
         self.expect(Kind::CloseParen)?;
         self.block()?;
         self.functions.pop();
+        self.forget_locals(named);
         self.expect(Kind::End).map(drop)
     }
 
@@ -348,7 +369,7 @@ impl<'s> Parser<'s> {
             Kind::OpenBrace => self.constructor()?,
             Kind::Function => {
                 self.advance();
-                self.body(0)?;
+                self.body(&[])?;
             }
             _ => self.chain_expression()?,
         }

@@ -100,7 +100,7 @@ impl<R: Recorder + 'static> Host<R> {
     }
 
     /// The file of commands that runs, as seen from the server directory, and its line.
-    fn cfg_place(&self) -> Option<(String, u32)> {
+    pub(crate) fn cfg_place(&self) -> Option<(String, u32)> {
         if !self.running.borrow().is_empty() {
             return None; // a script is asking, whatever file started it
         }

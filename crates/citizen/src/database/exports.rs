@@ -9,7 +9,7 @@ use tickscope_sql::placeholders::{self, Given};
 
 use super::parameters::{self, Shape};
 use super::service::{Bound, Done, Task, TaskResult};
-use super::{FAMILIES, is_built_in};
+use super::stands_in_for;
 use crate::host::{Answer, Args, Calls, Host, Raise, nothing, one};
 use crate::probe::{Boundary, link};
 use crate::report::{ErrorKind, ScriptError};
@@ -31,6 +31,11 @@ enum Method {
     Ready,
     IsReady,
     Begin,
+}
+
+/// Whether the host has an export of that name.
+pub(crate) fn is_export(name: &str) -> bool {
+    method(name).is_some()
 }
 
 /// The method an export stands for, and whether it answers by waiting.
@@ -84,13 +89,10 @@ impl<R: Recorder + 'static> Host<R> {
         resource: &str,
         name: &str,
     ) -> Result<Option<Function>, Raise> {
-        let Some(found) = self.find(resource).filter(|found| FAMILIES.contains(&&*found.name)) else {
+        let Some(found) = self.find(resource).filter(|found| stands_in_for(found)) else {
             return Ok(None);
         };
-        let own = !is_built_in(&found.path)
-            && found.manifest().server_scripts().any(|script| script.ends_with(".lua"));
-        let running = matches!(found.state.get(), ResourceState::Started | ResourceState::Starting);
-        if own || !running {
+        if !matches!(found.state.get(), ResourceState::Started | ResourceState::Starting) {
             return Ok(None);
         }
         // what the library calls: it answers by waiting, and is no method

@@ -10,20 +10,29 @@ use super::table::Table;
 
 /// How something here compares to FXServer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fidelity {
+#[non_exhaustive]
+pub enum Fidelity {
+    /// As FXServer does it.
     Exact,
+    /// It works, with a difference.
     Approximated,
+    /// It does nothing, and gives what FXServer gives when the thing asked about is not there.
     Neutral,
+    /// Known, and not here.
     Absent,
+    /// Nothing here knows the name.
+    Unknown,
 }
 
 impl Fidelity {
-    const fn word(self) -> &'static str {
+    /// In a word.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Exact => "exact",
             Self::Approximated => "approximated",
             Self::Neutral => "neutral",
             Self::Absent => "absent",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -193,11 +202,11 @@ const APIS: &[Note] = &[
         "an entity in a message is its handle, not its network id; no msgpack.extend, settype and setoption",
     ),
     approximated(
-        "vec2/3/4, vector2/3/4, vec, quat",
+        "vec, vec2, vec3, vec4, vector, vector2, vector3, vector4, quat",
         "equal by value, as table keys too; but a zero is never negative, and a vector with a NaN equals itself",
     ),
     approximated(
-        "mat, mat2x2 … mat4x4",
+        "mat, mat2x2, mat2x3, mat2x4, mat3x2, mat3x3, mat3x4, mat4x2, mat4x3, mat4x4",
         "a matrix given to be filled again is taken as a column that does not fit",
     ),
     approximated(
@@ -206,7 +215,7 @@ const APIS: &[Note] = &[
          raises an error with its name when it is called. The shapes of polygons are computed as MathGeoLib defines them",
     ),
     approximated(
-        "exports of oxmysql, mysql-async and ghmattimysql; MySQL.lua",
+        "the exports of oxmysql, mysql-async and ghmattimysql",
         "over SQLite by default, which takes most of MySQL's dialect, or a MySQL or MariaDB server; see docs/database.md",
     ),
     absent("require 'lmprof'", "the run is recorded from outside"),
@@ -218,7 +227,8 @@ const APIS: &[Note] = &[
         "table.create, clone, wipe; string.strsplit, strjoin, strtrim, strconcat, tostringall; joaat, scrub",
         "",
     ),
-    approximated("math", "C's functions too, but for erf, erfc, gamma and lgamma"),
+    exact("math", ""),
+    absent("math.erf, math.erfc, math.gamma, math.lgamma", "of C's functions only these are not here"),
     absent("scripts in JavaScript and C#", "only Lua runs here; they are named when their resource starts"),
 ];
 
@@ -235,16 +245,8 @@ pub(crate) fn page(implemented: &BTreeSet<&str>) -> Result<String, String> {
     let mut names: BTreeSet<&str> = implemented.clone();
     names.extend(Table::get().rows().iter().map(|row| row.name));
     for name in names {
-        let note = NATIVES.iter().find(|note| note.name == name);
-        rows.push(match note {
-            Some(note) => (name, note.fidelity, note.reason),
-            None if implemented.contains(name) => (name, Fidelity::Exact, ""),
-            None if Table::get().named(name).is_some_and(|row| row.is_rpc) => {
-                (name, Fidelity::Neutral, NO_GAME)
-            }
-            None if of_game(name) => (name, Fidelity::Neutral, NEW),
-            None => (name, Fidelity::Neutral, ""),
-        });
+        let (fidelity, reason) = of_native(name, implemented);
+        rows.push((name, fidelity, reason));
     }
     let count = |fidelity| rows.iter().filter(|(_, of, _)| *of == fidelity).count();
     let mut page = format!(
@@ -268,6 +270,28 @@ pub(crate) fn page(implemented: &BTreeSet<&str>) -> Result<String, String> {
         line(&mut page, name, *fidelity, reason);
     }
     Ok(page)
+}
+
+/// How true the native `name` is, and why not more; it is one that is known.
+pub(crate) fn of_native(name: &str, implemented: &BTreeSet<&str>) -> (Fidelity, &'static str) {
+    match NATIVES.iter().find(|note| note.name == name) {
+        Some(note) => (note.fidelity, note.reason),
+        None if implemented.contains(name) => (Fidelity::Exact, ""),
+        None if Table::get().named(name).is_some_and(|row| row.is_rpc) => (Fidelity::Neutral, NO_GAME),
+        None if of_game(name) => (Fidelity::Neutral, NEW),
+        None => (Fidelity::Neutral, ""),
+    }
+}
+
+/// How true something is that scripts have beside natives: by its name, or the words of the name of a row.
+pub(crate) fn of_api(name: &str) -> Option<(Fidelity, &'static str)> {
+    let names = |note: &&Note| {
+        note.name == name || note.name.split([',', ';', ' ']).any(|word| word.trim_end_matches("()") == name)
+    };
+    APIS.iter()
+        .find(|note| note.name == name)
+        .or_else(|| APIS.iter().find(names))
+        .map(|note| (note.fidelity, note.reason))
 }
 
 /// Whether a native asks about something in the game.
@@ -295,7 +319,7 @@ fn problems(implemented: &BTreeSet<&str>) -> Vec<String> {
         let has_behaviour = implemented.contains(note.name);
         let fits = match note.fidelity {
             Fidelity::Neutral => !has_behaviour && Table::get().named(note.name).is_some(),
-            Fidelity::Absent => !has_behaviour,
+            Fidelity::Absent | Fidelity::Unknown => !has_behaviour,
             Fidelity::Exact | Fidelity::Approximated => has_behaviour,
         };
         if !fits || note.reason.is_empty() {
