@@ -18,11 +18,12 @@ const STYLES: Styles = Styles::styled()
 #[command(name = "tickscope", version, styles = STYLES, arg_required_else_help = true)]
 #[command(after_help = "Examples:
   tickscope run examples/city                     play a server's resources and explain its late ticks
+  tickscope resources ~/server                    what is there, what it needs, what of it exists here
   tickscope lua script.lua arg1 arg2              record a Lua 5.4 program
   tickscope report city.perfetto-trace            the same report again, from the capture
   tickscope convert city.perfetto-trace --to svg  a flame graph
 
-Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too), 2 wrong usage. `lua` ends with the program's own code.")]
+Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too; `resources`: something is missing), 2 wrong usage. `lua` ends with the program's own code.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,6 +34,9 @@ pub(crate) enum Command {
     /// Play the resources of a server directory and explain its late ticks.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<Run>),
+    /// Tell what a server directory holds and needs, and what of it exists here. No script runs.
+    #[command(after_help = RESOURCES_EXAMPLES)]
+    Resources(Resources),
     /// Run a Lua 5.4 program and record it.
     #[command(after_help = LUA_EXAMPLES)]
     Lua(Lua),
@@ -59,6 +63,18 @@ const RUN_EXAMPLES: &str = "Examples:
   tickscope run ~/server --ticks 0 --set sv_maxclients=64     (and type commands: restart shops)
   tickscope run ~/server --resource inventory --depth trace --virtual-time --ticks 2000
   tickscope run ~/server --ticks 0 --on-hitch 5s -o hitches.perfetto-trace   (until Ctrl-C)";
+
+const RESOURCES_EXAMPLES: &str = "Examples:
+  tickscope resources ~/server
+  tickscope resources ~/server --cfg test.cfg --set onesync=off
+  tickscope resources ~/server --format json | jq '.resources[] | select(.problems != [])'
+  tickscope resources ~/server --strict > /dev/null || echo 'not everything is here'
+
+Names are those that Lua files speak of: what a script computes or loads itself is known when it runs. unknown: neither
+this host nor the resource has it; it matters when a server gets there.
+
+Exit codes: 0 when `run` would start all of it without an error, 1 when not, or when the directory cannot be looked at,
+2 wrong usage. With --strict a name that is neutral, absent or unknown in a resource that starts is 1 too.";
 
 const LUA_EXAMPLES: &str = "Examples:
   tickscope lua script.lua arg1 arg2
@@ -124,6 +140,24 @@ pub(crate) struct Run {
     /// Keep only the time before each late tick in the capture.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) on_hitch: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resources {
+    /// The server directory (with a resources folder or resources in it), or one resource's folder.
+    pub(crate) directory: PathBuf,
+    /// The file of console commands that says what starts. [default: server.cfg in the directory, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cfg: Option<PathBuf>,
+    /// Set a convar; the server's files do not change it. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = convar)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Let names that do nothing here, or that nobody has, count as missing.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Words for people, or one JSON document.
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    pub(crate) format: FormatArg,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod present;
 mod progress;
 mod recording;
 mod report;
+mod resources;
 mod run;
 mod signals;
 
@@ -24,6 +25,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Resources(options) => resources::run(&options),
         Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),

@@ -7,4 +7,5 @@ mod deterministic;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;
+mod resources;
 mod roleplay;
