@@ -1,18 +1,19 @@
 //! The consumer's side of a session: drains rings and makes samples of records.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tickscope_core::{
-    Account, Accounts, Calibration, Dictionary, Event, Flow, Metadata, Overhead, Progress, RingId, Sample,
-    Sink, Source, SourceError, Symbol, Track, TrackId,
+    Account, Accounts, Calibration, Depth, Dictionary, Event, Flow, Metadata, Overhead, Progress, RingId,
+    Sample, Sink, Source, SourceError, Symbol, Track, TrackId,
 };
 use tickscope_ring::{Consumer, Policy};
 
 use crate::arena::ArenaReader;
-use crate::mapping::state;
-use crate::session::{Shared, measure_pair};
+use crate::mapping::{Mapping, OpenError, state};
+use crate::session::{Shared, depth_of, describe, measure_pair};
 
 mod assemble;
 
@@ -86,6 +87,37 @@ impl Collector {
             stopped: false,
             overhead: Overhead { pair_ns, ..Overhead::default() },
         }
+    }
+
+    /// Collects what another process records into the session file `path` ([`Session::create`](crate::Session::create)).
+    /// A session has one collector at a time; one that takes over from another that is gone goes on where that one
+    /// was, with the spans that were open then lost. `metadata` says what is recorded; start, process, clock and depth
+    /// are the session's. Takes about 5 ms.
+    ///
+    /// # Errors
+    /// When the file is no session, or not of this version.
+    pub fn open(path: &Path, metadata: Metadata) -> Result<Self, OpenError> {
+        let mapping = Mapping::open(path)?;
+        let header = mapping.header();
+        let (pid, depth) = (header.pid.load(Ordering::Relaxed), header.depth.load(Ordering::Relaxed));
+        let (shared, calibration) = Shared::of_another(mapping);
+        let metadata = Metadata { pid, depth: depth_of(depth), ..describe(&shared, metadata) };
+        Ok(Self::new(shared, metadata, calibration))
+    }
+
+    /// Which program records, as it said itself; empty for a session of this process.
+    pub fn program(&self) -> String {
+        self.shared.mapping.header().name()
+    }
+
+    /// Asks the recording program for another depth; it follows as its scripts go on.
+    pub fn want_depth(&self, depth: Depth) {
+        self.shared.mapping.header().depth.store(depth as u32, Ordering::Relaxed);
+    }
+
+    /// Whether the recording program said that it is done ([`Session::close`](crate::Session::close)).
+    pub fn is_finished(&self) -> bool {
+        self.shared.mapping.header().finished.load(Ordering::Acquire) != 0 // pairs with `Session::close`
     }
 
     /// Ends the recording at the next poll: what is in the rings by then is drained, open spans are closed as

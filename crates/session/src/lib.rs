@@ -39,6 +39,7 @@ mod tracks;
 
 pub use clock::Clock;
 pub use collector::Collector;
+pub use mapping::OpenError;
 pub use pump::{Finished, Observer, Pump, PumpConfig, SinkOutcome};
 pub use recorder::{MAX_TEXT, ThreadRecorder};
 pub use session::{Config, ConfigError, Session};

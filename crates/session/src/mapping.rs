@@ -1,12 +1,17 @@
-//! The memory of a session: one mapping without pointers.
+//! The memory of a session: one mapping without pointers, anonymous or in a file that a collector opens.
 //!
 //! ```text
-//! 0        Header     magic, version, sizes, arena length, ring count, refusals
+//! 0        Header     magic, version, shape, whose it is, clock, arena length, ring count, refusals
 //! 4096     directory  MAX_RINGS entries: where each ring lies, whose it is
 //! …        arena      definitions, append-only
 //! …        rings      equal parts, handed out lazily, reused after their thread is gone
 //! ```
 
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -17,6 +22,10 @@ use tickscope_ring::{ConfigError as RingError, Memory, Policy, required_bytes};
 pub(crate) const MAX_RINGS: usize = 1_024;
 const HEADER_BYTES: usize = 4_096;
 const MAGIC: u64 = u64::from_le_bytes(*b"tickscop");
+/// Version of this layout and of the records in it. Both sides must agree.
+pub(crate) const VERSION: u32 = 1;
+/// Room for the program's name.
+const NAME_WORDS: usize = 32;
 
 /// State of a directory entry.
 pub(crate) mod state {
@@ -28,6 +37,23 @@ pub(crate) mod state {
 #[repr(C)]
 pub(crate) struct Header {
     magic: AtomicU64,
+    version: AtomicU32,
+    policy: AtomicU32,
+    arena_bytes: AtomicU64,
+    ring_slots: AtomicU64,
+    rings: AtomicU64,
+    /// The process that records.
+    pub(crate) pid: AtomicU32,
+    /// 1 when the clock is the time stamp counter, 0 when it is the system's monotonic clock.
+    pub(crate) tsc: AtomicU32,
+    /// The session's start on its clock and on the system's.
+    pub(crate) base_ticks: AtomicU64,
+    pub(crate) base_ns: AtomicU64,
+    /// The depth that the collector asks for, see [`crate::Session::wanted_depth`].
+    pub(crate) depth: AtomicU32,
+    /// The recording is over: the process left it in peace.
+    pub(crate) finished: AtomicU32,
+    name: [AtomicU64; NAME_WORDS],
     /// Bytes of the arena that are complete. Stored last (Release).
     pub(crate) arena_len: AtomicU64,
     /// Definitions that did not fit.
@@ -39,6 +65,27 @@ pub(crate) struct Header {
     /// Events of threads that got no ring, all dropped.
     pub(crate) ringless: AtomicU64,
 }
+
+impl Header {
+    pub(crate) fn set_name(&self, name: &str) {
+        let room = NAME_WORDS * 8 - 1;
+        let name = &name[..name.floor_char_boundary(room)];
+        for (word, chunk) in self.name.iter().zip(name.as_bytes().chunks(8)) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let bytes: Vec<u8> =
+            self.name.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    }
+}
+
+const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 
 #[repr(C)]
 pub(crate) struct Entry {
@@ -52,6 +99,9 @@ pub(crate) struct Entry {
 }
 
 const ENTRY_BYTES: usize = size_of::<Entry>();
+const PAGE: usize = 4_096;
+/// The arena of a file grows in steps of this size.
+const ARENA_STEP: usize = 256 << 10;
 
 /// Sizes of a session's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,17 +114,60 @@ pub(crate) struct Shape {
 
 impl Shape {
     fn ring_bytes(self) -> usize {
-        required_bytes(self.ring_slots).next_multiple_of(4_096)
+        required_bytes(self.ring_slots).next_multiple_of(PAGE)
     }
     fn arena_offset(self) -> usize {
-        HEADER_BYTES + (MAX_RINGS * ENTRY_BYTES).next_multiple_of(4_096)
+        HEADER_BYTES + (MAX_RINGS * ENTRY_BYTES).next_multiple_of(PAGE)
     }
     fn rings_offset(self) -> usize {
-        self.arena_offset() + self.arena_bytes.next_multiple_of(4_096)
+        self.arena_offset() + self.arena_bytes.next_multiple_of(PAGE)
     }
     fn bytes(self) -> usize {
         self.rings_offset() + self.ring_bytes() * self.rings
     }
+
+    /// A shape that a session can have, so that offsets computed from it cannot overflow.
+    pub(crate) fn is_sound(self) -> bool {
+        let ring = self.ring_slots.saturating_mul(16);
+        (64 << 10..=1 << 30).contains(&self.arena_bytes)
+            && self.arena_bytes.is_multiple_of(8)
+            && (8 << 10..=1 << 30).contains(&ring)
+            && ring.is_power_of_two()
+            && (1..=MAX_RINGS).contains(&self.rings)
+    }
+}
+
+/// Why a file is no session that can be collected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file cannot be opened or mapped.
+    #[error("cannot open the session {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Its head is not that of a session.
+    #[error("{path} is no session: {what}")]
+    NoSession {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// It was made by another version.
+    #[error(
+        "the session {path} has layout {found}, this program reads {VERSION}; use one version of tickscope for both"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: u32,
+    },
 }
 
 /// A session's memory. Pages cost nothing until they are touched.
@@ -82,6 +175,10 @@ impl Shape {
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     shape: Shape,
+    /// Backed by a file: a page that cannot be had there would kill whoever touches it, so pages are had before.
+    in_file: bool,
+    /// How much of a file's arena can be written.
+    arena_ready: AtomicU64,
 }
 
 // SAFETY: everything in the mapping is accessed as atomics.
@@ -90,25 +187,83 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    pub(crate) fn new(shape: Shape) -> std::io::Result<Arc<Self>> {
-        // SAFETY: a fresh anonymous mapping; no address is asked for.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                shape.bytes(),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error());
-        }
-        let base = NonNull::new(base.cast()).ok_or_else(|| std::io::Error::other("mapped at address 0"))?;
-        let mapping = Self { base, shape };
+    pub(crate) fn new(shape: Shape) -> io::Result<Arc<Self>> {
+        let base = map(shape.bytes(), None)?;
+        let mapping = Self { base, shape, in_file: false, arena_ready: AtomicU64::new(u64::MAX) };
         mapping.header().magic.store(MAGIC, Ordering::Relaxed);
         Ok(Arc::new(mapping))
+    }
+
+    /// A session's memory in the new file `path`, readable and writable by its owner only.
+    pub(crate) fn create(path: &Path, shape: Shape) -> io::Result<Arc<Self>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        let made = Self::fill(&file, shape);
+        if made.is_err() {
+            // Nobody knows of it yet.
+            let _ = std::fs::remove_file(path);
+        }
+        made
+    }
+
+    fn fill(file: &File, shape: Shape) -> io::Result<Arc<Self>> {
+        file.set_len(shape.bytes() as u64)?;
+        let base = map(shape.bytes(), Some(file))?;
+        let mapping = Self { base, shape, in_file: true, arena_ready: AtomicU64::new(0) };
+        mapping.have(0, shape.arena_offset())?;
+        let header = mapping.header();
+        header.version.store(VERSION, Ordering::Relaxed);
+        header.policy.store(u32::from(shape.policy == Policy::Overwrite), Ordering::Relaxed);
+        header.arena_bytes.store(shape.arena_bytes as u64, Ordering::Relaxed);
+        header.ring_slots.store(shape.ring_slots as u64, Ordering::Relaxed);
+        header.rings.store(shape.rings as u64, Ordering::Relaxed);
+        header.pid.store(std::process::id(), Ordering::Relaxed);
+        header.magic.store(MAGIC, Ordering::Release); // pairs with the Acquire in `open`
+        Ok(Arc::new(mapping))
+    }
+
+    /// The memory of a session that another process made.
+    pub(crate) fn open(path: &Path) -> Result<Arc<Self>, OpenError> {
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        let wrong = |what| OpenError::NoSession { path: path.to_owned(), what };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)
+            .map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(wrong("it is not a file"));
+        }
+        let length = usize::try_from(metadata.len()).map_err(|_| wrong("it is too long"))?;
+        if length < HEADER_BYTES {
+            return Err(wrong("it is too short"));
+        }
+        let base = map(length, Some(&file)).map_err(io)?;
+        let head = Head { base, length };
+        let header = head.header();
+        if header.magic.load(Ordering::Acquire) != MAGIC {
+            return Err(wrong("it does not begin as one"));
+        }
+        let found = header.version.load(Ordering::Relaxed);
+        if found != VERSION {
+            return Err(OpenError::Version { path: path.to_owned(), found });
+        }
+        let size = |value: &AtomicU64| usize::try_from(value.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let shape = Shape {
+            arena_bytes: size(&header.arena_bytes),
+            ring_slots: size(&header.ring_slots),
+            rings: size(&header.rings),
+            policy: match header.policy.load(Ordering::Relaxed) {
+                0 => Policy::Drop,
+                _ => Policy::Overwrite,
+            },
+        };
+        if !shape.is_sound() || shape.bytes() != length {
+            return Err(wrong("its sizes contradict each other"));
+        }
+        std::mem::forget(head);
+        Ok(Arc::new(Self { base, shape, in_file: true, arena_ready: AtomicU64::new(u64::MAX) }))
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -138,13 +293,53 @@ impl Mapping {
         }
     }
 
+    /// Makes sure that the first `bytes` of the arena can be written. One caller at a time.
+    pub(crate) fn have_arena(&self, bytes: usize) -> bool {
+        let ready = self.arena_ready.load(Ordering::Relaxed);
+        if bytes as u64 <= ready {
+            return true;
+        }
+        let end = bytes.next_multiple_of(ARENA_STEP).min(self.shape.arena_bytes.next_multiple_of(PAGE));
+        let ready = ready as usize;
+        let had = self.have(self.shape.arena_offset() + ready, end - ready).is_ok();
+        if had {
+            self.arena_ready.store(end as u64, Ordering::Relaxed);
+        }
+        had
+    }
+
     /// The memory of ring `index`, as it was left.
     pub(crate) fn ring(self: &Arc<Self>, index: usize) -> Result<Memory, RingError> {
         assert!(index < self.shape.rings);
-        let offset = self.shape.rings_offset() + index * self.shape.ring_bytes();
         let config = tickscope_ring::Config { capacity: self.shape.ring_slots, policy: self.shape.policy };
+        let base = self.base.as_ptr().wrapping_add(self.ring_offset(index));
         // SAFETY: the part of the mapping set aside for this ring, page-aligned; the `Arc` keeps it mapped.
-        unsafe { Memory::over(self.base.add(offset), self.shape.ring_bytes(), config, Some(self.clone())) }
+        unsafe {
+            let base = NonNull::new_unchecked(base);
+            Memory::over(base, self.shape.ring_bytes(), config, Some(self.clone()))
+        }
+    }
+
+    /// Makes sure that ring `index` can be written.
+    pub(crate) fn have_ring(&self, index: usize) -> bool {
+        self.have(self.ring_offset(index), self.shape.ring_bytes()).is_ok()
+    }
+
+    fn ring_offset(&self, index: usize) -> usize {
+        self.shape.rings_offset() + index * self.shape.ring_bytes()
+    }
+
+    /// Has the system give a file's pages now. Touching a page that the file system has no room for kills the process;
+    /// asking for it answers an error.
+    fn have(&self, offset: usize, length: usize) -> io::Result<()> {
+        if !self.in_file {
+            return Ok(());
+        }
+        // SAFETY: within the mapping; the call changes no contents.
+        let answer = unsafe {
+            libc::madvise(self.base.add(offset).as_ptr().cast(), length, libc::MADV_POPULATE_WRITE)
+        };
+        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Makes ring `index` empty again.
@@ -153,16 +348,50 @@ impl Mapping {
     /// Nobody uses the ring.
     pub(crate) unsafe fn clear_ring(&self, index: usize) {
         assert!(index < self.shape.rings);
-        let offset = self.shape.rings_offset() + index * self.shape.ring_bytes();
         // Only the header: slots are overwritten before they are published again.
         // SAFETY: within the ring's part of the mapping, and the caller says that nobody else looks.
-        unsafe { self.base.add(offset).as_ptr().write_bytes(0, 256) };
+        unsafe { self.base.add(self.ring_offset(index)).as_ptr().write_bytes(0, 256) };
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this length; everything made of it holds an `Arc` of `self`.
+        // SAFETY: mapped with this length; everything made of it holds an `Arc` of `self`.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.shape.bytes()) };
     }
+}
+
+/// A mapped file whose head has not been believed yet.
+struct Head {
+    base: NonNull<u8>,
+    length: usize,
+}
+
+impl Head {
+    fn header(&self) -> &Header {
+        // SAFETY: at least a page is mapped; any bits are valid atomics.
+        unsafe { self.base.cast().as_ref() }
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        // SAFETY: mapped with this length, and nothing refers to it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
+    }
+}
+
+fn map(length: usize, file: Option<&File>) -> io::Result<NonNull<u8>> {
+    let (flags, descriptor) = match file {
+        Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
+        None => (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1),
+    };
+    // SAFETY: a fresh mapping; no address is asked for.
+    let base = unsafe {
+        libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, descriptor, 0)
+    };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))
 }

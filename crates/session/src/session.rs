@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tickscope_core::{
-    Account, Calibration, CategoryId, CategorySet, ClockInfo, Interner, KeyId, Metadata, Outcome, Progress,
-    Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, Stopwatch, SymbolId, SymbolRef, Ticks,
-    Track, TrackId, TrackKind,
+    Account, Calibration, CategoryId, CategorySet, ClockInfo, Depth, Interner, KeyId, Metadata, Outcome,
+    Progress, Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, Stopwatch, SymbolId,
+    SymbolRef, Ticks, Track, TrackId, TrackKind,
 };
 use tickscope_ring::{MAX_EVENT_SLOTS, Policy};
 
@@ -74,12 +74,14 @@ impl Config {
         let arena = self.arena_bytes;
         check((64 << 10..=1 << 30).contains(&arena), "arena_bytes", arena, "64 KiB to 1 GiB")?;
         debug_assert!(ring / 16 > MAX_EVENT_SLOTS);
-        Ok(Shape {
+        let shape = Shape {
             arena_bytes: arena.next_multiple_of(8),
             ring_slots: ring / 16,
             rings: self.threads,
             policy: self.policy,
-        })
+        };
+        debug_assert!(shape.is_sound());
+        Ok(shape)
     }
 }
 
@@ -101,6 +103,33 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    fn over(mapping: Arc<Mapping>, clock: Clock, ticks_per_micro: u64) -> Arc<Self> {
+        Arc::new(Self {
+            arena: Arena::new(mapping.clone()),
+            ticks_per_micro,
+            base: clock.start().ticks,
+            clock,
+            categories: CategorySet::all(),
+            symbols: Interner::default(),
+            keys: Interner::default(),
+            stacks: Interner::default(),
+            registry: Mutex::new(()),
+            interning: Mutex::default(),
+            mapping,
+        })
+    }
+
+    /// What a collector in another process needs of the session in `mapping`.
+    pub(crate) fn of_another(mapping: Arc<Mapping>) -> (Arc<Self>, Calibration) {
+        let header = mapping.header();
+        let (base_ticks, base_ns) =
+            (header.base_ticks.load(Ordering::Relaxed), header.base_ns.load(Ordering::Relaxed));
+        let tsc = header.tsc.load(Ordering::Relaxed) != 0;
+        let (clock, calibration) = Clock::of_another(tsc, Ticks(base_ticks), base_ns);
+        let shared = Self::over(mapping, clock, calibration.ticks_per_micro());
+        (shared, Calibration::rebased(calibration, Ticks(base_ticks), base_ns))
+    }
+
     pub(crate) fn intern_symbol(&self, symbol: SymbolRef<'_>) -> SymbolId {
         let mut definition = Vec::with_capacity(64);
         arena::encode_symbol(symbol, &mut definition);
@@ -149,33 +178,51 @@ impl Session {
     /// # Errors
     /// Names the field that is out of range, or says why memory could not be had.
     pub fn new(config: Config) -> Result<(Self, Collector), ConfigError> {
-        let shape = config.shape()?;
-        let mapping = Mapping::new(shape).map_err(ConfigError::Memory)?;
-        let (clock, calibration) = Clock::calibrated();
-        let start = clock.start();
-        let metadata = Metadata {
-            pid: std::process::id(),
-            start_ns: start.monotonic_ns,
-            start_unix_ns: realtime_ns().saturating_sub(crate::clock::monotonic_ns() - start.monotonic_ns),
-            clock: ClockInfo { source: clock.name().into(), error_ns: clock.error_ns() },
-            ..config.metadata
-        };
-        let shared = Arc::new(Shared {
-            arena: Arena::new(mapping.clone()),
-            ticks_per_micro: calibration.ticks_per_micro(),
-            base: start.ticks,
-            clock,
-            categories: CategorySet::all(),
-            symbols: Interner::default(),
-            keys: Interner::default(),
-            stacks: Interner::default(),
-            registry: Mutex::new(()),
-            interning: Mutex::default(),
-            mapping,
-        });
-        let calibration = Calibration::rebased(calibration, start.ticks, start.monotonic_ns);
+        let mapping = Mapping::new(config.shape()?).map_err(ConfigError::Memory)?;
+        let (shared, calibration) = begin(mapping);
+        let metadata = describe(&shared, config.metadata);
         let collector = Collector::new(shared.clone(), metadata, calibration);
         Ok((Self { shared }, collector))
+    }
+
+    /// Starts a session in the new file `path`, for a collector in another process ([`Collector::open`]); `name` says
+    /// which program records. Put the file where files are memory (`/dev/shm`): it survives the process that
+    /// records, whatever ends it, and the collector finds all that was committed. Takes about 5 ms.
+    ///
+    /// Its pages are had from the file system before they are written, so that a full one refuses rings or names, which
+    /// is counted, and never kills the program. Of the configuration's metadata the depth counts only.
+    ///
+    /// # Errors
+    /// Names the field that is out of range, or says why the file could not be made.
+    pub fn create(path: &std::path::Path, name: &str, config: Config) -> Result<Self, ConfigError> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".new");
+        let mapping = Mapping::create(unfinished.as_ref(), config.shape()?).map_err(ConfigError::Memory)?;
+        let (shared, _) = begin(mapping);
+        let header = shared.mapping.header();
+        header.set_name(name);
+        header.depth.store(config.metadata.depth as u32, Ordering::Relaxed);
+        header.base_ticks.store(shared.base.0, Ordering::Relaxed);
+        header.base_ns.store(shared.clock.start().monotonic_ns, Ordering::Relaxed);
+        header.tsc.store(u32::from(shared.clock.is_tsc()), Ordering::Release);
+        // Whoever finds the file under its name finds all of the head.
+        std::fs::rename(&unfinished, path).map_err(|error| {
+            let _ = std::fs::remove_file(&unfinished);
+            ConfigError::Memory(error)
+        })?;
+        Ok(Self { shared })
+    }
+
+    /// How much the collector wants recorded now: the depth of the configuration until it asks for another
+    /// ([`Collector::want_depth`]). One load.
+    #[inline]
+    pub fn wanted_depth(&self) -> Depth {
+        depth_of(self.shared.mapping.header().depth.load(Ordering::Relaxed))
+    }
+
+    /// Says that nothing more will be recorded: the collector ends when it has drained the rings.
+    pub fn close(&self) {
+        self.shared.mapping.header().finished.store(1, Ordering::Release); // pairs with `Collector::is_finished`
     }
 
     /// A recorder for the calling thread, whose track is called `name`. With more threads than
@@ -200,7 +247,9 @@ impl Session {
         let free = (0..used)
             .find(|index| mapping.entry(*index).state.load(Ordering::Acquire) == state::EMPTY)
             .or((used < mapping.shape().rings).then_some(used));
-        let ring = free.and_then(|index| Some((index, mapping.ring(index).ok()?)));
+        let ring = free
+            .filter(|index| mapping.have_ring(*index))
+            .and_then(|index| Some((index, mapping.ring(index).ok()?)));
         let Some((index, memory)) = ring else {
             return self.ringless(track);
         };
@@ -263,9 +312,35 @@ impl Session {
     }
 }
 
+/// Starts the clock of a new session.
+fn begin(mapping: Arc<Mapping>) -> (Arc<Shared>, Calibration) {
+    let (clock, calibration) = Clock::calibrated();
+    let start = clock.start();
+    let calibration = Calibration::rebased(calibration, start.ticks, start.monotonic_ns);
+    (Shared::over(mapping, clock, calibration.ticks_per_micro()), calibration)
+}
+
+/// Completes what is known of a recording.
+pub(crate) fn describe(shared: &Shared, metadata: Metadata) -> Metadata {
+    let start = shared.clock.start();
+    Metadata {
+        pid: std::process::id(),
+        start_ns: start.monotonic_ns,
+        start_unix_ns: realtime_ns()
+            .saturating_sub(crate::clock::monotonic_ns().saturating_sub(start.monotonic_ns)),
+        clock: ClockInfo { source: shared.clock.name().into(), error_ns: shared.clock.error_ns() },
+        ..metadata
+    }
+}
+
+/// The depth of a number that may be anything.
+pub(crate) fn depth_of(number: u32) -> Depth {
+    Depth::ALL.get(number as usize).copied().unwrap_or_default()
+}
+
 /// What recording one begin and end costs here, in nanoseconds: the median of several runs on a scratch ring.
 pub(crate) fn measure_pair(shared: &Arc<Shared>, calibration: &Calibration) -> f64 {
-    let config = tickscope_ring::Config { capacity: 4_096, policy: Policy::Drop };
+    let config = tickscope_ring::Config { capacity: 8_192, policy: Policy::Drop };
     let mut runs: Vec<f64> = (0..5)
         .filter_map(|_| {
             let (producer, _consumer) = tickscope_ring::heap(config).ok()?;
@@ -279,8 +354,6 @@ pub(crate) fn measure_pair(shared: &Arc<Shared>, calibration: &Calibration) -> f
             Some(took as f64 / 2_000.0)
         })
         .collect();
-    // The scratch recorders counted themselves as threads without a ring; there are no others yet.
-    shared.mapping.header().ringless.store(0, Ordering::Relaxed);
     runs.sort_by(f64::total_cmp);
     runs.get(runs.len() / 2).copied().unwrap_or_default()
 }
