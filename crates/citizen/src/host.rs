@@ -13,6 +13,7 @@ use tickscope_core::{ArgInput, CategoryId, Outcome, Recorder, Scope};
 use crate::cfxlua;
 use crate::clock::GameClock;
 use crate::commands::{Command, Origin};
+use crate::console::Log;
 use crate::convars::Convars;
 use crate::database::DatabaseHost;
 use crate::events::Events;
@@ -22,7 +23,7 @@ use crate::probe::Probe;
 use crate::raw::{self, Failure};
 use crate::references::{Exports, References};
 use crate::registry::Registry;
-use crate::report::{Console, ErrorKind, Reports, ScriptError};
+use crate::report::{ErrorKind, Reports, ScriptError};
 use crate::resource::Resource;
 use crate::schedule::Schedule;
 use crate::world::World;
@@ -52,7 +53,9 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) convars: Convars,
     pub(crate) commands: RefCell<BTreeMap<String, Rc<Command>>>,
     pub(crate) store: RefCell<crate::store::Store>,
-    pub(crate) console: RefCell<Box<dyn Console>>,
+    pub(crate) console: RefCell<Log>,
+    /// Passwords that were hashed: none gets the salt of another.
+    pub(crate) passwords: Cell<u64>,
     pub(crate) reports: RefCell<Reports>,
     /// The files of commands that run.
     pub(crate) origin: Origin,

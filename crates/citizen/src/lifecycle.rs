@@ -436,7 +436,10 @@ impl<R: Recorder + 'static> Host<R> {
     pub(crate) fn close(self: &Rc<Self>, resource: &Resource) {
         self.lives.started.borrow_mut().retain(|id| *id != resource.id);
         self.events.clear(resource.id);
-        self.schedule.clear(resource.id);
+        self.forget_listeners(resource.id);
+        for scopes in self.schedule.clear(resource.id) {
+            self.probe.close_scopes(scopes);
+        }
         self.forget_queries(resource.id);
         self.forget_outside(resource.id);
         self.exports.clear(resource.id);

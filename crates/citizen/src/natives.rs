@@ -13,15 +13,18 @@ pub(crate) mod fidelity;
 mod files;
 mod globals;
 mod invoke;
+mod passwords;
 mod peds;
 mod players;
 mod resources;
+mod scopes;
 mod server;
 mod state_bags;
 mod store;
 pub(crate) mod table;
 mod threads;
 mod time;
+mod untouched;
 mod values;
 mod vehicles;
 
@@ -123,6 +126,9 @@ pub(crate) fn install<R: Recorder + 'static>(
     state_bags::install(&definer)?;
     resources::install(&definer)?;
     server::install(&definer)?;
+    scopes::install(&definer)?;
+    passwords::install(&definer)?;
+    untouched::install(&definer)?;
     files::install(&definer)?;
     players::install(&definer)?;
     entities::install(&definer)?;

@@ -14,6 +14,7 @@ use tickscope_hooks::lua::{HostSpan, Tracer};
 
 use crate::raw::{self, Place};
 use crate::resource::{Resource, Symbols};
+use crate::scopes::Scoping;
 
 /// The names of arguments.
 #[derive(Clone, Copy)]
@@ -40,6 +41,7 @@ pub(crate) struct Probe<R: Recorder + 'static> {
     main: TrackId,
     /// Tracks of operations that are over, by category.
     operations: RefCell<HashMap<CategoryId, Vec<TrackId>>>,
+    pub(crate) scoping: Scoping,
 }
 
 /// An asynchronous operation: a span on a track of its own.
@@ -61,7 +63,7 @@ impl<R: Recorder + 'static> Probe<R> {
             player: recorder.intern_key("player"),
         };
         let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
-        Self { tracer, keys, tick, main, operations: RefCell::default() }
+        Self { tracer, keys, tick, main, operations: RefCell::default(), scoping: Scoping::default() }
     }
 
     pub(crate) fn tracer(&self) -> &Rc<Tracer<R>> {

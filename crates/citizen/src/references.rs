@@ -107,6 +107,13 @@ impl References {
         number_of(&text).is_some_and(|number| self.table.borrow().functions.contains_key(&number))
     }
 
+    /// Counts one more on the function of that reference; `false` when it is gone.
+    pub(crate) fn duplicate(&self, text: &str) -> bool {
+        let mut table = self.table.borrow_mut();
+        let reference = number_of(text).and_then(|number| table.functions.get_mut(&number));
+        reference.map(|reference| reference.count += 1).is_some()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.table.borrow().functions.len()
     }

@@ -17,6 +17,7 @@ use crate::raw::{self, Failure, Resumed};
 use crate::references::Parcel;
 use crate::report::{ErrorKind, ScriptError};
 use crate::resource::{Machine, Resource};
+use crate::scopes::Scopes;
 
 /// A coroutine of a script that the host runs.
 pub(crate) struct Coroutine {
@@ -31,6 +32,7 @@ pub(crate) struct Coroutine {
     caller: Option<u64>,
     /// The player on whose behalf it was started.
     player: Option<u32>,
+    scopes: Scopes,
 }
 
 /// What a coroutine goes on with.
@@ -143,15 +145,21 @@ impl Schedule {
         self.slices.get()
     }
 
-    /// Forgets everything of a resource.
-    pub(crate) fn clear(&self, resource: usize) {
+    /// Forgets everything of a resource; answers the scopes that its coroutines leave open, in an order that is the
+    /// same in each run.
+    pub(crate) fn clear(&self, resource: usize) -> Vec<Scopes> {
+        let mut open = Vec::new();
         let old = std::mem::take(&mut *self.queue.borrow_mut());
         let (gone, kept): (Vec<_>, Vec<_>) = old.into_iter().partition(|Reverse(entry)| match &entry.job {
             Job::Resume { coroutine, .. } => coroutine.resource.id == resource,
             Job::Start { resource: of, .. } => of.id == resource,
         });
         self.queue.borrow_mut().extend(kept);
-        drop(gone);
+        for Reverse(Entry { number, job, .. }) in gone {
+            if let Job::Resume { coroutine, .. } = job {
+                open.push((number, coroutine.scopes));
+            }
+        }
         let mut waiting = self.waiting.borrow_mut();
         let old = std::mem::take(&mut *waiting);
         let (gone, kept): (HashMap<_, _>, HashMap<_, _>) =
@@ -162,7 +170,14 @@ impl Schedule {
         *waiting = kept;
         self.exports.borrow_mut().retain(|token, _| waiting.contains_key(token));
         drop(waiting);
-        drop(gone);
+        for (token, waiting) in gone {
+            if let Waiting::Coroutine(coroutine) = waiting {
+                open.push((token, coroutine.scopes));
+            }
+        }
+        open.retain(|(_, scopes)| scopes.is_open());
+        open.sort_by_key(|(number, _)| *number);
+        open.into_iter().map(|(_, scopes)| scopes).collect()
     }
 
     /// What the answer to `token` comes from.
@@ -368,6 +383,7 @@ impl<R: Recorder + 'static> Host<R> {
                 CategoryId::EVENT | CategoryId::COMMAND | CategoryId::STATE_BAG => self.events.player(),
                 _ => None,
             },
+            scopes: Scopes::default(),
         });
         let (ended, suspended) = self.run(&machine, coroutine, arguments, link);
         let token = match (suspended, caller) {
@@ -440,6 +456,7 @@ impl<R: Recorder + 'static> Host<R> {
         let player = coroutine.player.map(|number| (self.probe.keys.player, ArgInput::Uint(number.into())));
         let span = self.probe.begin(boundary.symbol, boundary.category, link, player.as_slice());
         self.probe.enter(&coroutine.thread, boundary);
+        self.probe.resume_scopes(std::mem::take(&mut coroutine.scopes));
         if let Some(wait) = coroutine.wait.take() {
             if self.clock.is_virtual() {
                 // The recording's clock does not tell how long this was for the script.
@@ -451,15 +468,18 @@ impl<R: Recorder + 'static> Host<R> {
             self.probe.end(wait, Outcome::Ok);
         }
         let resumed = raw::resume(&machine.lua, &coroutine.thread, arguments);
+        let scopes = self.probe.suspend_scopes();
         coroutine.waits_since = self.clock.elapsed();
         let (ended, suspended, outcome) = match resumed {
             Resumed::Awaits { token, by } => {
+                coroutine.scopes = scopes;
                 coroutine.wait =
                     self.probe.begin_wait(&resource, &coroutine.thread, by.as_ref(), CategoryId::AWAIT);
                 self.probe.leave(SwitchReason::Yield);
                 (Ended::Suspended, Some(Suspended { coroutine, until: Until::Answer(token) }), Outcome::Ok)
             }
             Resumed::Yielded { values, by } => {
+                coroutine.scopes = scopes;
                 coroutine.wait =
                     self.probe.begin_wait(&resource, &coroutine.thread, by.as_ref(), CategoryId::SLEEP);
                 self.probe.leave(SwitchReason::Yield);
@@ -467,10 +487,12 @@ impl<R: Recorder + 'static> Host<R> {
                 (Ended::Suspended, Some(Suspended { coroutine, until }), Outcome::Ok)
             }
             Resumed::Returned(values) => {
+                self.probe.close_scopes(scopes);
                 self.probe.leave(SwitchReason::Return);
                 (Ended::Returned(values), None, Outcome::Ok)
             }
             Resumed::Failed(failure) => {
+                self.probe.close_scopes(scopes);
                 let error = self.describe(&resource, machine, &failure);
                 self.probe.leave(SwitchReason::Error);
                 (Ended::Failed(error), None, Outcome::Error)
@@ -538,6 +560,7 @@ impl<R: Recorder + 'static> Host<R> {
                             waiting.insert(token, other);
                         }
                         drop(waiting);
+                        self.probe.close_scopes(coroutine.scopes);
                     }
                 }
             }

@@ -263,7 +263,8 @@ impl<R: Recorder + 'static> Server<R> {
             convars: Convars::with(config.convars),
             commands: RefCell::default(),
             store: RefCell::new(store),
-            console: RefCell::new(Box::new(console)),
+            console: RefCell::new(crate::console::Log::new(console)),
+            passwords: Cell::new(0),
             reports: RefCell::default(),
             origin: Default::default(),
             client_events: Cell::new(0),
@@ -384,6 +385,7 @@ impl<R: Recorder + 'static> Server<R> {
         host.deliver_latent(host.clock.millis());
         host.tell_news();
         host.run_due(host.clock.millis());
+        host.tell_listeners();
         self.record_heaps();
         if number.is_multiple_of(SAVE_TICKS) {
             host.save_store();

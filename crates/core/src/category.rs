@@ -55,6 +55,7 @@ well_known! {
     18 ERROR "error" "Errors that were reported."
     19 STATE_BAG "state_bag" "A handler of changes to a state bag."
     20 HTTP "http" "A request to or from another program, and what handles it."
+    21 SCOPE "scope" "A stretch of work that a script named for the profiler."
 }
 
 /// How many categories one process can name. The rest share [`CategoryId::DEFAULT`].

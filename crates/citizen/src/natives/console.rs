@@ -4,7 +4,7 @@ use mlua::Value;
 use tickscope_core::Recorder;
 
 use super::Definer;
-use crate::host::{Calls, nothing, text_of};
+use crate::host::{Calls, nothing, one, text_of};
 
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     define.global("print", Calls::Recorded, |host, resource, lua, args| {
@@ -35,6 +35,14 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         }
         host.console.borrow_mut().print(&resource.name, &line);
         nothing()
+    })?;
+    define.global("RegisterConsoleListener", Calls::Recorded, |host, resource, lua, args| {
+        host.listen(resource, args.callable(lua, 0)?);
+        nothing()
+    })?;
+    define.global("GetConsoleBuffer", Calls::Recorded, |host, _, lua, _| {
+        let text = host.console.borrow().text();
+        one(lua, text)
     })?;
     let trace = define.make("Trace", Calls::Recorded, |host, resource, _, args| {
         host.console.borrow_mut().print(&resource.name, args.text(0)?.trim_end_matches('\n'));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::table::Table;
+use super::untouched;
 
 /// How something here compares to FXServer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,16 +63,12 @@ const fn absent(name: &'static str, reason: &'static str) -> Note {
 
 /// Why nothing is ever sold.
 const NO_SHOP: &str = "Tebex is not reached from here";
-/// Why passwords are never right.
-const NO_BCRYPT: &str = "there is no bcrypt here: no hash, and no password that fits one";
-/// Why scripts cannot mark scopes.
-const NO_PROFILER: &str = "the server's own profiler is not here; a recording has spans of its own";
 /// What voice is without clients.
 const NO_VOICE: &str = "kept, and given back; nobody speaks here";
-/// Why what clients see and make is nothing to set.
-const NO_STREAMING: &str = "clients make nothing by themselves here, and nothing is streamed to them";
 /// Why the finer state of things is that of new ones.
 const NEW: &str = "part of a game that is not played here: as of a thing that is new";
+/// Why the state of things that clients change stays what it was.
+const UNTOUCHED: &str = "nothing here changes it: as of a thing that is new";
 /// Why most of what concerns the game itself does nothing.
 const NO_GAME: &str = "the game of a client would do this; only the server runs here";
 
@@ -85,7 +82,9 @@ const NATIVES: &[Note] = &[
     approximated("AddBlipForCoord", AT_ONCE),
     approximated("AddBlipForEntity", AT_ONCE),
     approximated("AddBlipForRadius", AT_ONCE),
-    neutral("CanPlayerStartCommerceSession", NO_SHOP),
+    neutral("ApplyForceToEntity", "nothing moves by itself here, so a push moves nothing"),
+    neutral("CanPlayerStartCommerceSession", "Tebex is not reached from here, so nobody can buy"),
+    neutral("ClearPedTasks", "peds have no tasks here that could be cleared; nothing else is changed by it"),
     approximated(
         "ClearPedTasksImmediately",
         "peds have no tasks; it takes one out of its vehicle, as in the game",
@@ -97,16 +96,15 @@ const NATIVES: &[Note] = &[
     approximated("CreatePedInsideVehicle", AT_ONCE),
     approximated("CreateVehicle", AT_ONCE),
     approximated("DeleteEntity", "gone at once; a server waits for the owner"),
-    neutral("DoesPlayerOwnSku", NO_SHOP),
+    neutral("DoesPlayerOwnSku", "Tebex is not reached from here, so nobody owns a package"),
     neutral("DoesPlayerOwnSkuExt", NO_SHOP),
-    neutral("DuplicateFunctionReference", "a function lives as long as anybody holds a reference to it"),
     neutral("FlagServerAsPrivate", "no list of servers hears of this one"),
     approximated("FormatStackTrace", "the resource's own part of the stack, as Lua writes it"),
     approximated("FreezeEntityPosition", AT_ONCE),
+    approximated("GetConsoleBuffer", "the last 64 KiB of what this host and the scripts said"),
     approximated("GetEntityMaxHealth", "that of the kind of entity, not of the model"),
     approximated("GetIsVehicleEngineRunning", "true while somebody sits at the wheel"),
     approximated("GetLastPedInVehicleSeat", "who sits there now"),
-    neutral("GetPasswordHash", NO_BCRYPT),
     approximated("GetPedDesiredHeading", "the heading it has"),
     approximated("GetPedMaxHealth", "that of the kind of entity, not of the model"),
     approximated("GetPlayerFocusPos", "where the ped is; there is no camera"),
@@ -115,6 +113,10 @@ const NATIVES: &[Note] = &[
         "a number made of the identifiers; there is no ticket of Cfx.re to take it from",
     ),
     approximated("GetPlayerLastMsg", "a virtual client has always just been heard of"),
+    neutral(
+        "GetPlayerTeam",
+        "clients tell their team, and none does here: what a server gives before they do",
+    ),
     approximated("GetPlayerMaxArmour", "always that of a new player"),
     approximated("GetPlayerMaxHealth", "always that of a new player"),
     approximated("GetPlayerPing", "what the scenario says; no network is there to measure"),
@@ -123,6 +125,10 @@ const NATIVES: &[Note] = &[
     approximated(
         "GetVehicleType",
         "what CreateVehicleServerSetter was given; of CreateVehicle, always automobile, as models are not known",
+    ),
+    neutral(
+        "GiveWeaponComponentToPed",
+        "weapons have no parts here, and no native of a server asks for them",
     ),
     approximated("GiveWeaponToPed", AT_ONCE),
     approximated("IsEntityVisible", "everything is visible"),
@@ -137,31 +143,44 @@ const NATIVES: &[Note] = &[
         "NetworkGetEntityOwner",
         "the nearest player within 424 m in the same routing bucket, computed when asked",
     ),
-    neutral("ProfilerEnterScope", NO_PROFILER),
-    neutral("ProfilerExitScope", NO_PROFILER),
-    neutral("ProfilerIsRecording", NO_PROFILER),
-    neutral("RegisterConsoleListener", "what is printed goes to the console only"),
     approximated("RemoveAllPedWeapons", AT_ONCE),
     approximated("RemoveBlip", AT_ONCE),
     approximated("RemoveWeaponFromPed", AT_ONCE),
+    approximated(
+        "RegisterConsoleListener",
+        "told at the end of the tick; what listeners print is not told to them",
+    ),
+    neutral("RegisterResourceAsset", "no client downloads files from here"),
+    neutral(
+        "RegisterResourceBuildTaskFactory",
+        "for scripts in JavaScript that build resources; those do not run here",
+    ),
     neutral("RequestPlayerCommerceSession", NO_SHOP),
+    neutral(
+        "ScanResourceRoot",
+        "resources are found when the server starts and by refresh, in its own folder only",
+    ),
     approximated("SetBlipSprite", AT_ONCE),
     approximated("SetCurrentPedWeapon", AT_ONCE),
     approximated("SetEntityCoords", AT_ONCE),
-    neutral("SetEntityDistanceCullingRadius", NO_STREAMING),
+    neutral("SetEntityDistanceCullingRadius", "entities are not streamed to anybody, however far away"),
     approximated("SetEntityHeading", AT_ONCE),
     neutral("SetEntityIgnoreRequestControlFilter", "no client asks to own an entity here"),
+    neutral("SetEntityRemoteSyncedScenesAllowed", "no client plays synchronised scenes here"),
     approximated("SetEntityRotation", AT_ONCE),
     approximated("SetEntityVelocity", "kept and told again, but nothing moves by itself"),
     approximated("SetPedAmmo", AT_ONCE),
     approximated("SetPedArmour", AT_ONCE),
     approximated("SetPedIntoVehicle", AT_ONCE),
-    neutral("SetPlayerCullingRadius", NO_STREAMING),
+    neutral("SetPlayerCullingRadius", "nothing is streamed to players, however near"),
     approximated("SetPlayerInvincible", AT_ONCE),
     approximated("SetPlayerModel", AT_ONCE),
     approximated("SetPlayerWantedLevel", AT_ONCE),
-    neutral("SetRoutingBucketEntityLockdownMode", NO_STREAMING),
-    neutral("SetRoutingBucketPopulationEnabled", NO_STREAMING),
+    neutral(
+        "SetRoutingBucketEntityLockdownMode",
+        "clients make no entities of their own here that could be refused",
+    ),
+    neutral("SetRoutingBucketPopulationEnabled", "no bucket has a population of peds and traffic here"),
     approximated("SetVehicleBodyHealth", AT_ONCE),
     approximated("SetVehicleColours", AT_ONCE),
     approximated("SetVehicleCustomPrimaryColour", AT_ONCE),
@@ -175,7 +194,6 @@ const NATIVES: &[Note] = &[
     approximated("TaskLeaveVehicle", "done at once; the way to the seat or out of it takes no time"),
     approximated("TaskWarpPedIntoVehicle", AT_ONCE),
     approximated("TempBanPlayer", "the player is dropped and may connect again at once"),
-    neutral("VerifyPasswordHash", NO_BCRYPT),
 ];
 
 /// What scripts have beside natives.
@@ -276,6 +294,7 @@ pub(crate) fn page(implemented: &BTreeSet<&str>) -> Result<String, String> {
 pub(crate) fn of_native(name: &str, implemented: &BTreeSet<&str>) -> (Fidelity, &'static str) {
     match NATIVES.iter().find(|note| note.name == name) {
         Some(note) => (note.fidelity, note.reason),
+        None if untouched::names().any(|of| of == name) => (Fidelity::Approximated, UNTOUCHED),
         None if implemented.contains(name) => (Fidelity::Exact, ""),
         None if Table::get().named(name).is_some_and(|row| row.is_rpc) => (Fidelity::Neutral, NO_GAME),
         None if of_game(name) => (Fidelity::Neutral, NEW),

@@ -73,8 +73,37 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         nothing()
     })?;
     references.raw_set("__gc", collected)?;
+    for (field, problem) in
+        [("__index", "Cannot index a funcref"), ("__newindex", "Cannot set indexes on a funcref")]
+    {
+        let refuse = define.host.native(
+            define.resource,
+            define.lua,
+            "FunctionReference",
+            Calls::Silent,
+            move |_, _, _, _| Err(Raise::Text(problem.into())),
+        )?;
+        references.raw_set(field, refuse)?;
+    }
+    by_text(define)?;
     missing(define)?;
     Ok(references)
+}
+
+/// References as text, which is how they are handed on outside of messages.
+fn by_text<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
+    let refer = define.make("GetFunctionReference", Calls::Recorded, |host, resource, lua, args| {
+        one(lua, host.refer(resource, &args.callable(lua, 0)?).1)
+    })?;
+    define.citizen.raw_set("GetFunctionReference", refer)?;
+    define.global("DuplicateFunctionReference", Calls::Silent, |host, _, lua, args| {
+        let text = args.text(0)?;
+        one(lua, host.references.duplicate(&text).then_some(text))
+    })?;
+    define.global("DeleteFunctionReference", Calls::Silent, |host, _, _, args| {
+        host.references.release_later(&args.text(0)?);
+        nothing()
+    })
 }
 
 /// `Citizen.Anything` that does not exist is a function that says so, in Lua's words for the call of a nil field.

@@ -182,3 +182,33 @@ fn exports_are_only_to_be_called() {
         ],
     );
 }
+
+#[test]
+fn references_are_tables_that_can_be_called_and_not_looked_into() {
+    check_world(
+        &[
+            ("a/main.lua", "exports('give', function() return function(x) return (x or 0) + 1 end end)"),
+            (
+                "b/main.lua",
+                "local f = exports.a:give()
+                 print(type(f), type(f.__cfx_functionReference), type(getmetatable(f).__call), f(1))
+                 print(pcall(function() return f.name end)) print(pcall(function() f.name = 1 end))
+                 local meta = getmetatable(f) meta.__index = nil meta.__newindex = nil f.name = 'mine'
+                 print(f.name, f(2), exports.a:give().name)
+                 local text = DuplicateFunctionReference(f.__cfx_functionReference)
+                 print(text == f.__cfx_functionReference, DuplicateFunctionReference('a:0:999'), DuplicateFunctionReference('x'))
+                 DeleteFunctionReference(text) f = nil collectgarbage()
+                 SetTimeout(100, function() print(DuplicateFunctionReference(text)) end)",
+            ),
+        ],
+        5,
+        &[
+            "b: table\tstring\tfunction\t2",
+            "b: false\t@b/main.lua:3: Cannot index a funcref",
+            "b: false\t@b/main.lua:3: Cannot set indexes on a funcref",
+            "b: mine\t3\tnil",
+            "b: true\tnil\tnil",
+            "b: nil",
+        ],
+    );
+}

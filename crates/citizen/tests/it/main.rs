@@ -17,6 +17,7 @@ mod mariadb;
 mod natives;
 mod players;
 mod scenario;
+mod scopes;
 mod server_cfg;
 mod spans;
 mod state_bags;

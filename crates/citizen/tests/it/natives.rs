@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tickscope_citizen::ErrorKind;
 
-use crate::world::{World, check};
+use crate::world::{World, check, check_world};
 
 #[test]
 fn natives_are_globals_once_asked_for() {
@@ -158,4 +158,65 @@ proptest! {
         server.stop();
         prop_assert!(transcript.lines.take().contains(&"a: alive".to_owned()), "{script}");
     }
+}
+
+#[test]
+fn passwords_are_hashed_as_on_a_server() {
+    // the second is a published example of bcrypt
+    check(
+        "local hash = GetPasswordHash('secret')
+         print(#hash, hash:sub(1, 7), VerifyPasswordHash('secret', hash), VerifyPasswordHash('Secret', hash))
+         print(VerifyPasswordHash('abc', '$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i'))
+         print(VerifyPasswordHash('x', 'no hash'), GetPasswordHash('secret') ~= hash)",
+        &["60\t$2a$11$\t1\tfalse", "1", "false\ttrue"],
+    );
+}
+
+#[test]
+fn listeners_hear_what_is_printed() {
+    check_world(
+        &[
+            (
+                "a/main.lua",
+                "local heard = {}
+                 RegisterConsoleListener(function(channel, message) print('echo') table.insert(heard, channel .. '=' .. message) end)
+                 SetTimeout(150, function() print(#heard, table.concat(heard)) print((GetConsoleBuffer():gsub('\\n', ';'))) end)",
+            ),
+            ("b/main.lua", "print('one\\ttwo') CreateThread(function() error('oops') end)"),
+        ],
+        3,
+        &[
+            "b: one\ttwo",
+            "error b: main.lua:1: oops",
+            "echo",
+            "echo",
+            "2\tscript:b=one\ttwo\nscript:b=SCRIPT ERROR: b: main.lua:1: oops\n",
+            "one\ttwo;SCRIPT ERROR: b: main.lua:1: oops;echo;echo;2\tscript:b=one\ttwo;script:b=SCRIPT ERROR: b: main.lua:1: oops;;",
+            "echo",
+            "echo",
+        ],
+    );
+}
+
+#[test]
+fn what_clients_would_change_is_as_of_something_new() {
+    check(
+        "local car = CreateVehicleServerSetter('adder', 'automobile', 0.0, 0.0, 0.0, 0.0)
+         local heli = CreateVehicleServerSetter('maverick', 'heli', 0.0, 0.0, 0.0, 0.0)
+         local ped, box = CreatePed(4, 'mp_m_freemode_01', 0.0, 0.0, 0.0), CreateObject('prop', 0.0, 0.0, 0.0)
+         print(IsVehicleTyreBurst(car, 0, false), IsVehicleWindowIntact(car, 0), IsVehicleExtraTurnedOn(car, 1))
+         print(IsVehicleWindowIntact(box, 0), GetVehicleTyreSmokeColor(car))
+         print(GetHeliBodyHealth(heli), GetHeliTailRotorHealth(heli), GetHeliBodyHealth(car), GetHeliBodyHealth(0))
+         print(GetNetTypeFromEntity(car), GetNetTypeFromEntity(heli), GetNetTypeFromEntity(ped), GetNetTypeFromEntity(box))
+         print(GetPlayerWeaponDamageModifier(1), GetPlayerTimeInPursuit(1, false))
+         print(pcall(IsVehicleTyreBurst, 99, 0, false))",
+        &[
+            "false\t1\t1",
+            "false\t255\t255\t255",
+            "1000\t1000.0\t0\t0",
+            "0\t4\t6\t5",
+            "0.0\t-1",
+            "false\tTried to access invalid entity: 99",
+        ],
+    );
 }
