@@ -55,6 +55,26 @@ impl Access {
         self.parents.borrow_mut().get_mut(child).is_some_and(|parents| parents.remove(parent))
     }
 
+    /// Every entry, a line each.
+    pub(crate) fn aces(&self) -> Vec<String> {
+        let entries = self.entries.borrow();
+        let lines = entries.iter().flat_map(|(object, principals)| {
+            principals.iter().map(move |(principal, allowed)| {
+                format!("{principal} -> {object} = {}", if *allowed { "ALLOW" } else { "DENY" })
+            })
+        });
+        lines.collect()
+    }
+
+    /// Who belongs to which group, a line for each group of each.
+    pub(crate) fn memberships(&self) -> Vec<String> {
+        let parents = self.parents.borrow();
+        let lines = parents
+            .iter()
+            .flat_map(|(child, groups)| groups.iter().map(move |group| format!("{child} <- {group}")));
+        lines.collect()
+    }
+
     /// From here on these act too, until [`Access::leave`].
     pub(crate) fn enter(&self, principals: Vec<String>) -> usize {
         let mut acting = self.acting.borrow_mut();

@@ -144,6 +144,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     for (name, source) in LUA_PARTS {
         lua.load(source).set_name(name).call::<()>(&definer.private)?;
     }
+    lua.set_named_registry_value(values::WRITABLE, definer.private.raw_get::<Function>("writable")?)?;
     host.known_natives.get_or_init(|| {
         let made = table::Table::get().rows().iter().map(|row| row.name);
         let made = made.filter(|name| matches!(globals.raw_get(*name), Ok(mlua::Value::Function(_))));

@@ -107,6 +107,13 @@ impl References {
         number_of(&text).is_some_and(|number| self.table.borrow().functions.contains_key(&number))
     }
 
+    /// The function of that reference, whose it is, and its symbol.
+    pub(crate) fn get(&self, text: &str) -> Option<(Rc<Resource>, Function, SymbolId)> {
+        let table = self.table.borrow();
+        let reference = table.functions.get(&number_of(text)?)?;
+        Some((Rc::clone(&reference.resource), reference.function.clone(), reference.symbol))
+    }
+
     /// Counts one more on the function of that reference; `false` when it is gone.
     pub(crate) fn duplicate(&self, text: &str) -> bool {
         let mut table = self.table.borrow_mut();
@@ -323,12 +330,7 @@ impl<R: Recorder + 'static> Host<R> {
         if let Some(function) = HostFunction::parse(&text) {
             return self.call_host_function(function, caller, lua, &args);
         }
-        let found = number_of(&text).and_then(|number| {
-            let table = self.references.table.borrow();
-            let reference = table.functions.get(&number)?;
-            Some((Rc::clone(&reference.resource), reference.function.clone(), reference.symbol))
-        });
-        let Some((target, function, symbol)) = found else {
+        let Some((target, function, symbol)) = self.references.get(&text) else {
             return Err(Raise::Text(format!("the function {text} is gone: its resource was stopped")));
         };
         let boundary = Boundary { symbol, category: CategoryId::EXPORT };

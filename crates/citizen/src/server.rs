@@ -497,6 +497,25 @@ impl<R: Recorder + 'static> Server<R> {
         self.host.connection(ticket)
     }
 
+    /// The next card that a resource shows a player who waits (`deferrals.presentCard`), once: as JSON, and the name of
+    /// the resource.
+    pub fn next_card(&self, ticket: u32) -> Option<(String, String)> {
+        self.host.next_card(ticket)
+    }
+
+    /// The player fills in the card of `resource`: `answers` is JSON. `false` when nobody waits for answers.
+    ///
+    /// # Errors
+    /// What is wrong with the JSON.
+    pub fn answer_card(&mut self, ticket: u32, resource: &str, answers: &str) -> Result<bool, String> {
+        self.scripts(|host| host.answer_card(ticket, resource, answers))
+    }
+
+    /// A player who waits goes away; `false` when nobody waits with that ticket.
+    pub fn give_up(&mut self, ticket: u32) -> bool {
+        self.host.give_up(ticket)
+    }
+
     /// A player leaves: `playerDropped`. `false` when there is none of that number in the game.
     pub fn drop_player(&mut self, source: u32, reason: &str) -> bool {
         self.scripts(|host| host.drop_player(source, reason, None))

@@ -4,6 +4,7 @@ mod connect;
 mod entities;
 mod inbox;
 mod life;
+mod models;
 mod players;
 
 use std::cell::RefCell;
@@ -12,6 +13,7 @@ pub use connect::Connection;
 pub(crate) use connect::HostFunction;
 pub(crate) use entities::{Body, Entities, Entity, Ped, Vehicle};
 pub use inbox::ClientEvent;
+pub(crate) use models::kind;
 pub(crate) use players::{Player, Players};
 pub use players::{PlayerSpec, PlayerView};
 

@@ -39,12 +39,14 @@ const WITHOUT_EFFECT: [&str; 12] = [
 ];
 
 /// The server's own commands.
-const OWN: [&str; 19] = [
+const OWN: [&str; 21] = [
     "add_ace",
     "add_principal",
     "cmdlist",
     "ensure",
     "exec",
+    "list_aces",
+    "list_principals",
     "quit",
     "refresh",
     "remove_ace",
@@ -158,6 +160,8 @@ impl<R: Recorder + 'static> Host<R> {
             ("exec", []) => self.refuse_command("exec: expected the name of a file"),
             ("status", _) => self.tell_status(),
             ("cmdlist", _) => self.tell_commands(),
+            ("list_aces", _) => self.say_all(self.access.aces()),
+            ("list_principals", _) => self.say_all(self.access.memberships()),
             ("quit", _) => self.ending.set(),
             ("add_ace" | "remove_ace" | "add_principal" | "remove_principal" | "test_ace", _) => {
                 self.change_access(&command, arguments);
@@ -166,6 +170,12 @@ impl<R: Recorder + 'static> Host<R> {
             _ => return self.convar_command(name, arguments),
         }
         true
+    }
+
+    fn say_all(&self, lines: Vec<String>) {
+        for line in lines {
+            self.say(&line);
+        }
     }
 
     /// Who may do what.

@@ -2,7 +2,8 @@
 -- look into other functions' variables; clocks and random numbers that the host controls.
 
 local host = ...
-local error, pairs, select, setmetatable, tostring, type = error, pairs, select, setmetatable, tostring, type
+local error, next, pairs, select, setmetatable, tostring, type =
+    error, next, pairs, select, setmetatable, tostring, type
 local pcall, rawget = pcall, rawget
 local string_format, string_match, concat, metatable_of = string.format, string.match, table.concat, debug.getmetatable
 
@@ -132,6 +133,29 @@ io = {
     end,
     flush = function() return true end,
 }
+
+-- json -----------------------------------------------------------------------------------------------------------------
+
+local json_null = json.null
+
+-- What json can write of `value`: what it cannot is told to `exception`, and the text of its answer stands there.
+local function writable(value, exception, above)
+    local kind = type(value)
+    local function instead(reason) return tostring(exception(reason, value, {}, reason)) end
+    if kind == 'function' or kind == 'thread' or kind == 'userdata' and value ~= json_null then
+        return instead(string_format("type '%s' is not supported by JSON", kind))
+    end
+    if kind ~= 'table' then return value end
+    if rawget(value, '__cfx_functionReference') then return instead("type 'function' is not supported by JSON") end
+    if above[value] then return instead('reference cycle') end
+    above[value] = true
+    local copy = {}
+    for key, inner in next, value do copy[key] = writable(inner, exception, above) end
+    above[value] = nil
+    return copy
+end
+
+function host.writable(value, exception) return writable(value, exception, {}) end
 
 -- clocks ---------------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ local string_format, string_match = string.format, string.match
 local math_floor, math_max, math_min, math_type = math.floor, math.max, math.min, math.type
 local CreateThread, CreateThreadNow, Wait, SetTimeout, Await = CreateThread, CreateThreadNow, Wait, SetTimeout, Citizen.Await
 local promise, GetGameTimer = promise, GetGameTimer
+local encode, decode = json.encode, json.decode
 
 -- times ----------------------------------------------------------------------------------------------------------------
 
@@ -389,9 +390,15 @@ function Players.connect(who)
     local state, value, message = host.connect(who.name, identifiers, who.tokens or {}, who.endpoint, who.ping)
     while state == 'waiting' do
         if GetGameTimer() > patience then
+            host.give_up(value)
             return nil, string_format('nobody let the player in: %s', message)
         end
         local ticket = value
+        local card, resource = host.card(ticket)
+        if card and who.answer then
+            local answer = who.answer(decode(card), resource)
+            if answer ~= nil then host.answer(ticket, resource, encode(answer)) end
+        end
         Wait(0)
         state, value, message = host.connection(ticket)
     end

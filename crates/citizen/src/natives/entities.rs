@@ -26,7 +26,8 @@ fn making<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
             let args = args.spread(lua);
             let (model, position, heading) = (args.hash(0)?, args.reals(1)?, args.real(4)?);
             let by_client = args.native == "CreateVehicle";
-            let body = |handle| Body::Vehicle(Vehicle::new("automobile".into(), handle));
+            let kind = if by_client { crate::world::kind(model) } else { "automobile" };
+            let body = |handle| Body::Vehicle(Vehicle::new(kind.into(), handle));
             one(lua, host.create_entity(resource, by_client, position, heading, model, body))
         })?;
     }

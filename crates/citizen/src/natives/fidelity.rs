@@ -124,7 +124,7 @@ const NATIVES: &[Note] = &[
     approximated("GetVehiclePetrolTankHealth", "nothing damages a tank here: 1000"),
     approximated(
         "GetVehicleType",
-        "what CreateVehicleServerSetter was given; of CreateVehicle, always automobile, as models are not known",
+        "what CreateVehicleServerSetter was given; of CreateVehicle, that of the game's own models, and automobile for others",
     ),
     neutral(
         "GiveWeaponComponentToPed",

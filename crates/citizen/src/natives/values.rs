@@ -8,12 +8,16 @@ use crate::host::{Answer, Calls, Raise, nothing, one};
 use crate::raw::BuildError;
 use crate::{json, msgpack};
 
+/// Where a VM keeps the function that puts the answers of `exception` into what json is to write.
+pub(super) const WRITABLE: &str = "json writable";
+
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     let json = define.lua.create_table()?;
     json.raw_set(
         "encode",
         define.make("json.encode", Calls::Recorded, |_, _, lua, args| {
             let mut options = json::Options::default();
+            let mut value = args.get(0).clone();
             if let Value::Table(table) = args.get(1) {
                 let on = |name: &str| -> mlua::Result<bool> {
                     Ok(!matches!(table.get::<Value>(name)?, Value::Nil | Value::Boolean(false)))
@@ -22,9 +26,13 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
                 options.sort_keys = on("sort_keys")?;
                 options.empty_as_object = on("empty_table_as_object")?
                     || matches!(table.get("empty_table_as_array")?, Value::Boolean(false));
+                if let Value::Function(exception) = table.get("exception")? {
+                    let writable: mlua::Function = lua.named_registry_value(WRITABLE)?;
+                    value = writable.call((value, exception))?;
+                }
             }
-            let text = json::encode(lua, args.get(0), options)
-                .map_err(|problem| format!("json.encode: {problem}"))?;
+            let text =
+                json::encode(lua, &value, options).map_err(|problem| format!("json.encode: {problem}"))?;
             one(lua, lua.create_string(text)?)
         })?,
     )?;

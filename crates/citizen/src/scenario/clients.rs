@@ -1,6 +1,6 @@
 //! What only the part of a scenario in Lua may call: the clients of players, and its own account.
 
-use mlua::{MultiValue, Value};
+use mlua::{IntoLuaMulti, MultiValue, Value};
 use tickscope_core::Recorder;
 
 use super::NAME;
@@ -52,6 +52,21 @@ fn connections<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<(
     define.private("connection", Calls::Silent, |host, _, lua, args| {
         let ticket = args.integer(0)?.try_into().unwrap_or(0);
         Ok(told(lua, host.connection(ticket))?)
+    })?;
+    define.private("give_up", Calls::Silent, |host, _, lua, args| {
+        let ticket = args.integer(0)?.try_into().unwrap_or(0);
+        one(lua, host.give_up(ticket))
+    })?;
+    define.private("card", Calls::Silent, |host, _, lua, args| {
+        let ticket = args.integer(0)?.try_into().unwrap_or(0);
+        match host.next_card(ticket) {
+            Some((card, resource)) => Ok((card, resource).into_lua_multi(lua)?),
+            None => nothing(),
+        }
+    })?;
+    define.private("answer", Calls::Silent, |host, _, lua, args| {
+        let ticket = args.integer(0)?.try_into().unwrap_or(0);
+        one(lua, host.answer_card(ticket, &args.text(1)?, &args.text(2)?)?)
     })?;
     define.private("drop", Calls::Silent, |host, _, lua, args| {
         let source = args.integer(0)?.try_into().unwrap_or(0);

@@ -7,6 +7,7 @@ use mlua::chunk::ChunkMode;
 use tickscope_core::{CategoryId, Recorder};
 
 use super::{ID, NAME, ScenarioConfig};
+use crate::cfxlua;
 use crate::discovery::Found;
 use crate::host::{Host, error_text};
 use crate::lifecycle::split_syntax_error;
@@ -64,8 +65,17 @@ impl<R: Recorder + 'static> Host<R> {
     fn run_scenario(self: &Rc<Self>, resource: &Rc<Resource>, chunk: &Chunk, players: u32) {
         let Some(machine) = resource.machine() else { return };
         let text = chunk.source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&chunk.source);
-        machine.vm.register_chunk(&chunk.name, text);
-        let loaded = machine.lua.load(text).set_name(&chunk.name).set_mode(ChunkMode::Text).into_function();
+        let text = match cfxlua::rewrite(text) {
+            Ok(text) => text,
+            Err(problem) => {
+                let error = ScriptError::of_resource(NAME, &problem.message);
+                let (kind, file, line) = (ErrorKind::Load, chunk.file.clone(), problem.line);
+                self.report(&ScriptError { kind, file, line, ..error });
+                return;
+            }
+        };
+        machine.vm.register_chunk(&chunk.name, &text);
+        let loaded = machine.lua.load(&*text).set_name(&chunk.name).set_mode(ChunkMode::Text).into_function();
         match loaded {
             Ok(function) => {
                 let symbol = self.probe.file(resource, &chunk.file);

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use mlua::{Lua, Value};
-use tickscope_core::Recorder;
+use mlua::{Lua, MultiValue, Value};
+use tickscope_core::{CategoryId, Recorder};
 
 use super::PlayerSpec;
 use crate::events::Source;
-use crate::host::{Answer, Args, Host, nothing};
-use crate::msgpack::Message;
+use crate::host::{Answer, Args, Host, error_text, nothing};
+use crate::msgpack::{Message, Packed};
+use crate::probe::Boundary;
+use crate::raw::BuildError;
 use crate::references::Parcel;
 use crate::resource::Resource;
 
@@ -81,15 +83,23 @@ impl HostFunction {
     }
 }
 
+/// A card that the player is to fill in.
+struct Card {
+    text: String,
+    /// The function that gets the answers, and what keeps it.
+    answer: Option<(String, Parcel)>,
+    /// The player has been shown it.
+    shown: bool,
+}
+
 /// What one resource said about a connection.
-#[derive(Debug)]
 struct Deferral {
     message: String,
+    card: Option<Card>,
     done: bool,
     rejected: bool,
 }
 
-#[derive(Debug)]
 struct Pending {
     kick_reason: String,
     deferrals: BTreeMap<Rc<str>, Deferral>,
@@ -111,7 +121,7 @@ impl Pending {
 }
 
 /// The connections that are not decided, and the results of those that were.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Connecting {
     pending: BTreeMap<u32, Pending>,
     ended: BTreeMap<u32, Connection>,
@@ -206,6 +216,60 @@ impl<R: Recorder + 'static> Host<R> {
         Connection::Refused { reason }
     }
 
+    /// Whoever asked to connect has gone away before it was decided; `false` when nobody waits with that ticket.
+    pub(crate) fn give_up(&self, ticket: u32) -> bool {
+        let pending = self.world.connections.borrow_mut().pending.remove(&ticket);
+        if pending.is_some() {
+            self.world.players.borrow_mut().remove(ticket);
+        }
+        pending.is_some()
+    }
+
+    /// A card that the player with that ticket has not been shown yet, as JSON, and the resource it is from.
+    pub(crate) fn next_card(&self, ticket: u32) -> Option<(String, String)> {
+        let mut connections = self.world.connections.borrow_mut();
+        let deferrals = &mut connections.pending.get_mut(&ticket)?.deferrals;
+        deferrals.iter_mut().filter(|(_, deferral)| !deferral.done).find_map(|(name, deferral)| {
+            let card = deferral.card.as_mut().filter(|card| !card.shown)?;
+            card.shown = true;
+            Some((card.text.clone(), name.to_string()))
+        })
+    }
+
+    /// What the player filled into the card of `resource`, as JSON, goes to the function that came with it. `false`
+    /// when there is no such card, or it came without a function.
+    ///
+    /// # Errors
+    /// What is wrong with the JSON.
+    pub(crate) fn answer_card(
+        self: &Rc<Self>,
+        ticket: u32,
+        resource: &str,
+        answers: &str,
+    ) -> Result<bool, String> {
+        let reference = {
+            let connections = self.world.connections.borrow();
+            let deferral = connections.pending.get(&ticket).and_then(|of| of.deferrals.get(resource));
+            let card = deferral.filter(|deferral| !deferral.done).and_then(|deferral| deferral.card.as_ref());
+            card.and_then(|card| card.answer.as_ref()).map(|(reference, _)| reference.clone())
+        };
+        let found = reference.and_then(|reference| self.references.get(&reference));
+        let Some((target, function, symbol)) = found else { return Ok(false) };
+        let Some(machine) = target.machine() else { return Ok(false) };
+        let data = crate::json::decode(&machine.lua, &machine.references, answers.as_bytes()).map_err(
+            |problem| match problem {
+                BuildError::Input { offset, problem } => format!("{problem} at byte {}", offset + 1),
+                BuildError::Lua(error) => error_text(&error),
+            },
+        )?;
+        let text = machine.lua.create_string(answers).map_err(|error| error_text(&error))?;
+        let arguments = MultiValue::from_vec(vec![data, Value::String(text)]);
+        let boundary = Boundary { symbol, category: CategoryId::EVENT };
+        let ended = self.start(&target, function, arguments, boundary, None);
+        self.tell(ended);
+        Ok(true)
+    }
+
     /// Takes a player out of the game; `false` when there is none of that number, or it is leaving already. `by` is the
     /// resource that wants it, or nothing when the player leaves by itself.
     pub(crate) fn drop_player(self: &Rc<Self>, source: u32, reason: &str, by: Option<&str>) -> bool {
@@ -256,13 +320,28 @@ impl<R: Recorder + 'static> Host<R> {
             pending.kick_reason = text;
             return nothing();
         }
+        if function.step == Step::Handover {
+            return nothing(); // what is handed to the client, which is not here
+        }
         let deferral = pending.deferrals.entry(Rc::clone(&caller.name)).or_insert_with(|| Deferral {
             message: "Deferring connection...".into(),
+            card: None,
             done: false,
             rejected: false,
         });
         match function.step {
-            Step::Update | Step::PresentCard => deferral.message = text,
+            Step::Update => {
+                deferral.message = text;
+                deferral.card = None;
+            }
+            Step::PresentCard => {
+                let answer = args.callable(lua, 1).ok().map(|answer| {
+                    let (number, reference) = self.refer(caller, &answer);
+                    (reference, Parcel::new(Packed::default(), vec![number], &self.references))
+                });
+                deferral.message.clone_from(&text);
+                deferral.card = Some(Card { text, answer, shown: false });
+            }
             Step::Done => {
                 deferral.done = true;
                 if !args.get(0).is_nil() {

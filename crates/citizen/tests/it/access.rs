@@ -110,3 +110,17 @@ fn entries_are_tested_and_wrong_ones_told() {
         ],
     );
 }
+
+#[test]
+fn entries_and_groups_are_listed() {
+    crate::world::check(
+        "ExecuteCommand('add_ace group.admin command.kick allow') ExecuteCommand('add_ace group.mod command.kick deny')
+         ExecuteCommand('add_principal player.1 group.mod')
+         ExecuteCommand('list_aces') ExecuteCommand('list_principals')",
+        &[
+            ": group.admin -> command.kick = ALLOW",
+            ": group.mod -> command.kick = DENY",
+            ": player.1 <- group.mod",
+        ],
+    );
+}

@@ -234,3 +234,13 @@ fn entities_have_state_bags_as_long_as_they_live() {
         &["true\t0\t0", "50\t50\t1", "0\t0"],
     );
 }
+
+#[test]
+fn models_of_the_game_have_their_kind() {
+    check(
+        "local function kind(model) return GetVehicleType(CreateVehicle(model, 0.0, 0.0, 0.0, 0.0, true, true)) end
+         print(kind('adder'), kind(`bati`), kind('maverick'), kind('seashark'), kind('my_own_car'))
+         print(GetVehicleType(CreateVehicleServerSetter('adder', 'plane', 0.0, 0.0, 0.0, 0.0)))",
+        &["automobile\tbike\theli\tboat\tautomobile", "plane"],
+    );
+}

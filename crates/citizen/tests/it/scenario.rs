@@ -243,3 +243,41 @@ fn an_error_of_a_resource_is_not_the_scenarios() {
     assert_eq!(ran.outcome.errors[0].kind, ErrorKind::Script);
     assert!(ran.outcome.scenario.unwrap().is_success());
 }
+
+#[test]
+fn a_player_fills_in_cards_and_gives_up_when_nobody_decides() {
+    check(
+        "AddEventHandler('playerConnecting', function(name, _, deferrals)
+           deferrals.handover({ theme = 'dark' }) deferrals.defer()
+           if name == 'Mallory' then return end
+           deferrals.presentCard({ type = 'AdaptiveCard', ask = 'password' }, function(data, raw)
+             print(name, data.password, raw)
+             if data.password == 'secret' then deferrals.done() else
+               deferrals.presentCard('{\"ask\":\"again\"}', function(data) deferrals.done('wrong: ' .. data.password) end)
+             end
+           end)
+         end)",
+        "local function answer(with) return function(card, resource) log(resource, card.ask) return { password = with } end end
+         log(Players.connect{ name = 'Ada', answer = answer('secret') }.name)
+         log(Players.connect{ name = 'Bob', answer = answer('x') })
+         log(Players.connect{ name = 'Mallory', patience = '500ms' })
+         log(#GetPlayers(), Players.connect{ name = 'Carol', patience = '200ms' })",
+        &[
+            "scenario: a password",
+            "a: Ada\tsecret\t{\"password\":\"secret\"}",
+            "scenario: Ada",
+            "scenario: a password",
+            "a: Bob\tx\t{\"password\":\"x\"}",
+            "scenario: a again",
+            "scenario: nil wrong: x",
+            "scenario: nil nobody let the player in: a: Deferring connection...\n",
+            "scenario: 1 nil nobody let the player in: a: {\"ask\":\"password\",\"type\":\"AdaptiveCard\"}\n",
+        ],
+    );
+}
+
+#[test]
+fn a_scenario_is_written_in_cfxlua() {
+    check("", "local n, t = 1\nn += 1\nlog(n, `adder`, t?.x)", &["scenario: 2 -1216765807 nil"]);
+    check_failing("local n = 1\n\nn +=", &["play.lua:3: unexpected symbol near <eof>"], (0, 0, 1));
+}

@@ -139,3 +139,24 @@ fn manifests_of_the_older_kind_need_no_version() {
         &["shared\t@b/lib.lua"],
     );
 }
+
+#[test]
+fn json_asks_what_to_write_instead_of_functions() {
+    check_world(
+        &[(
+            "a/main.lua",
+            "local options = { indent = false, exception = function(reason, value) return type(value) end }
+             print(json.encode({ f = print }, options), json.encode({ 1, { json.null, 'x' } }, options), json.encode(print, options))
+             local loop = {} loop[1] = loop print(json.encode(loop, options), json.encode({ vector3(1, 2, 3) }, options))
+             print(pcall(function() local text = json.encode({ f = print }) end))
+             print(pcall(function() local text = json.encode({ f = print }, { exception = function() error('no', 0) end }) end))",
+        )],
+        1,
+        &[
+            "{\"f\":\"function\"}\t[1,[null,\"x\"]]\t\"function\"",
+            "[\"table\"]\t[{\"x\":1.0,\"y\":2.0,\"z\":3.0}]",
+            "false\t@a/main.lua:4: json.encode: cannot write a value of type function",
+            "false\t@a/main.lua:5: no",
+        ],
+    );
+}
