@@ -252,7 +252,10 @@ pub(crate) fn send(thread: libc::pid_t) {
 }
 
 /// A timer that signals the thread that started it, until dropped.
-pub(crate) struct Timer(libc::timer_t);
+pub(crate) struct Timer {
+    id: libc::timer_t,
+    period: libc::timespec,
+}
 
 impl Timer {
     pub(crate) fn start(hz: u32) -> std::io::Result<Self> {
@@ -266,18 +269,41 @@ impl Timer {
             if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut id) != 0 {
                 return Err(std::io::Error::last_os_error());
             }
-            let timer = Self(id);
             let nanos = (1_000_000_000 / u64::from(hz.max(1))).max(1);
             TARGET.with(|target| target.period_ns.store(nanos, Relaxed));
             let period = libc::timespec {
                 tv_sec: (nanos / 1_000_000_000) as libc::time_t,
                 tv_nsec: (nanos % 1_000_000_000) as libc::c_long,
             };
+            let timer = Self { id, period };
             let every = libc::itimerspec { it_interval: period, it_value: period };
-            if libc::timer_settime(timer.0, 0, &every, ptr::null_mut()) != 0 {
+            if libc::timer_settime(timer.id, 0, &every, ptr::null_mut()) != 0 {
                 return Err(std::io::Error::last_os_error());
             }
             Ok(timer)
+        }
+    }
+
+    /// No signals until [`Timer::resume`], which takes what this answers: the time that was left to the next one.
+    pub(crate) fn pause(&self) -> libc::timespec {
+        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let never = libc::itimerspec { it_interval: zero, it_value: zero };
+        let mut left = never;
+        // SAFETY: made by `start`, not deleted yet, and valid addresses: it cannot fail.
+        unsafe {
+            libc::timer_settime(self.id, 0, &never, &mut left);
+        }
+        left.it_value
+    }
+
+    /// Goes on after a [`Timer::pause`], as if no time had gone by.
+    pub(crate) fn resume(&self, left: libc::timespec) {
+        let off = left.tv_sec == 0 && left.tv_nsec == 0;
+        let every =
+            libc::itimerspec { it_interval: self.period, it_value: if off { self.period } else { left } };
+        // SAFETY: as in `pause`.
+        unsafe {
+            libc::timer_settime(self.id, 0, &every, ptr::null_mut());
         }
     }
 }
@@ -287,7 +313,7 @@ impl Drop for Timer {
         // SAFETY: made by `start`, deleted once. A signal already on its way finds a thread without a coroutine at
         // work, or one where an additional sample does no harm.
         unsafe {
-            libc::timer_delete(self.0);
+            libc::timer_delete(self.id);
         }
     }
 }

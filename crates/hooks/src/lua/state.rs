@@ -257,6 +257,16 @@ impl<R: Recorder + 'static> State<R> {
         Ok(())
     }
 
+    /// Calls `idle` without sampling it.
+    pub(super) fn unsampled<T>(&self, idle: impl FnOnce() -> T) -> T {
+        let Some(timer) = self.timer.take() else { return idle() };
+        let left = timer.pause();
+        let result = idle();
+        timer.resume(left);
+        self.timer.set(Some(timer));
+        result
+    }
+
     /// Sets the hook that stands while nothing special is wanted of a coroutine.
     pub(crate) fn install(&self, coroutine: &Coroutine) {
         let user = coroutine.user.get();

@@ -131,6 +131,12 @@ impl<R: Recorder + 'static> Tracer<R> {
         self.state().set_depth(depth)
     }
 
+    /// Calls `idle`, in which the host only sleeps, without the timer of depth sample: a thousand signals a second would
+    /// wake it, for nothing. Time to the next sample does not go by meanwhile.
+    pub fn unsampled<T>(&self, idle: impl FnOnce() -> T) -> T {
+        self.state().unsampled(idle)
+    }
+
     /// The depth in force.
     pub fn depth(&self) -> Depth {
         self.state().depth.get()

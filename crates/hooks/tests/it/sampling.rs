@@ -134,3 +134,20 @@ impl Lab {
         tickscope_core::Recorder::intern_symbol(&self.recorder, SymbolRef::host(name))
     }
 }
+
+/// Whether a signal ends a sleep of a tenth of a second.
+fn is_woken() -> bool {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    // SAFETY: a valid time, and nobody asks for the rest.
+    unsafe { libc::nanosleep(&time, std::ptr::null_mut()) != 0 }
+}
+
+#[test]
+fn a_host_that_sleeps_is_left_alone() {
+    let lab = Lab::new(Depth::Sample);
+    assert!(is_woken(), "the timer runs");
+    assert!(!lab.tracer.unsampled(is_woken));
+    assert!(is_woken(), "it goes on");
+    lab.tracer.set_depth(Depth::Boundary).unwrap();
+    assert!(!lab.tracer.unsampled(is_woken) && !is_woken(), "there is none at other depths");
+}
