@@ -214,8 +214,9 @@ impl<R: Recorder + 'static> Server<R> {
         console: impl Console + 'static,
         prepare: impl FnOnce(&Host<R>),
     ) -> Result<Self, Error> {
-        let discovery = discover(&config.root)?;
+        // `refresh` looks there again, whatever the directory of the process is then
         let root = config.root.canonicalize().unwrap_or_else(|_| config.root.clone());
+        let discovery = discover(&root)?;
         let cfg = cfg_file(&root, config.cfg.as_deref())?;
         if let Some(name) =
             config.resources.iter().flatten().find(|name| !discovery.resources.contains_key(*name))
@@ -355,7 +356,7 @@ impl<R: Recorder + 'static> Server<R> {
             if let Some(next) = self.next
                 && next > now
             {
-                self.handle.flag.sleep(next);
+                host.probe.tracer().unsampled(|| self.handle.flag.sleep(next));
             }
             let due = self.next.unwrap_or(now).max(now.checked_sub(self.interval).unwrap_or(now));
             self.next = Some(due + self.interval);

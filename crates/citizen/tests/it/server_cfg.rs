@@ -460,3 +460,10 @@ fn quit_ends_the_run() {
     assert!(server.is_stopping());
     assert_eq!(transcript.lines.take(), ["a: loaded"]);
 }
+
+#[test]
+fn a_directory_may_be_given_in_a_roundabout_way() {
+    let mut world = world("ensure a", &[]);
+    world.config.root = world.folder.path().join("resources/..");
+    assert_eq!(typed(&world, |_| {}, &["refresh"]), [": refresh: 0 new, 0 changed"]);
+}
