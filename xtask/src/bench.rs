@@ -1,4 +1,6 @@
-//! The benches: those of our crates, and those in `comparison/` with peers beside us in one run.
+//! The benches: those of our crates, those in `comparison/` with peers beside us in one run, and a whole server.
+
+mod hundred;
 
 use anyhow::Result;
 use clap::Args;
@@ -29,6 +31,9 @@ const OWN: &[(&str, &str)] = &[
     ("tickscope-analysis", "samples_per_second"),
 ];
 
+/// The bench of a whole server.
+const HUNDRED: &str = "hundred";
+
 pub fn run(options: &Options) -> Result<()> {
     let wanted = |bench: &str| options.bench.is_empty() || options.bench.iter().any(|name| name == bench);
     for (package, bench) in OWN.iter().filter(|(_, bench)| wanted(bench)) {
@@ -40,6 +45,9 @@ pub fn run(options: &Options) -> Result<()> {
         command.arg(metadata::root().join("comparison/Cargo.toml")).arg("--").args(&options.criterion);
         command.env("CARGO_TARGET_DIR", metadata::target_dir().join("comparison"));
         process::show(&mut command)?;
+    }
+    if wanted(HUNDRED) {
+        hundred::run()?;
     }
     Ok(())
 }
