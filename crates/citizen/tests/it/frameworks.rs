@@ -7,6 +7,7 @@ mod natives;
 mod ox_inventory;
 mod ox_lib;
 mod qb;
+mod qbox;
 mod vrp;
 
 use tickscope_citizen::{NoRecorder, PlayerSpec, Server};
