@@ -8,6 +8,9 @@ use anyhow::{Result, ensure};
 use crate::process;
 use crate::tally::Tally;
 
+/// Turns on what is off by default but belongs to what is tested.
+pub const FEATURES: [&str; 2] = ["--features", "tickscope-hooks/process"];
+
 /// The cargo that runs us.
 pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -94,8 +94,9 @@ fn run() -> Result<bool> {
         Chore::Check => {
             tally.stage("fmt", |tally| tally.command("fmt", cargo::cargo(["fmt", "--all", "--", "--check"])));
             tally.stage("clippy", |tally| {
-                let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-                tally.command("clippy", cargo::cargo(lint))
+                let mut lint = cargo::cargo(["clippy", "--workspace", "--all-targets"]);
+                lint.args(cargo::FEATURES).args(["--", "-D", "warnings"]);
+                tally.command("clippy", lint)
             });
             tally.stage("tidy", tidy::run);
         }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::cargo::{cargo, run_tests};
+use crate::cargo::{FEATURES, cargo, run_tests};
 use crate::oracles::{self, captures, install, lua, pages, perfetto};
 use crate::tally::Tally;
 use crate::{examples, loom, sanitizer, soak, tidy};
@@ -92,10 +92,12 @@ fn body(stage: Stage, tally: &mut Tally) -> Result<()> {
         }
         Stage::Workspace => {
             let mut command = cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+            command.args(FEATURES);
             run_tests("workspace", &mut command, tally)
         }
         Stage::Doc => {
             let mut command = cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
+            command.args(FEATURES);
             run_tests("doc", &mut command, tally)
         }
         Stage::Release => {

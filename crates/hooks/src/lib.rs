@@ -7,6 +7,7 @@
 //! - [`lua::Tracer`]: calls, returns, tail calls, errors, coroutines, samples, interrupts, one per thread.
 //! - [`lua::Allocator`]: the memory of one virtual machine, counted and limited.
 //! - [`lua::definitions`]: names of functions from their source text.
+//! - `process` (a feature of that name): which Lua a process has, and detours of its functions.
 //!
 //! # Guarantees
 //! Nothing unwinds or panics into C. A frame that Lua may `longjmp` over owns nothing that needs dropping. The path of
@@ -14,6 +15,8 @@
 //! `debug.sethook` works beside the hooks here, and the profiler's callbacks are never recorded themselves.
 //!
 //! # Deliberately absent
-//! Finding a Lua in a foreign process, patching code, and other runtimes. Lua 5.1 to 5.3 and LuaJIT: their structures
+//! Attaching to a program that already runs, and other runtimes. Tracing Lua 5.1 to 5.3 and LuaJIT: their structures
 //! differ; the table and the public-interface path are where they will plug in.
 pub mod lua;
+#[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
+pub mod process;

@@ -10,10 +10,15 @@ use super::folder;
 use crate::process;
 use crate::tally::Tally;
 
-/// Debian packages the oracles run or judge by.
+/// Debian packages the oracles run or judge by, and that tests look into.
 const PACKAGES: &[&str] = &[
     "chromium",
     "dpkg-dev",
+    "liblua5.1-0",
+    "liblua5.2-0",
+    "liblua5.3-0",
+    "liblua5.4-0",
+    "libluajit-5.1-2",
     "lua5.4",
     "lua-argparse",
     "lua-busted",
