@@ -5,6 +5,7 @@
 //! whoever has them (an embedding program from its bindings, a preloaded library from symbol tables).
 //!
 //! - [`lua::Tracer`]: calls, returns, tail calls, errors, coroutines, samples, interrupts, one per thread.
+//! - [`lua::ForeignLua`]: the same in a program that is not ours, for Lua 5.1 to 5.4.
 //! - [`lua::Allocator`]: the memory of one virtual machine, counted and limited.
 //! - [`lua::definitions`]: names of functions from their source text.
 //! - `process` (a feature of that name): which Lua a process has, and detours of its functions.
@@ -15,8 +16,7 @@
 //! `debug.sethook` works beside the hooks here, and the profiler's callbacks are never recorded themselves.
 //!
 //! # Deliberately absent
-//! Attaching to a program that already runs, and other runtimes. Tracing Lua 5.1 to 5.3 and LuaJIT: their structures
-//! differ; the table and the public-interface path are where they will plug in.
+//! Attaching to a program that already runs, and other runtimes. LuaJIT: its call hooks force it to interpret.
 pub mod lua;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub mod process;

@@ -1,11 +1,12 @@
 //! What is known of one Lua thread: its open calls, its track, its program's own hook.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 
 use tickscope_core::{Outcome, Recorder, Span, StackId, SymbolId, Ticks, TrackId};
 
 use super::api::lua_State;
+use super::threads::LuaThread;
 use super::vm::VmRecord;
 
 /// An open call.
@@ -21,15 +22,10 @@ pub(crate) struct Frame {
 /// Marks a frame whose category was off.
 pub(crate) const UNRECORDED: u64 = u64::MAX;
 
-/// The hook a program set by `debug.sethook`.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct UserHook {
-    pub(crate) mask: c_int,
-    pub(crate) count: c_int,
-}
-
 pub(crate) struct Coroutine {
-    pub(crate) state: *mut lua_State,
+    /// Its Lua thread's record, and which of the threads that lived at the address it is.
+    pub(crate) thread: &'static LuaThread,
+    generation: u32,
     pub(crate) vm: *const VmRecord,
     /// The main thread of its machine has no track of its own: it runs on its caller's.
     pub(crate) is_main: bool,
@@ -39,7 +35,6 @@ pub(crate) struct Coroutine {
     /// Bytes the thread allocated while this coroutine was suspended, and its count when it was.
     pub(crate) skipped: Cell<u64>,
     pub(crate) suspended_at: Cell<u64>,
-    pub(crate) user: Cell<UserHook>,
     /// It was suspended by a yield: its track has not ended, and neither have the spans on it.
     pub(crate) unfinished: Cell<bool>,
     /// Lua has freed the thread.
@@ -48,20 +43,56 @@ pub(crate) struct Coroutine {
 }
 
 impl Coroutine {
-    pub(crate) fn new(state: *mut lua_State, vm: *const VmRecord, is_main: bool, allocated: u64) -> Self {
+    pub(crate) fn new(
+        thread: &'static LuaThread,
+        vm: *const VmRecord,
+        is_main: bool,
+        allocated: u64,
+    ) -> Self {
         Self {
-            state,
+            thread,
+            generation: thread.generation(),
             vm,
             is_main,
             track: Cell::new(None),
             active: Cell::new(0),
             skipped: Cell::new(0),
             suspended_at: Cell::new(allocated),
-            user: Cell::new(UserHook::default()),
             unfinished: Cell::new(false),
             dead: Cell::new(false),
             frames: UnsafeCell::new(Vec::with_capacity(64)),
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn state(&self) -> *mut lua_State {
+        self.thread.state()
+    }
+
+    /// Whether no other Lua thread has begun its life at the address.
+    pub(crate) fn is_current(&self) -> bool {
+        self.generation == self.thread.generation()
+    }
+
+    /// How many of the open calls, which are known by number, have none above `call`.
+    pub(crate) fn up_to(&self, call: usize) -> usize {
+        // SAFETY: as in `depth`.
+        unsafe {
+            (*self.frames.get())
+                .iter()
+                .rposition(|frame| frame.call as usize <= call)
+                .map_or(0, |index| index + 1)
+        }
+    }
+
+    /// The innermost call has taken its caller's number; whether more than `most` open calls have that number now.
+    pub(crate) fn lower(&self, most: usize) -> bool {
+        // SAFETY: as in `depth`.
+        let frames = unsafe { &mut *self.frames.get() };
+        let Some(last) = frames.last_mut() else { return false };
+        let call = last.call.wrapping_byte_sub(1);
+        last.call = call;
+        frames.iter().rev().take_while(|frame| frame.call == call).count() > most
     }
 
     #[inline(always)]

@@ -7,33 +7,41 @@ use tickscope_core::{CategoryId, Depth, Outcome, Recorder, Span, SymbolId, Ticks
 use super::api::*;
 use super::coroutine::{Coroutine, Frame, UNRECORDED};
 use super::identity::{self, Identity};
+use super::layout::LAYOUTS;
 use super::state::{State, current};
-use super::{libraries, signal};
+use super::threads::LuaThread;
+use super::{numbered, signal};
 
 /// Stands for a call that gets no span: the host records it itself.
 pub(crate) const HIDDEN: SymbolId = SymbolId(u32::MAX);
 
 /// The standing hook while every call is traced and the program has no hook of its own. Own use of the Lua stack: up
-/// to 6. May raise: no.
+/// to 6. May raise: no. Compiled for each version: where things are, is then in the code. In a foreign program the depth
+/// may have changed meanwhile.
 ///
 /// # Safety
-/// Called by Lua only, for a call or return in a live `thread`.
-pub(crate) unsafe extern "C-unwind" fn trace<R: Recorder + 'static>(
+/// Called by Lua of that `VERSION` only, for a call or return in a live `thread`.
+pub(crate) unsafe extern "C-unwind" fn trace<
+    R: Recorder + 'static,
+    const VERSION: usize,
+    const FOREIGN: bool,
+>(
     thread: *mut lua_State,
     ar: *mut lua_Debug,
 ) {
     let state = current::<R>();
-    if state.is_null() {
-        return;
-    }
     // SAFETY: the thread's tracer is alive while it is registered; Lua gives a valid `ar`.
     unsafe {
+        if state.is_null() || (FOREIGN && (*state).is_behind()) {
+            return general::<R>(thread, ar);
+        }
         let state = &*state;
         let at = state.recorder.now();
         if state.top_state.get() == thread {
             // The usual cases, kept small: everything else is one call away.
             let coroutine = &*state.top.get();
-            let call = (*ar).i_ci;
+            let layout = const { &LAYOUTS[VERSION] };
+            let call = layout.call(ar);
             if (*ar).event == LUA_HOOKRET {
                 if coroutine.top_call() == call {
                     state.last_event.set(at.0);
@@ -43,7 +51,7 @@ pub(crate) unsafe extern "C-unwind" fn trace<R: Recorder + 'static>(
             } else if (*ar).event == LUA_HOOKCALL
                 && state.direct.get()
                 && (coroutine.depth() == 0 || coroutine.top_call() == identity::previous(call))
-                && let Some(prototype) = identity::prototype(call)
+                && let Some(prototype) = identity::prototype(call, layout)
                 && let Some(symbol) = state.cache.get_prototype(prototype)
                 && state.recorder.enabled(CategoryId::FUNCTION)
             {
@@ -72,10 +80,38 @@ unsafe fn unusual<R: Recorder + 'static>(
             state.infer(thread, at);
         }
         state.last_event.set(at.0);
-        if (*ar).event == LUA_HOOKRET {
-            returned(state, &*state.top.get(), ar, at);
+        record(state, &*state.top.get(), thread, ar, at);
+    }
+}
+
+/// Records the event of a call, whatever the version's way of telling.
+#[inline(always)]
+unsafe fn record<R: Recorder + 'static>(
+    state: &State<R>,
+    coroutine: &Coroutine,
+    thread: *mut lua_State,
+    ar: *mut lua_Debug,
+    at: Ticks,
+) {
+    // SAFETY: `ar` is the hook's own.
+    unsafe {
+        // What Lua was about to tell when the hook was another's is not for us.
+        if matches!((*ar).event, LUA_HOOKLINE | LUA_HOOKCOUNT) {
+            return;
+        }
+        if state.layout.numbered {
+            match (*ar).event {
+                LUA_HOOKCALL => {
+                    numbered::called(state, coroutine, thread, ar, at);
+                    begin(state, coroutine, thread, ar, state.layout.call(ar), at);
+                }
+                LUA_HOOKRET => numbered::returned(state, coroutine, thread, ar, at),
+                _ => numbered::replaced_returned(state, coroutine, thread, at),
+            }
+        } else if (*ar).event == LUA_HOOKRET {
+            returned(state, coroutine, ar, at);
         } else {
-            called(state, &*state.top.get(), thread, ar, at);
+            called(state, coroutine, thread, ar, at);
         }
     }
 }
@@ -91,8 +127,9 @@ unsafe fn called<R: Recorder + 'static>(
 ) {
     // SAFETY: `ar` is the hook's own.
     unsafe {
-        let call = (*ar).i_ci;
+        let mut call = state.layout.call(ar);
         if (*ar).event == LUA_HOOKTAILCALL {
+            call = replaced(state, thread, call);
             if coroutine.top_call() != call {
                 repair(state, coroutine, thread, call, at);
             }
@@ -105,6 +142,33 @@ unsafe fn called<R: Recorder + 'static>(
                 repair(state, coroutine, thread, caller, at);
             }
         }
+        begin(state, coroutine, thread, ar, call, at);
+    }
+}
+
+/// The call whose place a tail call takes.
+#[inline(always)]
+unsafe fn replaced<R: Recorder>(
+    state: &State<R>,
+    thread: *mut lua_State,
+    call: *const c_void,
+) -> *const c_void {
+    // SAFETY: passed on to the caller.
+    if state.layout.tail_calls_move { unsafe { caller(state, thread, call) } } else { call }
+}
+
+/// Begins the span of a call, which is known by `call` from now on.
+#[inline(always)]
+unsafe fn begin<R: Recorder + 'static>(
+    state: &State<R>,
+    coroutine: &Coroutine,
+    thread: *mut lua_State,
+    ar: *mut lua_Debug,
+    call: *const c_void,
+    at: Ticks,
+) {
+    // SAFETY: `ar` is the hook's own.
+    unsafe {
         let symbol = symbol(state, coroutine, thread, ar);
         if symbol == HIDDEN {
             return;
@@ -128,10 +192,10 @@ unsafe fn returned<R: Recorder + 'static>(
     at: Ticks,
 ) {
     // SAFETY: `ar` is the hook's own.
-    let call = unsafe { (*ar).i_ci };
+    let call = unsafe { state.layout.call(ar) };
     if coroutine.top_call() != call {
         // SAFETY: as above.
-        unsafe { repair(state, coroutine, coroutine.state, call, at) };
+        unsafe { repair(state, coroutine, coroutine.state(), call, at) };
         if coroutine.top_call() != call {
             return; // began before tracing did, or gets no span
         }
@@ -152,7 +216,10 @@ unsafe fn caller<R: Recorder>(
     } else {
         let mut ar = lua_Debug::new();
         // SAFETY: `thread` is running.
-        if unsafe { (state.api.lua_getstack)(thread, 1, &mut ar) } != 0 { ar.i_ci } else { std::ptr::null() }
+        unsafe {
+            let there = (state.api.lua_getstack)(thread, 1, &mut ar) != 0;
+            if there { state.layout.call(&ar) } else { std::ptr::null() }
+        }
     }
 }
 
@@ -227,8 +294,9 @@ unsafe fn alive_below<R: Recorder>(
         // What lies above `call` has only begun: its `CallInfo` may be one that a dead call had.
         let (mut ar, mut level, mut reached) = (lua_Debug::new(), 0, false);
         while (state.api.lua_getstack)(thread, level, &mut ar) != 0 {
-            reached |= ar.i_ci == call;
-            if reached && let Some(index) = coroutine.find(ar.i_ci) {
+            let at = state.layout.call(&ar);
+            reached |= at == call;
+            if reached && let Some(index) = coroutine.find(at) {
                 return index + 1;
             }
             level += 1;
@@ -251,9 +319,9 @@ pub(crate) unsafe fn symbol<R: Recorder + 'static>(
     // SAFETY: passed on to the caller; the layout was proved where it is read directly.
     unsafe {
         let mut identity: Identity = if state.direct.get() {
-            identity::read((*ar).i_ci)
+            identity::read(state.layout.call(ar), state.layout)
         } else {
-            identity::ask(&state.api, thread, ar)
+            identity::ask(state.api, state.layout, thread, ar)
         };
         let address = identity.key;
         if identity.code == 0 && !coroutine.vm.is_null() {
@@ -280,30 +348,30 @@ pub(crate) unsafe extern "C-unwind" fn general<R: Recorder + 'static>(
     ar: *mut lua_Debug,
 ) {
     let state = current::<R>();
-    if state.is_null() {
-        return;
-    }
     // SAFETY: as in `trace`. Nothing below needs dropping when an error is raised: the frame holds plain values.
     unsafe {
-        let state = &*state;
+        let Some(state) = state.as_ref() else { return alone(thread, ar) };
         let at = state.recorder.now();
+        state.catch_up();
         if state.top_state.get() != thread {
             state.infer(thread, at);
         }
         let coroutine = &*state.top.get();
         let event = (*ar).event;
-        let tracing = state.depth.get() == Depth::Trace;
+        let version = state.api.version;
         match event {
-            LUA_HOOKCALL | LUA_HOOKTAILCALL if tracing => called(state, coroutine, thread, ar, at),
-            LUA_HOOKRET if tracing || coroutine.depth() > 0 => returned(state, coroutine, ar, at),
-            LUA_HOOKTAILCALL if coroutine.depth() > 0 => {
+            _ if state.depth.get() == Depth::Trace => record(state, coroutine, thread, ar, at),
+            LUA_HOOKCALL | LUA_HOOKLINE | LUA_HOOKCOUNT => {}
+            _ if coroutine.depth() == 0 => {}
+            _ if version.is_tail_call(event) => {
                 // The caller's span ends here; what replaces it is no longer recorded.
-                repair(state, coroutine, thread, (*ar).i_ci, at);
-                if coroutine.top_call() == (*ar).i_ci {
+                let call = replaced(state, thread, state.layout.call(ar));
+                repair(state, coroutine, thread, call, at);
+                if coroutine.top_call() == call {
                     coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
                 }
             }
-            _ => {}
+            _ => record(state, coroutine, thread, ar, at),
         }
         if signal::take_armed() && state.depth.get() == Depth::Sample {
             state.record_stack(at);
@@ -311,17 +379,31 @@ pub(crate) unsafe extern "C-unwind" fn general<R: Recorder + 'static>(
         if state.interrupt.requested() {
             interrupt(state, thread);
         }
-        let user = coroutine.user.get();
+        let user = coroutine.thread.user();
         state.install(coroutine);
-        let wanted = match event {
-            LUA_HOOKCALL | LUA_HOOKTAILCALL => LUA_MASKCALL,
-            LUA_HOOKRET => LUA_MASKRET,
-            LUA_HOOKLINE => LUA_MASKLINE,
-            _ => LUA_MASKCOUNT,
-        };
-        if user.mask & wanted != 0 {
-            let api = state.api;
-            libraries::call_user_hook(&api, thread, ar);
+        if let Some(hook) = user.hook
+            && user.mask & version.mask_of(event) != 0
+        {
+            hook(thread, ar);
+        }
+    }
+}
+
+/// A hook of ours where no tracer is: it was left on a Lua thread that another OS thread runs now. It goes.
+///
+/// # Safety
+/// As for [`general`].
+#[cold]
+unsafe fn alone(thread: *mut lua_State, ar: *mut lua_Debug) {
+    let Some(record) = LuaThread::find(thread) else { return };
+    // SAFETY: `thread` is running.
+    unsafe {
+        let user = record.user();
+        record.want(0);
+        if let Some(hook) = user.hook
+            && user.mask & record.lua().api.version.mask_of((*ar).event) != 0
+        {
+            hook(thread, ar);
         }
     }
 }
@@ -358,8 +440,5 @@ pub(crate) unsafe fn arm_interrupt<R: Recorder + 'static>(state: &State<R>, coro
     // outside of whatever caught it.
     let patience: c_int = if state.raised.get() < 8 { 1000 } else { 1 };
     // SAFETY: see the function's contract.
-    unsafe {
-        let mask = (state.api.lua_gethookmask)(coroutine.state) | LUA_MASKCOUNT;
-        (state.api.lua_sethook)(coroutine.state, Some(general::<R>), mask, patience);
-    }
+    unsafe { coroutine.thread.count_down(patience) }
 }

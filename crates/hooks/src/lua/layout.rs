@@ -1,77 +1,160 @@
-//! Setting a hook without losing the count of a program's own.
+//! Where each version of Lua keeps what is read or written without asking it.
+//!
+//! Nothing here is believed: [`Lua::known`](super::library::Lua::known) compares every offset with what the public
+//! interface says, in a machine made for the purpose, once per process and Lua.
+//!
+//! ```text
+//! lua_Debug    5.1   5.2   5.3   5.4        Proto         5.2   5.3   5.4
+//! currentline   40    40    40    48        linedefined   104    40    44
+//! linedefined   48    44    44    52        code           24    56    64
+//! i_ci         116   120   120   128
+//! ```
+//!
+//! `i_ci` is the address of the call's `CallInfo`, in 5.1 its number counted from the outermost.
 
-use std::ffi::c_int;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::ffi::{CStr, c_int, c_void};
 
-use super::api::*;
+use super::api::{Version, lua_Debug};
 
-/// Offset of `hookcount` in a Lua thread; 0 while unknown. One Lua per process, so one offset.
-static HOOK_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Offsets in bytes.
+pub(crate) struct Layout {
+    current_line: usize,
+    line_defined: usize,
+    source_len: Option<usize>,
+    call: usize,
+    /// Calls are known by number, not by address.
+    pub(crate) numbered: bool,
+    /// A tail call is told with a call of its own, which then takes its caller's place.
+    pub(crate) tail_calls_move: bool,
+    pub(crate) prototype_line: usize,
+    pub(crate) prototype_code: usize,
+    /// Every Lua thread is at least this large.
+    pub(crate) thread: usize,
+}
 
-/// Finds where a Lua thread keeps the number of instructions until its next count event: the second of two equal
-/// numbers side by side after `lua_sethook` was given a number nobody else uses.
-///
-/// # Safety
-/// `main` is live, not running, and a thread of the Lua of `api`.
-pub(crate) unsafe fn find_hook_count(api: &LuaApi, main: *mut lua_State) {
-    unsafe extern "C-unwind" fn nothing(_: *mut lua_State, _: *mut lua_Debug) {}
-    // A Lua 5.4 thread takes 200 bytes: what is read lies inside it.
-    const WORDS: usize = 196 / 4;
-    let mut offset = 0;
-    // SAFETY: the thread made here stays on the stack while it is looked at, and never runs.
-    unsafe {
-        if (api.lua_checkstack)(main, 1) == 0 {
-            return;
-        }
-        let thread = (api.lua_newthread)(main);
-        let mut found = [0; 2];
-        for (round, magic) in [0x5EED_1234_i32, 0x2BAD_4321].into_iter().enumerate() {
-            (api.lua_sethook)(thread, Some(nothing), LUA_MASKCOUNT, magic);
-            let word = |index: usize| thread.cast::<c_int>().add(index).read_unaligned();
-            let mut matches = (1..WORDS).filter(|index| word(*index) == magic && word(*index - 1) == magic);
-            if let (Some(index), None) = (matches.next(), matches.next()) {
-                found[round] = index * 4;
+/// By [`Version`].
+pub(crate) const LAYOUTS: [Layout; 4] = [
+    Layout {
+        current_line: 40,
+        line_defined: 48,
+        source_len: None,
+        call: 116,
+        numbered: true,
+        tail_calls_move: true,
+        prototype_line: 0,
+        prototype_code: 0,
+        thread: 176,
+    },
+    Layout {
+        current_line: 40,
+        line_defined: 44,
+        source_len: None,
+        call: 120,
+        numbered: false,
+        tail_calls_move: true,
+        prototype_line: 104,
+        prototype_code: 24,
+        thread: 196,
+    },
+    Layout {
+        current_line: 40,
+        line_defined: 44,
+        source_len: None,
+        call: 120,
+        numbered: false,
+        tail_calls_move: true,
+        prototype_line: 40,
+        prototype_code: 56,
+        thread: 196,
+    },
+    Layout {
+        current_line: 48,
+        line_defined: 52,
+        source_len: Some(40),
+        call: 128,
+        numbered: false,
+        tail_calls_move: false,
+        prototype_line: 44,
+        prototype_code: 64,
+        thread: 196,
+    },
+];
+
+static KNOWN: [Layout; 4] = LAYOUTS;
+
+impl Layout {
+    pub(crate) fn of(version: Version) -> &'static Self {
+        &KNOWN[version as usize]
+    }
+
+    unsafe fn int(ar: *const lua_Debug, offset: usize) -> c_int {
+        // SAFETY: every offset above lies inside the structure and is a multiple of four.
+        unsafe { ar.byte_add(offset).cast::<c_int>().read() }
+    }
+
+    /// The call that `ar` describes; null for one that a tail call replaced.
+    ///
+    /// # Safety
+    /// `ar` was filled by Lua.
+    #[inline(always)]
+    pub(crate) unsafe fn call(&self, ar: *const lua_Debug) -> *const c_void {
+        // SAFETY: as in `int`; addresses are aligned to eight.
+        unsafe {
+            if self.numbered {
+                Self::int(ar, self.call) as usize as *const c_void
+            } else {
+                ar.byte_add(self.call).cast::<*const c_void>().read()
             }
         }
-        (api.lua_sethook)(thread, None, 0, 0);
-        api.pop(main, 1);
-        if found[0] == found[1] {
-            offset = found[0];
+    }
+
+    /// Makes `ar` describe another call.
+    ///
+    /// # Safety
+    /// `ar` is valid, and calls are known by address.
+    pub(crate) unsafe fn set_call(&self, ar: *mut lua_Debug, call: *const c_void) {
+        // SAFETY: as in `call`.
+        unsafe { ar.byte_add(self.call).cast::<*const c_void>().write(call) }
+    }
+
+    /// # Safety
+    /// `ar` was filled by Lua, with `l` or for a line event.
+    pub(crate) unsafe fn current_line(&self, ar: *const lua_Debug) -> c_int {
+        // SAFETY: see `int`.
+        unsafe { Self::int(ar, self.current_line) }
+    }
+
+    /// # Safety
+    /// `ar` was filled by Lua with `S`.
+    pub(crate) unsafe fn line_defined(&self, ar: *const lua_Debug) -> c_int {
+        // SAFETY: see `int`.
+        unsafe { Self::int(ar, self.line_defined) }
+    }
+
+    /// The name of the chunk, as given to `lua_load`.
+    ///
+    /// # Safety
+    /// `ar` was filled by Lua with `S`; the answer is used while the function is alive.
+    pub(crate) unsafe fn source<'a>(&self, ar: *const lua_Debug) -> &'a [u8] {
+        // SAFETY: Lua's strings are valid while the function is, and end with a zero.
+        unsafe {
+            let source = (*ar).source;
+            match self.source_len {
+                _ if source.is_null() => &[],
+                Some(offset) => std::slice::from_raw_parts(
+                    source.cast::<u8>(),
+                    ar.byte_add(offset).cast::<usize>().read(),
+                ),
+                None => CStr::from_ptr(source).to_bytes(),
+            }
         }
     }
-    HOOK_COUNT.store(offset, Relaxed);
 }
 
-/// `lua_sethook`, but a count that has begun goes on where it was.
-///
-/// # Safety
-/// `thread` is alive. Async-signal-safe: Lua's `lua_sethook` is, and so are the reads and writes around it. When the
-/// signal comes between Lua's read and write of the count, Lua's write restores it.
-pub(crate) unsafe fn set_hook(
-    api: &LuaApi,
-    thread: *mut lua_State,
-    hook: Option<lua_Hook>,
-    mask: c_int,
-    count: c_int,
-    user_mask: c_int,
-) {
-    let offset = HOOK_COUNT.load(Relaxed);
-    // SAFETY: the caller vouches for `thread`; the offset was proved by `find_hook_count`.
-    unsafe {
-        let keep = user_mask & LUA_MASKCOUNT != 0
-            && offset != 0
-            && (api.lua_gethookmask)(thread) & LUA_MASKCOUNT != 0
-            && (api.lua_gethookcount)(thread) == count;
-        let place = thread.byte_add(offset).cast::<c_int>();
-        let left = if keep { place.read() } else { 0 };
-        (api.lua_sethook)(thread, hook, mask, count);
-        if keep {
-            place.write(left);
-        }
+const _: () = {
+    let mut version = 0;
+    while version < 4 {
+        assert!(LAYOUTS[version].call + 8 <= size_of::<lua_Debug>());
+        version += 1;
     }
-}
-
-/// Whether [`set_hook`] can keep a count.
-pub(crate) fn keeps_count() -> bool {
-    HOOK_COUNT.load(Relaxed) != 0
-}
+};

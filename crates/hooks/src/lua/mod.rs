@@ -1,4 +1,5 @@
-//! Lua 5.4: tracer, sampler, allocator, and the library functions that go with them.
+//! Lua: tracer, sampler, allocator, and the library functions that go with them. Embedded 5.4, or 5.1 to 5.4 in a foreign
+//! program ([`ForeignLua`]).
 //!
 //! # How it works
 //! A [`Tracer`] owns one thread. Hook functions find it through a thread-local pointer. At depth trace a call/return
@@ -18,21 +19,32 @@ mod api;
 mod cache;
 mod coroutine;
 mod definitions;
+mod foreign;
 mod hook;
 mod identity;
 mod interrupt;
 mod layout;
 mod libraries;
+mod library;
+mod memory;
 mod natives;
+mod numbered;
 mod signal;
 mod state;
 mod symbols;
+mod threads;
+mod ticker;
 mod tracer;
 mod vm;
 
 pub use alloc::{Allocator, MemoryCounts};
-pub use api::{LuaApi, lua_Alloc, lua_CFunction, lua_Debug, lua_Hook, lua_KFunction, lua_State};
+pub use api::{
+    LibraryApi, LuaApi, MissingSymbol, Version, lua_Alloc, lua_CFunction, lua_Debug, lua_Hook, lua_KFunction,
+    lua_Reader, lua_State,
+};
 pub use definitions::definitions;
+pub use foreign::{DepthSwitch, ForeignLua, ForeignOptions};
 pub use interrupt::InterruptHandle;
+pub use ticker::{after_fork, step_in, step_out};
 pub use tracer::{HostSpan, Tracer, TracerError, TracerOptions};
 pub use vm::{VmId, VmOptions};

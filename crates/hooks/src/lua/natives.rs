@@ -21,7 +21,7 @@ pub(crate) unsafe fn walk(api: &LuaApi, state: *mut lua_State, vm: &VmRecord) {
         let top = (api.lua_gettop)(state);
         // Made now: below, Rust strings are alive, and nothing may raise an error over them.
         (api.lua_pushstring)(state, c"__index".as_ptr());
-        (api.lua_getfield)(state, LUA_REGISTRYINDEX, c"_LOADED".as_ptr());
+        (api.lua_getfield)(state, api.version.registry(), c"_LOADED".as_ptr());
         if (api.lua_type)(state, -1) == LUA_TTABLE {
             (api.lua_pushnil)(state);
             while (api.lua_next)(state, -2) != 0 {
@@ -35,7 +35,7 @@ pub(crate) unsafe fn walk(api: &LuaApi, state: *mut lua_State, vm: &VmRecord) {
             }
         }
         (api.lua_settop)(state, top + 1);
-        (api.lua_pushvalue)(state, LUA_REGISTRYINDEX);
+        (api.lua_pushvalue)(state, api.version.registry());
         (api.lua_pushnil)(state);
         while (api.lua_next)(state, -2) != 0 {
             if let Some(class) = key(api, state)
@@ -44,7 +44,8 @@ pub(crate) unsafe fn walk(api: &LuaApi, state: *mut lua_State, vm: &VmRecord) {
             {
                 let class = class.trim_end_matches('*').to_owned() + ":";
                 (api.lua_pushvalue)(state, top + 1);
-                if (api.lua_rawget)(state, -2) == LUA_TTABLE {
+                (api.lua_rawget)(state, -2);
+                if (api.lua_type)(state, -1) == LUA_TTABLE {
                     functions(api, state, vm, &class);
                 }
                 api.pop(state, 1);
@@ -90,20 +91,38 @@ unsafe fn key(api: &LuaApi, state: *mut lua_State) -> Option<String> {
     }
 }
 
+/// How often the modules of one foreign machine are searched: it goes on loading while it is traced.
+const WALKS: u32 = 32;
+
 /// The name of a C function; `?` when no module has it. Looks again at what was loaded meanwhile before it gives up.
+///
+/// In a foreign program `symbol` knows what its symbol tables call the function.
 ///
 /// # Safety
 /// As for [`walk`].
-pub(crate) unsafe fn name(api: &LuaApi, state: *mut lua_State, vm: &VmRecord, function: usize) -> String {
+pub(crate) unsafe fn name(
+    api: &LuaApi,
+    state: *mut lua_State,
+    vm: &VmRecord,
+    function: usize,
+    symbol: Option<fn(usize) -> Option<String>>,
+) -> String {
     let known = |vm: &VmRecord| vm.natives.borrow().get(&function).map(|name| name.to_string());
     if let Some(name) = known(vm) {
         return name;
     }
-    // SAFETY: passed on to the caller.
-    unsafe { walk(api, state, vm) };
+    let called = symbol.and_then(|symbol| symbol(function));
+    // Openers of libraries stand in no module, and come while there is little to search.
+    let opener = called.as_ref().is_some_and(|name| name.starts_with("luaopen_"));
+    if !opener && (symbol.is_none() || vm.walks.get() < WALKS) {
+        vm.walks.set(vm.walks.get() + 1);
+        // SAFETY: passed on to the caller.
+        unsafe { walk(api, state, vm) };
+    }
     // Remember that nobody has it, so that the next look is short.
     known(vm).unwrap_or_else(|| {
-        vm.natives.borrow_mut().insert(function, "?".into());
-        "?".into()
+        let name = called.unwrap_or_else(|| "?".into());
+        vm.natives.borrow_mut().insert(function, name.as_str().into());
+        name
     })
 }

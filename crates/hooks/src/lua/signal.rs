@@ -9,8 +9,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use super::api::*;
-use super::layout;
+use super::threads::{self, LuaThread};
+use super::ticker::Seat;
 
 /// Timers of profilers use it; its default is to end the process, so the handler stays while any tracer lives.
 pub(crate) const SIGNAL: c_int = libc::SIGPROF;
@@ -18,52 +18,53 @@ pub(crate) const SIGNAL: c_int = libc::SIGPROF;
 /// What the handler needs. Per thread, without a destructor, so that the handler can always read it.
 struct Target {
     /// The coroutine at work, null when the host is.
-    thread: AtomicPtr<lua_State>,
-    /// Whether its program has a count hook of its own.
-    counts: AtomicBool,
+    thread: AtomicPtr<LuaThread>,
     /// A one-shot hook is set.
     armed: AtomicBool,
-    /// Nanoseconds between the timer's signals, and how many of them to let pass.
+    /// Nanoseconds between signals, and how many of them to let pass.
     period_ns: AtomicU64,
     skip: AtomicU64,
     /// What setting the hook took last.
     took_ns: AtomicU64,
-    hook: AtomicPtr<()>,
-    api: AtomicPtr<LuaApi>,
+    /// Where the ticker finds this thread, if it is to.
+    seat: AtomicPtr<Seat>,
 }
 
 thread_local! {
     static TARGET: Target = const {
         Target {
             thread: AtomicPtr::new(ptr::null_mut()),
-            counts: AtomicBool::new(false),
             armed: AtomicBool::new(false),
-            period_ns: AtomicU64::new(0),
+            period_ns: AtomicU64::new(1_000_000),
             skip: AtomicU64::new(0),
             took_ns: AtomicU64::new(0),
-            hook: AtomicPtr::new(ptr::null_mut()),
-            api: AtomicPtr::new(ptr::null_mut()),
+            seat: AtomicPtr::new(ptr::null_mut()),
         }
     };
 }
 
-/// Gets this thread ready for signals.
-pub(crate) fn prepare(api: &LuaApi, hook: lua_Hook) {
+/// The coroutine at work on this thread from now on.
+#[inline]
+pub(crate) fn set_target(thread: Option<&'static LuaThread>) {
     TARGET.with(|target| {
-        // The table outlives every signal of this thread: it is given back by `forget` only after the last could come.
-        let old = target.api.swap(Box::into_raw(Box::new(*api)), Relaxed);
-        debug_assert!(old.is_null(), "one tracer per thread");
-        target.hook.store(hook as *mut (), Relaxed);
+        target
+            .thread
+            .store(thread.map_or(ptr::null_mut(), |thread| ptr::from_ref(thread).cast_mut()), Relaxed);
     });
 }
 
-/// The coroutine at work on this thread from now on.
-#[inline]
-pub(crate) fn set_target(thread: *mut lua_State, counts: bool) {
+/// This thread's seat at the ticker; none to leave.
+pub(crate) fn set_seat(seat: Option<&'static Seat>, period_ns: u64) {
     TARGET.with(|target| {
-        target.counts.store(counts, Relaxed);
-        target.thread.store(thread, Relaxed);
+        target.period_ns.store(period_ns, Relaxed);
+        target.seat.store(seat.map_or(ptr::null_mut(), |seat| ptr::from_ref(seat).cast_mut()), Relaxed);
     });
+}
+
+/// This thread's seat, if it has one.
+pub(crate) fn seat() -> Option<&'static Seat> {
+    // SAFETY: seats live as long as the process.
+    TARGET.with(|target| unsafe { target.seat.load(Relaxed).as_ref() })
 }
 
 /// Whether a one-shot hook was set and has not been called; it counts as called now.
@@ -88,26 +89,14 @@ pub(crate) fn disarm() {
 /// # Safety
 /// On the thread of `target`. Async-signal-safe.
 unsafe fn arm(target: &Target) {
-    let (thread, api) = (target.thread.load(Relaxed), target.api.load(Relaxed));
-    if thread.is_null() || api.is_null() {
+    // SAFETY: records of Lua threads live as long as the process.
+    let Some(thread) = (unsafe { target.thread.load(Relaxed).as_ref() }) else { return };
+    if threads::is_busy() {
         return;
     }
     target.armed.store(true, Relaxed);
-    // SAFETY: `set_target` names a coroutine only while it is at work, so it is alive; the hook is a `lua_Hook` stored
-    // by `prepare`.
-    unsafe {
-        let api = &*api;
-        let hook: lua_Hook = transmute::<*mut (), lua_Hook>(target.hook.load(Relaxed));
-        let mask = (api.lua_gethookmask)(thread) | LUA_MASKCALL | LUA_MASKRET;
-        if !target.counts.load(Relaxed) {
-            (api.lua_sethook)(thread, Some(hook), mask | LUA_MASKCOUNT, 1);
-        } else if layout::keeps_count() {
-            // Its own count must go on undisturbed, so the next line or backward jump has to do.
-            let count = (api.lua_gethookcount)(thread);
-            layout::set_hook(api, thread, Some(hook), mask | LUA_MASKLINE, count, LUA_MASKCOUNT);
-        }
-        // Else the program's next own event takes the sample: its hook is the general one already.
-    }
+    // SAFETY: `set_target` names a coroutine only while it is at work, so it is alive.
+    unsafe { thread.once() }
 }
 
 /// Sets the one-shot hook, and lets signals pass for a while when that was dear: `lua_sethook` visits every open call,
@@ -144,7 +133,14 @@ unsafe extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context:
         let errno = libc::__errno_location();
         let saved = *errno;
         let code = (*info).si_code;
-        if code == libc::SI_TIMER {
+        if let Some(seat) = seat() {
+            // In a foreign program a signal is only ours when the ticker sent it.
+            if code == SI_TKILL && seat.take_signal() {
+                TARGET.with(|target| arm_at_a_bearable_rate(target));
+            } else {
+                forward(signal, info, context);
+            }
+        } else if code == libc::SI_TIMER {
             TARGET.with(|target| arm_at_a_bearable_rate(target));
         } else if code == SI_TKILL {
             TARGET.with(|target| arm(target));
@@ -207,7 +203,7 @@ pub(crate) fn install() -> std::io::Result<()> {
 
 /// This thread's tracer goes: no signal finds it any more. The last one gives the signal back.
 pub(crate) fn forget() {
-    set_target(ptr::null_mut(), false);
+    set_target(None);
     let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: valid addresses throughout; the signal is taken out of this thread's queue before its handler goes, so
     // that a late one cannot end the process.
@@ -227,14 +223,7 @@ pub(crate) fn forget() {
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
     }
-    TARGET.with(|target| {
-        target.armed.store(false, Relaxed);
-        let api = target.api.swap(ptr::null_mut(), Relaxed);
-        if !api.is_null() {
-            // SAFETY: made by `prepare`, and no signal of this thread is on its way.
-            drop(unsafe { Box::from_raw(api) });
-        }
-    });
+    disarm();
 }
 
 /// Number of this thread, for signals sent to it.

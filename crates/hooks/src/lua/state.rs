@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tickscope_core::{
     CategoryId, Depth, Outcome, Recorder, Runtime, StackId, SwitchReason, SymbolId, SymbolRef, Ticks, TrackId,
@@ -14,11 +15,16 @@ use super::alloc::{Freed, Watcher};
 use super::api::*;
 use super::cache::SymbolCache;
 use super::coroutine::{Context, Coroutine};
+use super::foreign::ForeignOptions;
 use super::interrupt::Shared;
+use super::layout::Layout;
+use super::library::Lua;
 use super::signal::{self, Timer};
+use super::threads::LuaThread;
+use super::ticker::{self, Seat};
 use super::tracer::{TracerError, TracerOptions};
 use super::vm::{VmId, VmOptions, VmRecord};
-use super::{Allocator, hook, identity, layout, libraries};
+use super::{Allocator, hook, libraries};
 
 thread_local! {
     /// The `State` of this thread's tracer, null without one. A constant initialiser and no destructor: reading it is
@@ -40,13 +46,17 @@ pub(super) fn register<R: Recorder>(state: *const State<R>) {
 /// What hook functions reach through the thread. Only ever shared: every field that changes is a cell.
 pub(crate) struct State<R: Recorder> {
     pub(crate) recorder: R,
-    pub(crate) api: LuaApi,
+    pub(crate) lua: &'static Lua,
+    pub(crate) api: &'static LuaApi,
+    pub(crate) layout: &'static Layout,
+    /// What is different when the program is not ours.
+    pub(crate) foreign: Option<ForeignOptions>,
+    /// Sets this tracer apart from the others of the process.
+    number: u64,
     pub(crate) depth: Cell<Depth>,
     hz: Cell<u32>,
-    /// Whether Lua's structures may be read directly; decided by a check at the first attach.
+    /// Whether Lua's structures are read directly.
     pub(crate) direct: Cell<bool>,
-    checked: Cell<bool>,
-    may_read: bool,
     /// The coroutine at work, and its Lua thread.
     pub(crate) top: Cell<*const Coroutine>,
     pub(crate) top_state: Cell<*mut lua_State>,
@@ -77,18 +87,26 @@ pub(crate) struct State<R: Recorder> {
 }
 
 impl<R: Recorder + 'static> State<R> {
-    pub(super) fn new(recorder: R, api: LuaApi, options: TracerOptions) -> Self {
+    pub(super) fn new(
+        recorder: R,
+        lua: &'static Lua,
+        options: TracerOptions,
+        foreign: Option<ForeignOptions>,
+    ) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let truncated =
             recorder.intern_symbol(SymbolRef { runtime: Runtime::Lua, name: "…", ..SymbolRef::default() });
         let thread_track = recorder.track();
         Self {
             recorder,
-            api,
+            lua,
+            api: &lua.api,
+            layout: lua.layout,
+            foreign,
+            number: NUMBERS.fetch_add(1, Relaxed),
             depth: Cell::new(Depth::Boundary),
             hz: Cell::new(options.sample_hz.max(1)),
-            direct: Cell::new(false),
-            checked: Cell::new(false),
-            may_read: options.direct,
+            direct: Cell::new(options.direct && lua.direct),
             top: Cell::new(ptr::null()),
             top_state: Cell::new(ptr::null_mut()),
             allocated: Cell::new(0),
@@ -142,39 +160,12 @@ impl<R: Recorder + 'static> State<R> {
         main: *mut lua_State,
         options: VmOptions,
     ) -> Result<VmId, TracerError> {
-        if self.vms().iter().flatten().any(|vm| vm.main == main) {
+        // SAFETY: the caller vouches for `main`.
+        let machine = unsafe { self.api.machine(main) };
+        if self.vms().iter().flatten().any(|vm| vm.machine == machine) {
             return Err(TracerError::SecondAttach);
         }
-        if !self.checked.replace(true) {
-            // SAFETY: the caller vouches for `main`.
-            unsafe {
-                self.direct.set(self.may_read && identity::check(&self.api, main));
-                layout::find_hook_count(&self.api, main);
-            }
-        }
-        let id = self.vms().len();
-        let symbol = |name| {
-            self.recorder.intern_symbol(SymbolRef {
-                runtime: Runtime::Lua,
-                resource: &options.resource,
-                name,
-                ..SymbolRef::default()
-            })
-        };
-        let record = Box::new(VmRecord {
-            main,
-            resource: options.resource.as_str().into(),
-            salt: (id + 1) << 48,
-            gc_measured: symbol("collect (measured)"),
-            gc_inferred: symbol("collect (inferred)"),
-            allocator: options.allocator,
-            hidden: options.hidden.into(),
-            hide_unnamed: options.hide_unnamed,
-            chunks: Default::default(),
-            natives: Default::default(),
-        });
-        self.vms().push(Some(record));
-        let vm = VmId(id);
+        let vm = self.know(machine, options);
         if let Some(allocator) = self.vm(vm).and_then(|vm| vm.allocator.as_ref()) {
             allocator.watch(Some(Watcher {
                 tracer: ptr::from_ref(self).cast(),
@@ -186,7 +177,7 @@ impl<R: Recorder + 'static> State<R> {
         }
         // SAFETY: the caller vouches for `main`.
         unsafe {
-            libraries::install::<R>(&self.api, main);
+            libraries::install::<R>(main);
             self.learn_thread_offset(main);
             if let Some(record) = self.vm(vm) {
                 record.hidden.borrow_mut().push(libraries::decorated_address::<R>());
@@ -194,12 +185,44 @@ impl<R: Recorder + 'static> State<R> {
                     .natives
                     .borrow_mut()
                     .insert(libraries::wrapped_address::<R>(), "coroutine.wrap (resume)".into());
-                super::natives::walk(&self.api, main, record);
+                super::natives::walk(self.api, main, record);
             }
             let coroutine = self.coroutine(main);
             self.install(&*coroutine);
         }
         Ok(vm)
+    }
+
+    /// A record for a machine.
+    fn know(&self, machine: usize, options: VmOptions) -> VmId {
+        let vms = self.vms();
+        let id = vms.iter().position(Option::is_none).filter(|_| self.foreign.is_some()).unwrap_or(vms.len());
+        let symbol = |name| {
+            self.recorder.intern_symbol(SymbolRef {
+                runtime: Runtime::Lua,
+                resource: &options.resource,
+                name,
+                ..SymbolRef::default()
+            })
+        };
+        let record = Box::new(VmRecord {
+            machine,
+            resource: options.resource.as_str().into(),
+            salt: (id + 1) << 48,
+            gc_measured: symbol("collect (measured)"),
+            gc_inferred: symbol("collect (inferred)"),
+            allocator: options.allocator,
+            hidden: options.hidden.into(),
+            hide_unnamed: options.hide_unnamed,
+            chunks: Default::default(),
+            natives: Default::default(),
+            walks: Cell::new(0),
+        });
+        match vms.get_mut(id) {
+            Some(free) => *free = Some(record),
+            None => vms.push(Some(record)),
+        }
+        VmId(id)
     }
 
     /// Finds out where in its memory block a Lua thread begins, so that the allocator's news can be understood.
@@ -236,8 +259,10 @@ impl<R: Recorder + 'static> State<R> {
         ending.sort_by_key(|coroutine| coroutine.track.get());
         for coroutine in ending {
             self.end_track(coroutine, at);
-            // SAFETY: the machine is alive, and so are its coroutines.
-            unsafe { (self.api.lua_sethook)(coroutine.state, None, 0, 0) };
+            if self.foreign.is_none() {
+                // SAFETY: the machine is alive, and so are its coroutines: the allocator tells when one is freed.
+                unsafe { coroutine.thread.want(0) };
+            }
         }
         // SAFETY: as in `contexts`; no context refers to this machine's coroutines any more.
         unsafe { (*self.coroutines.get()).retain(|_, coroutine| !here(coroutine)) };
@@ -267,40 +292,55 @@ impl<R: Recorder + 'static> State<R> {
         result
     }
 
-    /// Sets the hook that stands while nothing special is wanted of a coroutine.
-    pub(crate) fn install(&self, coroutine: &Coroutine) {
-        let user = coroutine.user.get();
-        let tracing = self.depth.get() == Depth::Trace;
-        let own = if tracing {
+    /// Whether another depth has been chosen from outside.
+    #[inline(always)]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.foreign.as_ref().is_some_and(|foreign| foreign.depth.get() != self.depth.get())
+    }
+
+    /// Follows the depth chosen from outside. Hooks of coroutines follow when they run next.
+    #[inline]
+    pub(crate) fn catch_up(&self) {
+        if self.is_behind() {
+            self.follow();
+        }
+    }
+
+    #[cold]
+    fn follow(&self) {
+        let Some(foreign) = &self.foreign else { return };
+        let depth = foreign.depth.get();
+        if depth == Depth::Sample {
+            self.begin_slice(self.recorder.now());
+            if signal::seat().is_none() && ticker::start(self.hz.get()).is_ok() {
+                signal::set_seat(Some(Seat::take()), 1_000_000_000 / u64::from(self.hz.get()));
+            }
+        }
+        self.depth.set(depth);
+        if let Some(seat) = signal::seat() {
+            if depth == Depth::Sample && !self.contexts().is_empty() {
+                seat.inside();
+            } else {
+                seat.outside();
+            }
+        }
+    }
+
+    /// What our hook wants of a coroutine while nothing special is.
+    fn wanted(&self, coroutine: &Coroutine) -> std::ffi::c_int {
+        if self.depth.get() == Depth::Trace {
             LUA_MASKCALL | LUA_MASKRET
         } else if coroutine.depth() > 0 {
             LUA_MASKRET // until what is open has returned
         } else {
             0
-        };
-        let (hook, mask): (Option<lua_Hook>, _) = match (own, user.mask) {
-            (0, 0) => (None, 0),
-            (own, 0) if tracing => (Some(hook::trace::<R>), own),
-            (own, user) => (Some(hook::general::<R>), own | user),
-        };
-        // SAFETY: coroutines are dropped when their thread is freed, so this one is alive.
-        unsafe {
-            let stands = (self.api.lua_gethook)(coroutine.state).map_or(0, |hook| hook as usize)
-                == hook.map_or(0, |hook| hook as usize)
-                && (self.api.lua_gethookmask)(coroutine.state) == mask
-                && (mask & LUA_MASKCOUNT == 0 || (self.api.lua_gethookcount)(coroutine.state) == user.count);
-            if stands {
-                return;
-            }
-            layout::set_hook(&self.api, coroutine.state, hook, mask, user.count, user.mask);
         }
     }
 
-    /// Like [`State::install`], with a program's count that begins anew.
-    pub(crate) fn install_anew(&self, coroutine: &Coroutine) {
-        // SAFETY: as in `install`.
-        unsafe { (self.api.lua_sethook)(coroutine.state, None, 0, 0) };
-        self.install(coroutine);
+    /// Sets the hook that stands while nothing special is wanted of a coroutine.
+    pub(crate) fn install(&self, coroutine: &Coroutine) {
+        // SAFETY: called for coroutines that run, or, in a program of ours, whose end the allocator would have told.
+        unsafe { coroutine.thread.want(self.wanted(coroutine)) };
     }
 
     /// Whether the Lua thread has been seen, in a machine that is still attached.
@@ -317,24 +357,80 @@ impl<R: Recorder + 'static> State<R> {
         // SAFETY: as in `contexts`.
         let known = unsafe { (*self.coroutines.get()).get(&(thread as usize)) };
         if let Some(coroutine) = known {
-            return &raw const **coroutine;
+            let coroutine = &raw const **coroutine;
+            // SAFETY: just found.
+            if self.foreign.is_none() || unsafe { self.is_as_left(&*coroutine) } {
+                return coroutine;
+            }
+            self.forget_thread(thread as usize);
         }
-        // SAFETY: the caller vouches for `thread`; three slots are made sure of.
-        let (is_main, main) = unsafe {
-            (self.api.lua_checkstack)(thread, 3);
+        // SAFETY: the caller vouches for `thread`; two slots are made sure of.
+        let (is_main, machine) = unsafe {
+            (self.api.lua_checkstack)(thread, 2);
             let is_main = (self.api.lua_pushthread)(thread) == 1;
-            (self.api.lua_rawgeti)(thread, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-            let main = (self.api.lua_tothread)(thread, -1);
-            self.api.pop(thread, 2);
-            (is_main, main)
+            self.api.pop(thread, 1);
+            (is_main, self.api.machine(thread))
         };
-        let vm =
-            self.vms().iter().flatten().find(|vm| vm.main == main).map_or(ptr::null(), |vm| &raw const **vm);
-        let coroutine = Box::new(Coroutine::new(thread, vm, is_main, self.allocated.get()));
+        let mut vm = self.find_machine(machine);
+        if vm.is_null()
+            && let Some(foreign) = &self.foreign
+        {
+            self.know(machine, VmOptions { resource: foreign.resource.clone(), ..VmOptions::default() });
+            vm = self.find_machine(machine);
+        }
+        let record = self.lua.thread(thread);
+        if self.foreign.is_some() {
+            record.run_by(self.number);
+        } else {
+            record.renew();
+        }
+        let coroutine = Box::new(Coroutine::new(record, vm, is_main, self.allocated.get()));
         let address = &raw const *coroutine;
         // SAFETY: as in `contexts`.
         unsafe { (*self.coroutines.get()).insert(thread as usize, coroutine) };
         address
+    }
+
+    fn find_machine(&self, machine: usize) -> *const VmRecord {
+        let found = self.vms().iter().flatten().find(|vm| vm.machine == machine);
+        found.map_or(ptr::null(), |vm| &raw const **vm)
+    }
+
+    /// Whether a coroutine is still the one that was at its address, and ran nowhere else meanwhile.
+    fn is_as_left(&self, coroutine: &Coroutine) -> bool {
+        let here = coroutine.thread.run_by(self.number);
+        coroutine.active.get() > 0 || (here && coroutine.is_current())
+    }
+
+    /// A Lua thread is gone, or became another, or ran elsewhere: its record goes, now or when its last context ends.
+    fn forget_thread(&self, thread: usize) {
+        // SAFETY: as in `contexts`: nothing holds a reference into the map.
+        let Some(coroutine) = (unsafe { (*self.coroutines.get()).remove(&thread) }) else { return };
+        if coroutine.active.get() > 0 {
+            coroutine.dead.set(true);
+            // SAFETY: as above.
+            unsafe { (*self.graves.get()).push(coroutine) };
+        } else {
+            self.end_track(&coroutine, self.recorder.now());
+        }
+    }
+
+    /// A machine of a foreign program is about to be closed by `thread`, one of its own. Its other threads are not touched.
+    ///
+    /// # Safety
+    /// `thread` is alive.
+    pub(crate) unsafe fn closed(&self, thread: *mut lua_State) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let machine = self.api.machine(thread);
+            if let Some(record) = LuaThread::find(thread) {
+                record.want(0);
+            }
+            let vm = self.vms().iter().position(|vm| vm.as_ref().is_some_and(|vm| vm.machine == machine));
+            if let Some(vm) = vm {
+                self.detach(VmId(vm));
+            }
+        }
     }
 
     /// Like [`Tracer::enter`]; `inferred` when a hook noticed by itself.
@@ -349,6 +445,7 @@ impl<R: Recorder + 'static> State<R> {
         at: Ticks,
     ) {
         self.last_event.set(at.0);
+        self.catch_up();
         // SAFETY: the caller vouches for `thread`; coroutines in contexts stay alive.
         unsafe {
             let coroutine = self.coroutine(thread);
@@ -358,7 +455,7 @@ impl<R: Recorder + 'static> State<R> {
             // suspended belong to this one.
             let again = record.active.get() > 0;
             let base = if !inferred && again && (self.api.lua_getstack)(thread, 0, &mut ar) != 0 {
-                ar.i_ci
+                self.layout.call(&ar)
             } else {
                 ptr::null()
             };
@@ -368,7 +465,8 @@ impl<R: Recorder + 'static> State<R> {
                 record.skipped.set(record.skipped.get() + self.allocated.get() - record.suspended_at.get());
                 self.recorder.resume(at, track);
             }
-            if self.contexts().is_empty() {
+            let outermost = self.contexts().is_empty();
+            if outermost {
                 self.begin_slice(at);
             }
             record.active.set(record.active.get() + 1);
@@ -381,9 +479,16 @@ impl<R: Recorder + 'static> State<R> {
                 switched,
                 stack: Cell::new(None),
             });
-            self.set_top(coroutine);
+            self.set_top();
             if !inferred {
                 self.refresh_hook(record);
+            }
+            if outermost
+                && self.foreign.is_some()
+                && self.depth.get() == Depth::Sample
+                && let Some(seat) = signal::seat()
+            {
+                seat.inside();
             }
         }
     }
@@ -393,26 +498,27 @@ impl<R: Recorder + 'static> State<R> {
         if self.interrupt.requested() {
             // SAFETY: the coroutine is about to run, so it is alive.
             unsafe { hook::arm_interrupt(self, coroutine) };
+        } else if self.foreign.is_some() {
+            self.install(coroutine); // it may have been left with anything, by any thread
         } else if self.depth.get() == Depth::Trace
             // SAFETY: as above.
-            && unsafe { (self.api.lua_gethookmask)(coroutine.state) } & LUA_MASKCALL == 0
+            && unsafe { (self.api.lua_gethookmask)(coroutine.state()) } & LUA_MASKCALL == 0
         {
             self.install(coroutine);
         }
     }
 
-    fn set_top(&self, coroutine: *const Coroutine) {
+    /// The innermost context has changed.
+    fn set_top(&self) {
+        let context = self.contexts().last();
+        let coroutine = context.map_or(ptr::null(), |context| context.coroutine);
         self.top.set(coroutine);
-        let state = if coroutine.is_null() {
-            ptr::null_mut()
-        } else {
-            // SAFETY: coroutines in contexts are alive.
-            unsafe { (*coroutine).state }
-        };
-        self.top_state.set(state);
-        // SAFETY: as above.
-        let counts = !coroutine.is_null() && unsafe { (*coroutine).user.get().mask } & LUA_MASKCOUNT != 0;
-        signal::set_target(state, counts);
+        // SAFETY: records of coroutines in contexts are kept.
+        let thread = unsafe { coroutine.as_ref() }.map(|coroutine| coroutine.thread);
+        self.top_state.set(thread.map_or(ptr::null_mut(), |thread| thread.state()));
+        // Of one that nobody announced nobody tells when it ends, but an allocator of ours.
+        let lives = |context: &Context| self.foreign.is_none() || !context.inferred;
+        signal::set_target(thread.filter(|_| context.is_some_and(lives)));
     }
 
     /// Like [`Tracer::leave`].
@@ -459,14 +565,31 @@ impl<R: Recorder + 'static> State<R> {
         if let Some(below) = below {
             below.stack.set(None);
         }
-        self.set_top(below.map_or(ptr::null(), |below| below.coroutine));
-        if let Some(below) = below
-            && self.interrupt.requested()
-        {
-            // SAFETY: the coroutine below runs on, so it is alive.
-            self.refresh_hook(unsafe { &*below.coroutine });
+        self.set_top();
+        match below {
+            Some(below) if self.interrupt.requested() || (self.foreign.is_some() && !below.inferred) => {
+                // SAFETY: the coroutine below runs on, so it is alive.
+                self.refresh_hook(unsafe { &*below.coroutine });
+            }
+            Some(_) => {}
+            None if self.foreign.is_some() => {
+                if let Some(seat) = signal::seat() {
+                    seat.outside();
+                }
+            }
+            None => {}
         }
-        self.bury(context.coroutine);
+        if self.foreign.is_some()
+            && !yields
+            && !coroutine.is_main
+            && coroutine.active.get() == 0
+            && !coroutine.dead.get()
+        {
+            // It returned or died. Should it live on, it is a new one to us.
+            self.forget_thread(coroutine.state() as usize);
+        } else {
+            self.bury(context.coroutine);
+        }
     }
 
     /// A hook was called for a Lua thread that nobody announced: a C library resumed it, or it is back from one.
@@ -480,7 +603,7 @@ impl<R: Recorder + 'static> State<R> {
         let announced = contexts.iter().rposition(|context| !context.inferred).unwrap_or(0);
         let found = contexts.iter().enumerate().skip(announced).rev().find(|(_, context)| {
             // SAFETY: coroutines in contexts are alive.
-            unsafe { (*context.coroutine).state == thread && !(*context.coroutine).dead.get() }
+            unsafe { (*context.coroutine).state() == thread && !(*context.coroutine).dead.get() }
         });
         match found.map(|(index, _)| index) {
             Some(index) => {
@@ -560,15 +683,10 @@ unsafe fn forget<R: Recorder + 'static>(state: *const c_void, what: Freed, block
         Freed::Prototype => state.cache.clear(),
         Freed::Thread => {
             let thread = block + state.thread_offset.get();
-            // SAFETY: as in `contexts`: nothing holds a reference into the map while Lua frees memory.
-            let Some(coroutine) = (unsafe { (*state.coroutines.get()).remove(&thread) }) else { return };
-            if coroutine.active.get() > 0 {
-                coroutine.dead.set(true);
-                // SAFETY: as above.
-                unsafe { (*state.graves.get()).push(coroutine) };
-            } else {
-                state.end_track(&coroutine, state.recorder.now());
+            if let Some(record) = LuaThread::find(thread as *mut lua_State) {
+                record.renew();
             }
+            state.forget_thread(thread);
         }
     }
 }

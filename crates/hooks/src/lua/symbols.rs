@@ -48,7 +48,7 @@ impl<R: Recorder + 'static> State<R> {
                 if vm.is_some_and(|vm| vm.hidden.borrow().contains(&function)) {
                     return HIDDEN;
                 }
-                let name = vm.map_or_else(|| "?".into(), |vm| natives::name(&self.api, thread, vm, function));
+                let name = self.native_name(vm, thread, function);
                 if name == "?" && vm.is_some_and(|vm| vm.hide_unnamed) {
                     return HIDDEN;
                 }
@@ -58,6 +58,14 @@ impl<R: Recorder + 'static> State<R> {
             }
         };
         self.intern(vm, &named)
+    }
+
+    unsafe fn native_name(&self, vm: Option<&VmRecord>, thread: *mut lua_State, function: usize) -> String {
+        let Some(vm) = vm else { return "?".into() };
+        // Without symbol tables the search in modules is the last word, and is repeated.
+        let symbol = self.foreign.as_ref().map(|foreign| foreign.name_native);
+        // SAFETY: see `name`.
+        unsafe { natives::name(self.api, thread, vm, function, symbol) }
     }
 
     unsafe fn c_function(&self, thread: *mut lua_State, ar: *mut lua_Debug) -> usize {
@@ -84,18 +92,21 @@ impl<R: Recorder + 'static> State<R> {
     /// `ar` was filled with `nS` for a Lua function.
     unsafe fn lua_name(&self, vm: Option<&VmRecord>, ar: &lua_Debug) -> Named {
         // SAFETY: Lua's strings are valid while the function is.
-        let (source, called) = unsafe {
-            let source = std::slice::from_raw_parts(ar.source.cast::<u8>(), ar.srclen);
-            (source, text(ar.name))
-        };
-        let line = u32::try_from(ar.linedefined).unwrap_or(0);
+        let (source, called) = unsafe { (self.layout.source(ar), text(ar.name)) };
+        // SAFETY: as above.
+        let line = u32::try_from(unsafe { self.layout.line_defined(ar) }).unwrap_or(0);
         let file = file_name(source, vm.map_or("", |vm| &vm.resource));
         // SAFETY: as above.
         if unsafe { ar.what.read() } == b'm' as c_char {
             return Named { name: "main chunk".into(), file, line: 0, native: false };
         }
+        if self.foreign.is_some()
+            && let Some(vm) = vm
+        {
+            vm.find_source(source);
+        }
         let chunks = vm.map(|vm| vm.chunks.borrow());
-        let chunk = chunks.as_ref().and_then(|chunks| chunks.get(source));
+        let chunk = chunks.as_ref().and_then(|chunks| chunks.get(source)?.as_ref());
         let name = match chunk.map(|lines| lines.get(&line).map_or(&[][..], Vec::as_slice)) {
             Some([name]) => name.to_string(),
             // Several functions begin on the line, or none with a name: only the caller's word can tell.
@@ -133,7 +144,7 @@ impl<R: Recorder + 'static> State<R> {
             let vm = coroutine.vm.as_ref();
             if let Some(function) = (self.api.lua_tocfunction)(thread, index) {
                 let function = function as usize;
-                let name = vm.map_or_else(|| "?".into(), |vm| natives::name(&self.api, thread, vm, function));
+                let name = self.native_name(vm, thread, function);
                 return Some(Named { name, file: String::new(), line: 0, native: true });
             }
             (self.api.lua_pushvalue)(thread, index);
@@ -154,7 +165,7 @@ impl<R: Recorder + 'static> State<R> {
         if let Some(track) = coroutine.track.get() {
             return track;
         }
-        let thread = coroutine.state;
+        let thread = coroutine.state();
         let mut ar = lua_Debug::new();
         // SAFETY: the coroutine is alive. One that has not run yet holds its function at the bottom of its stack; of
         // one that runs, the outermost call is its function.
@@ -221,6 +232,9 @@ impl<R: Recorder + 'static> State<R> {
                 .iter()
                 .find(|above| std::ptr::eq(above.coroutine, context.coroutine))
                 .map(|above| above.base);
+            if self.foreign.is_some() && context.inferred && index + 1 < contexts.len() {
+                continue; // it may have ended since
+            }
             // SAFETY: passed on to the caller.
             stack = unsafe { self.calls(stack, context, above) };
             if index + 1 < contexts.len() {
@@ -242,7 +256,7 @@ impl<R: Recorder + 'static> State<R> {
         if coroutine.dead.get() {
             return stack;
         }
-        let thread = coroutine.state;
+        let thread = coroutine.state();
         let mut frames = [(SymbolId::OTHER, 0u32); FRAMES];
         let (mut taken, mut level) = (0, 0);
         let mut cut = false;
@@ -254,7 +268,7 @@ impl<R: Recorder + 'static> State<R> {
                 if start.is_null() {
                     there = false;
                 }
-                while there && ar.i_ci != start {
+                while there && self.layout.call(&ar) != start {
                     level += 1;
                     there = (self.api.lua_getstack)(thread, level, &mut ar) != 0;
                 }
@@ -262,22 +276,26 @@ impl<R: Recorder + 'static> State<R> {
             if there && (self.api.lua_checkstack)(thread, 8) == 0 {
                 there = false;
             }
-            while there && ar.i_ci != context.base {
+            // In 5.1 a caller that was replaced is a level without a call; a context without a base has them all.
+            let is_base = |call: *const std::ffi::c_void| !call.is_null() && call == context.base;
+            while there && !is_base(self.layout.call(&ar)) {
                 if taken == FRAMES {
                     cut = true;
                     break;
                 }
-                let symbol = hook::symbol(self, coroutine, thread, &mut ar);
+                let replaced = self.layout.call(&ar).is_null();
+                let symbol = if replaced { HIDDEN } else { hook::symbol(self, coroutine, thread, &mut ar) };
                 if symbol != HIDDEN {
                     (self.api.lua_getinfo)(thread, c"l".as_ptr(), &mut ar);
-                    frames[taken] = (symbol, u32::try_from(ar.currentline).unwrap_or(0));
+                    frames[taken] = (symbol, u32::try_from(self.layout.current_line(&ar)).unwrap_or(0));
                     taken += 1;
                 }
                 level += 1;
                 there = if self.direct.get() {
                     // Asking for a level walks down from the top each time; following the calls does not.
-                    ar.i_ci = identity::previous(ar.i_ci);
-                    !ar.i_ci.is_null() && !identity::previous(ar.i_ci).is_null()
+                    let call = identity::previous(self.layout.call(&ar));
+                    self.layout.set_call(&mut ar, call);
+                    !call.is_null() && !identity::previous(call).is_null()
                 } else {
                     (self.api.lua_getstack)(thread, level, &mut ar) != 0
                 };

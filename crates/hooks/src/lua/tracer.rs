@@ -10,7 +10,9 @@ use tickscope_core::{
 
 use super::alloc::MemoryCounts;
 use super::api::*;
+use super::foreign::ForeignOptions;
 use super::interrupt::InterruptHandle;
+use super::library::Lua;
 use super::state::{State, current, register};
 use super::vm::{VmId, VmOptions};
 use super::{hook, libraries, signal};
@@ -49,6 +51,14 @@ pub enum TracerError {
         #[source]
         source: std::io::Error,
     },
+    /// What has to be read of Lua's structures is not where this version keeps it.
+    #[error("cannot trace this {version}: {reason}")]
+    Layout {
+        /// The version it was taken for.
+        version: Version,
+        /// What was found.
+        reason: &'static str,
+    },
     /// The machine is known already.
     #[error("this Lua state is traced already")]
     SecondAttach,
@@ -74,16 +84,33 @@ impl<R: Recorder + 'static> Tracer<R> {
     /// `api` holds the functions of one Lua 5.4. Every machine attached later belongs to that Lua, runs on this thread
     /// only, and is closed or detached before the tracer is dropped.
     pub unsafe fn new(recorder: R, api: LuaApi, options: TracerOptions) -> Result<Self, TracerError> {
+        if api.version != Version::Lua54 || api.libraries.is_none() {
+            let reason = "only a Lua 5.4 with all its functions is traced from inside its program";
+            return Err(TracerError::Layout { version: api.version, reason });
+        }
+        // SAFETY: passed on to the caller.
+        let lua = unsafe { Lua::known(&api, hook::trace::<R, 3, false>, hook::general::<R>) }
+            .map_err(|reason| TracerError::Layout { version: api.version, reason })?;
+        libraries::prepare(&api);
+        let tracer = Self::with(recorder, lua, options, None)?;
+        tracer.set_depth(options.depth)?;
+        Ok(tracer)
+    }
+
+    /// A tracer of this thread; without a depth yet.
+    pub(crate) fn with(
+        recorder: R,
+        lua: &'static Lua,
+        options: TracerOptions,
+        foreign: Option<ForeignOptions>,
+    ) -> Result<Self, TracerError> {
         if !current::<R>().is_null() {
             return Err(TracerError::SecondTracer);
         }
-        let state = Box::new(State::new(recorder, api, options));
+        signal::install().map_err(|source| TracerError::Timer { hz: options.sample_hz, source })?;
+        let state = Box::new(State::new(recorder, lua, options, foreign));
         let tracer = Self { state: NonNull::from(Box::leak(state)), _stays: PhantomData };
         register(tracer.state.as_ptr().cast_const());
-        libraries::prepare(&api);
-        signal::prepare(&api, hook::general::<R>);
-        signal::install().map_err(|source| TracerError::Timer { hz: options.sample_hz, source })?;
-        tracer.set_depth(options.depth)?;
         Ok(tracer)
     }
 
@@ -99,7 +126,7 @@ impl<R: Recorder + 'static> Tracer<R> {
 
     /// The Lua this tracer calls.
     pub fn api(&self) -> &LuaApi {
-        &self.state().api
+        self.state().api
     }
 
     /// Makes a machine known: replaces `coroutine.resume`, `wrap` and `close`, `collectgarbage`, `debug.sethook` and
@@ -123,11 +150,27 @@ impl<R: Recorder + 'static> Tracer<R> {
         self.state().detach(vm);
     }
 
+    /// A machine of a foreign program is about to be closed: before `lua_close(thread)`. Its Lua threads are forgotten and,
+    /// but for `thread`, not touched.
+    ///
+    /// # Safety
+    /// `thread` is alive.
+    pub unsafe fn closed(&self, thread: *mut lua_State) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.state().closed(thread) }
+    }
+
     /// How much is recorded from now on. Calls that are open when tracing ends are recorded until they return.
     ///
     /// # Errors
     /// When the system refuses the timer that sampling needs.
+    ///
+    /// In a foreign program this sets the switch that all tracers share.
     pub fn set_depth(&self, depth: Depth) -> Result<(), TracerError> {
+        if let Some(foreign) = &self.state().foreign {
+            foreign.depth.set(depth);
+            return Ok(());
+        }
         self.state().set_depth(depth)
     }
 
@@ -292,6 +335,10 @@ impl<R: Recorder + 'static> Drop for Tracer<R> {
         }
         for index in 0..state.vms().len() {
             state.detach(VmId(index));
+        }
+        if let Some(seat) = signal::seat() {
+            seat.give_back();
+            signal::set_seat(None, 1_000_000);
         }
         signal::forget();
         register::<R>(ptr::null());

@@ -1,13 +1,15 @@
 //! What is known of one virtual machine.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use tickscope_core::SymbolId;
 
-use super::api::lua_State;
 use super::{Allocator, definitions};
 
 /// How a virtual machine is traced.
@@ -32,7 +34,8 @@ type Lines = HashMap<u32, Vec<Box<str>>>;
 pub struct VmId(pub(crate) usize);
 
 pub(crate) struct VmRecord {
-    pub(crate) main: *mut lua_State,
+    /// What tells it from others: see [`LuaApi::machine`](super::LuaApi::machine).
+    pub(crate) machine: usize,
     pub(crate) resource: Box<str>,
     pub(crate) allocator: Option<Rc<Pin<Box<Allocator>>>>,
     pub(crate) hidden: RefCell<Vec<usize>>,
@@ -41,10 +44,24 @@ pub(crate) struct VmRecord {
     pub(crate) salt: usize,
     pub(crate) gc_measured: SymbolId,
     pub(crate) gc_inferred: SymbolId,
-    /// Names of functions by chunk name and line.
-    pub(crate) chunks: RefCell<HashMap<Box<[u8]>, Lines>>,
+    /// Names of functions by chunk name and line; `None` for a chunk whose source was looked for in vain.
+    pub(crate) chunks: RefCell<HashMap<Box<[u8]>, Option<Lines>>>,
     /// Names of C functions by address.
     pub(crate) natives: RefCell<HashMap<usize, Box<str>>>,
+    /// How often the loaded modules were searched for them.
+    pub(crate) walks: Cell<u32>,
+}
+
+/// A file larger than this is hardly a program.
+const MAX_SOURCE: u64 = 16 << 20;
+
+/// The text of a Lua file. Only plain files: opening a pipe would take what the program is about to read.
+pub(crate) fn read_source(file: &Path) -> Option<Vec<u8>> {
+    let data = file.metadata().ok()?;
+    if !data.is_file() || data.len() > MAX_SOURCE {
+        return None;
+    }
+    std::fs::read(file).ok().filter(|source| !source.starts_with(b"\x1bLua"))
 }
 
 impl VmRecord {
@@ -53,6 +70,19 @@ impl VmRecord {
         for (line, name) in definitions(source) {
             lines.entry(line).or_default().push(name.into());
         }
-        self.chunks.borrow_mut().insert(name.into(), lines);
+        self.chunks.borrow_mut().insert(name.into(), Some(lines));
+    }
+
+    /// Reads the source of a chunk that names its file, unless that was tried before.
+    pub(crate) fn find_source(&self, chunk: &[u8]) {
+        if self.chunks.borrow().contains_key(chunk) {
+            return;
+        }
+        match chunk.strip_prefix(b"@").and_then(|path| read_source(OsStr::from_bytes(path).as_ref())) {
+            Some(source) => self.register_chunk(chunk, &source),
+            None => {
+                self.chunks.borrow_mut().insert(chunk.into(), None);
+            }
+        }
     }
 }

@@ -11,7 +11,16 @@ use tickscope_core::{CategoryId, Depth, Runtime, TrackId};
 use tickscope_hooks::lua::TracerOptions;
 
 use crate::lab::Lab;
-use crate::memory::Record;
+use crate::memory::{Memory, Record};
+
+/// The program that `choices` stand for, in the Lua of a version before 5.4 where `old`.
+pub(crate) fn program(choices: &[u8], old: bool) -> String {
+    let text = Writer { choices: choices.iter(), out: String::new(), functions: 5 }.program();
+    if !old {
+        return text;
+    }
+    text.replace("local c <close> =", "local c =").replace("coroutine.close(co)", "pcall(1)")
+}
 
 /// Turns a stream of bytes into a program. Each function starts on a line of its own; `enter` is what it does first.
 struct Writer<'a> {
@@ -181,14 +190,20 @@ fn reference(source: &str) -> (String, Vec<String>) {
 
 /// The stack at each entry as it was recorded.
 fn recorded(lab: &Lab) -> Vec<String> {
+    entries(&lab.recorder)
+}
+
+pub(crate) fn entries(recorder: &Memory) -> Vec<String> {
     let mut stacks: HashMap<TrackId, Vec<Option<u32>>> = HashMap::new();
     let mut entries = Vec::new();
-    for record in lab.recorder.records() {
+    for record in recorder.records() {
         match record {
             Record::Enter { track, symbol, category } => {
-                let symbol = lab.recorder.symbol(symbol);
+                let symbol = recorder.symbol(symbol);
                 let stack = stacks.entry(track).or_default();
-                let is_lua = symbol.runtime == Runtime::Lua && category == CategoryId::FUNCTION;
+                let is_lua = symbol.runtime == Runtime::Lua
+                    && category == CategoryId::FUNCTION
+                    && &*symbol.file == "test";
                 stack.push(is_lua.then_some(symbol.line));
                 if is_lua {
                     let lines: Vec<String> = stack.iter().rev().flatten().map(u32::to_string).collect();
@@ -205,7 +220,7 @@ fn recorded(lab: &Lab) -> Vec<String> {
 }
 
 fn check(choices: &[u8]) {
-    let source = Writer { choices: choices.iter(), out: String::new(), functions: 5 }.program();
+    let source = program(choices, false);
     let (expected_result, expected) = reference(&source);
     let plain = source.replace("ENTER()", "");
     for round in 0..3 {

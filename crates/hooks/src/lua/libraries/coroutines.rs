@@ -4,11 +4,11 @@ use std::ffi::c_int;
 
 use tickscope_core::{Recorder, SwitchReason};
 
-use super::{api, original, tracer};
+use super::{Functions, api, original, tracer};
 use crate::lua::api::*;
 
 /// Whether resuming `co` would run it: it is suspended, or has its function and has not begun.
-unsafe fn resumable(api: &LuaApi, co: *mut lua_State) -> bool {
+unsafe fn resumable(api: &Functions, co: *mut lua_State) -> bool {
     // SAFETY: `co` is a live thread on the caller's stack.
     unsafe {
         match (api.lua_status)(co) {
@@ -23,7 +23,7 @@ unsafe fn resumable(api: &LuaApi, co: *mut lua_State) -> bool {
 }
 
 /// Why `co` came back.
-unsafe fn reason(api: &LuaApi, co: *mut lua_State) -> SwitchReason {
+unsafe fn reason(api: &Functions, co: *mut lua_State) -> SwitchReason {
     // SAFETY: as in `resumable`.
     match unsafe { (api.lua_status)(co) } {
         LUA_OK => SwitchReason::Return,
@@ -42,7 +42,7 @@ pub(super) unsafe extern "C-unwind" fn resume<R: Recorder + 'static>(state: *mut
     // known to be one that runs.
     unsafe {
         let Some(original) = original(api, state, 1) else { return 0 };
-        let co = (api.lua_tothread)(state, 1);
+        let co = (api.own.lua_tothread)(state, 1);
         match tracer::<R>(state) {
             Some(tracer) if !co.is_null() && resumable(api, co) => {
                 tracer.enter(co, None, false, tracer.recorder.now());
@@ -63,17 +63,14 @@ pub(super) unsafe extern "C-unwind" fn create<R: Recorder + 'static>(state: *mut
     let api = api();
     // SAFETY: a live state.
     unsafe {
-        (api.luaL_checktype)(state, 1, LUA_TFUNCTION);
+        (api.own.luaL_checktype)(state, 1, LUA_TFUNCTION);
         let thread = (api.lua_newthread)(state);
         (api.lua_pushvalue)(state, 1);
-        (api.lua_xmove)(state, thread, 1);
+        (api.own.lua_xmove)(state, thread, 1);
         if let Some(tracer) = tracer::<R>(state) {
             // A new thread inherits its creator's hook, so the program sees its mask and count there.
-            let user = (*tracer.coroutine(state)).user.get();
-            if user.mask != 0 {
-                let coroutine = &*tracer.coroutine(thread);
-                coroutine.user.set(user);
-                tracer.install(coroutine);
+            if (*tracer.coroutine(state)).thread.user().mask != 0 {
+                (*tracer.coroutine(thread)).thread.inherit(state);
             }
         }
     }
@@ -96,18 +93,18 @@ pub(super) unsafe extern "C-unwind" fn wrap<R: Recorder + 'static>(state: *mut l
 
 /// Moves arguments over, resumes, moves results back: `auxresume` of Lua's library. -1 for an error, whose value is on
 /// top of `state`.
-unsafe fn transfer(api: &LuaApi, state: *mut lua_State, co: *mut lua_State, args: c_int) -> c_int {
+unsafe fn transfer(api: &Functions, state: *mut lua_State, co: *mut lua_State, args: c_int) -> c_int {
     // SAFETY: both are live threads of one machine.
     unsafe {
         if (api.lua_checkstack)(co, args) == 0 {
             (api.lua_pushstring)(state, c"too many arguments to resume".as_ptr());
             return -1;
         }
-        (api.lua_xmove)(state, co, args);
+        (api.own.lua_xmove)(state, co, args);
         let mut results = 0;
-        let status = (api.lua_resume)(co, state, args, &mut results);
+        let status = (api.own.lua_resume)(co, state, args, &mut results);
         if status != LUA_OK && status != LUA_YIELD {
-            (api.lua_xmove)(co, state, 1);
+            (api.own.lua_xmove)(co, state, 1);
             return -1;
         }
         if (api.lua_checkstack)(state, results + 1) == 0 {
@@ -115,7 +112,7 @@ unsafe fn transfer(api: &LuaApi, state: *mut lua_State, co: *mut lua_State, args
             (api.lua_pushstring)(state, c"too many results to resume".as_ptr());
             return -1;
         }
-        (api.lua_xmove)(co, state, results);
+        (api.own.lua_xmove)(co, state, results);
         results
     }
 }
@@ -128,7 +125,7 @@ pub(super) unsafe extern "C-unwind" fn wrapped<R: Recorder + 'static>(state: *mu
     let api = api();
     // SAFETY: a live state, with the coroutine as upvalue. The error is raised when nothing of ours is open.
     unsafe {
-        let co = (api.lua_tothread)(state, lua_upvalueindex(1));
+        let co = (api.own.lua_tothread)(state, lua_upvalueindex(1));
         let tracer = tracer::<R>(state).filter(|_| resumable(api, co));
         if let Some(tracer) = tracer {
             tracer.enter(co, None, false, tracer.recorder.now());
@@ -140,8 +137,8 @@ pub(super) unsafe extern "C-unwind" fn wrapped<R: Recorder + 'static>(state: *mu
             status = (api.lua_status)(co);
             if status != LUA_OK && status != LUA_YIELD {
                 // Variables to be closed are closed now; the error may become another.
-                status = (api.lua_closethread)(co, state);
-                (api.lua_xmove)(co, state, 1);
+                status = (api.own.lua_closethread)(co, state);
+                (api.own.lua_xmove)(co, state, 1);
             }
         }
         if let Some(tracer) = tracer {
@@ -151,9 +148,9 @@ pub(super) unsafe extern "C-unwind" fn wrapped<R: Recorder + 'static>(state: *mu
             return results;
         }
         if status != LUA_ERRMEM && (api.lua_type)(state, -1) == LUA_TSTRING {
-            (api.luaL_where)(state, 1);
+            (api.own.luaL_where)(state, 1);
             api.insert(state, -2);
-            (api.lua_concat)(state, 2);
+            (api.own.lua_concat)(state, 2);
         }
         (api.lua_error)(state)
     }
@@ -168,7 +165,7 @@ pub(super) unsafe extern "C-unwind" fn close<R: Recorder + 'static>(state: *mut 
     // SAFETY: as in `resume`: a suspended coroutine is closed without raising anything.
     unsafe {
         let Some(original) = original(api, state, 1) else { return 0 };
-        let co = (api.lua_tothread)(state, 1);
+        let co = (api.own.lua_tothread)(state, 1);
         match tracer::<R>(state) {
             Some(tracer) if !co.is_null() && (api.lua_status)(co) != LUA_OK => {
                 tracer.enter(co, None, false, tracer.recorder.now());

@@ -5,34 +5,38 @@ use std::ptr;
 
 use tickscope_core::Recorder;
 
-use super::{api, original, tracer};
+use super::{Functions, api, original, tracer};
 use crate::lua::api::*;
-use crate::lua::coroutine::UserHook;
-use crate::lua::signal;
+use crate::lua::layout::Layout;
+use crate::lua::threads::UserHook;
 
 /// Key of the registry's table of hook functions by thread, as Lua's own library has one.
 const HOOKS: &CStr = c"tickscope.hooks";
 
 /// The thread a function of the library is about, and how many arguments that takes.
-unsafe fn thread(api: &LuaApi, state: *mut lua_State) -> (*mut lua_State, c_int) {
+unsafe fn thread(api: &Functions, state: *mut lua_State) -> (*mut lua_State, c_int) {
     // SAFETY: a live state.
     unsafe {
-        if (api.lua_type)(state, 1) == LUA_TTHREAD { ((api.lua_tothread)(state, 1), 1) } else { (state, 0) }
+        if (api.lua_type)(state, 1) == LUA_TTHREAD {
+            ((api.own.lua_tothread)(state, 1), 1)
+        } else {
+            (state, 0)
+        }
     }
 }
 
 /// Pushes `thread` onto `state`. May raise: a stack overflow.
-unsafe fn push_thread(api: &LuaApi, state: *mut lua_State, thread: *mut lua_State) {
+unsafe fn push_thread(api: &Functions, state: *mut lua_State, thread: *mut lua_State) {
     // SAFETY: both are live threads of one machine.
     unsafe {
         if state != thread && (api.lua_checkstack)(thread, 1) == 0 {
-            (api.luaL_where)(state, 1);
+            (api.own.luaL_where)(state, 1);
             (api.lua_pushstring)(state, c"stack overflow".as_ptr());
-            (api.lua_concat)(state, 2);
+            (api.own.lua_concat)(state, 2);
             (api.lua_error)(state);
         }
         (api.lua_pushthread)(thread);
-        (api.lua_xmove)(thread, state, 1);
+        (api.own.lua_xmove)(thread, state, 1);
     }
 }
 
@@ -50,29 +54,23 @@ pub(super) unsafe extern "C-unwind" fn sethook<R: Recorder + 'static>(state: *mu
         let (thread, arg) = thread(api, state);
         let hook = if (api.lua_type)(state, arg + 1) <= LUA_TNIL {
             (api.lua_settop)(state, arg + 1);
-            UserHook::default()
+            UserHook::new(None, 0, 0)
         } else {
-            let mask = (api.luaL_checklstring)(state, arg + 2, ptr::null_mut());
-            (api.luaL_checktype)(state, arg + 1, LUA_TFUNCTION);
-            let count = (api.luaL_optinteger)(state, arg + 3, 0) as c_int;
-            UserHook { mask: parse(CStr::from_ptr(mask).to_bytes(), count), count }
+            let mask = (api.own.luaL_checklstring)(state, arg + 2, ptr::null_mut());
+            (api.own.luaL_checktype)(state, arg + 1, LUA_TFUNCTION);
+            let count = (api.own.luaL_optinteger)(state, arg + 3, 0) as c_int;
+            UserHook::new(Some(call_hook), parse(CStr::from_ptr(mask).to_bytes(), count), count)
         };
-        if (api.luaL_getsubtable)(state, LUA_REGISTRYINDEX, HOOKS.as_ptr()) == 0 {
+        if (api.own.luaL_getsubtable)(state, LUA_REGISTRYINDEX, HOOKS.as_ptr()) == 0 {
             (api.lua_pushstring)(state, c"k".as_ptr());
-            (api.lua_setfield)(state, -2, c"__mode".as_ptr());
+            (api.own.lua_setfield)(state, -2, c"__mode".as_ptr());
             (api.lua_pushvalue)(state, -1);
-            (api.lua_setmetatable)(state, -2);
+            (api.own.lua_setmetatable)(state, -2);
         }
         push_thread(api, state, thread);
         (api.lua_pushvalue)(state, arg + 1);
-        (api.lua_rawset)(state, -3);
-        let coroutine = &*tracer.coroutine(thread);
-        // Without events it is no hook, whatever the function.
-        coroutine.user.set(if hook.mask == 0 { UserHook::default() } else { hook });
-        tracer.install_anew(coroutine);
-        if tracer.top_state.get() == thread {
-            signal::set_target(thread, hook.mask & LUA_MASKCOUNT != 0);
-        }
+        (api.own.lua_rawset)(state, -3);
+        (*tracer.coroutine(thread)).thread.set_user(hook);
     }
     0
 }
@@ -97,12 +95,12 @@ pub(super) unsafe extern "C-unwind" fn gethook<R: Recorder + 'static>(state: *mu
             return original(api, state, 1).map_or(0, |original| original(state));
         };
         let (thread, _) = thread(api, state);
-        let user = (*tracer.coroutine(thread)).user.get();
+        let user = (*tracer.coroutine(thread)).thread.user();
         if user.mask == 0 {
             (api.lua_pushnil)(state);
             return 1;
         }
-        (api.luaL_getsubtable)(state, LUA_REGISTRYINDEX, HOOKS.as_ptr());
+        (api.own.luaL_getsubtable)(state, LUA_REGISTRYINDEX, HOOKS.as_ptr());
         push_thread(api, state, thread);
         (api.lua_rawget)(state, -2);
         api.remove(state, -2);
@@ -115,28 +113,35 @@ pub(super) unsafe extern "C-unwind" fn gethook<R: Recorder + 'static>(state: *mu
             }
         }
         (api.lua_pushlstring)(state, letters.as_ptr().cast(), len);
-        (api.lua_pushinteger)(state, lua_Integer::from(user.count));
+        (api.own.lua_pushinteger)(state, lua_Integer::from(user.count));
     }
     3
 }
 
-/// Calls the hook the program set for `thread`, as Lua's own library would. May raise: whatever it raises.
+/// The hook behind `debug.sethook`: calls the function the program set for `thread`, as Lua's own library would. May
+/// raise: whatever it raises.
 ///
 /// # Safety
-/// In a hook of the running `thread`, with the event's `ar`.
-pub(crate) unsafe fn call_user_hook(api: &LuaApi, thread: *mut lua_State, ar: *mut lua_Debug) {
+/// Called as a hook of the running `thread`, with the event's `ar`.
+unsafe extern "C-unwind" fn call_hook(thread: *mut lua_State, ar: *mut lua_Debug) {
     const EVENTS: [&CStr; 5] = [c"call", c"return", c"line", c"count", c"tail call"];
+    let api = api();
     // SAFETY: see the function's contract; Lua restores the stack's height after a hook.
     unsafe {
         (api.lua_getfield)(thread, LUA_REGISTRYINDEX, HOOKS.as_ptr());
         (api.lua_pushthread)(thread);
-        if (api.lua_type)(thread, -2) != LUA_TTABLE || (api.lua_rawget)(thread, -2) != LUA_TFUNCTION {
+        if (api.lua_type)(thread, -2) != LUA_TTABLE {
+            return;
+        }
+        (api.lua_rawget)(thread, -2);
+        if (api.lua_type)(thread, -1) != LUA_TFUNCTION {
             return;
         }
         let event = EVENTS.get((*ar).event as usize).copied().unwrap_or(c"?");
         (api.lua_pushstring)(thread, event.as_ptr());
-        if (*ar).currentline >= 0 && (*ar).event == LUA_HOOKLINE {
-            (api.lua_pushinteger)(thread, lua_Integer::from((*ar).currentline));
+        let line = Layout::of(api.version).current_line(ar);
+        if line >= 0 && (*ar).event == LUA_HOOKLINE {
+            (api.own.lua_pushinteger)(thread, lua_Integer::from(line));
         } else {
             (api.lua_pushnil)(thread);
         }

@@ -20,8 +20,8 @@ pub(crate) unsafe extern "C-unwind" fn decorate<R: Recorder + 'static>(state: *m
     // SAFETY: a live state; the name is copied into the recorder before anything can raise an error.
     unsafe {
         let mut len = 0;
-        let name = (api.luaL_checklstring)(state, 1, &mut len);
-        (api.luaL_checktype)(state, 2, LUA_TFUNCTION);
+        let name = (api.own.luaL_checklstring)(state, 1, &mut len);
+        (api.own.luaL_checktype)(state, 2, LUA_TFUNCTION);
         let symbol = match tracer::<R>(state) {
             Some(tracer) => {
                 let vm = (*tracer.coroutine(state)).vm;
@@ -39,7 +39,7 @@ pub(crate) unsafe extern "C-unwind" fn decorate<R: Recorder + 'static>(state: *m
             None => 0,
         };
         (api.lua_pushvalue)(state, 2);
-        (api.lua_pushinteger)(state, lua_Integer::from(symbol));
+        (api.own.lua_pushinteger)(state, lua_Integer::from(symbol));
         (api.lua_pushcclosure)(state, decorated::<R>, 2);
     }
     1
@@ -58,12 +58,12 @@ pub(super) unsafe extern "C-unwind" fn decorated<R: Recorder + 'static>(state: *
             (api.lua_getstack)(state, 0, &mut ar);
             let coroutine = &*tracer.coroutine(state);
             let at = tracer.recorder.now();
-            hook::settle(tracer, coroutine, state, ar.i_ci, at);
-            let symbol = (api.lua_tointegerx)(state, lua_upvalueindex(2), ptr::null_mut());
+            hook::settle(tracer, coroutine, state, tracer.layout.call(&ar), at);
+            let symbol = (api.own.lua_tointegerx)(state, lua_upvalueindex(2), ptr::null_mut());
             let span =
                 tracer.recorder.enter(at, tickscope_core::SymbolId(symbol as u32), CategoryId::FUNCTION);
             let bytes = tracer.allocated.get() - coroutine.skipped.get();
-            coroutine.push(Frame { call: ar.i_ci, span, bytes });
+            coroutine.push(Frame { call: tracer.layout.call(&ar), span, bytes });
             tracer.install(coroutine);
         }
         let args = (api.lua_gettop)(state);
@@ -87,7 +87,7 @@ unsafe extern "C-unwind" fn finished<R: Recorder + 'static>(
             let mut ar = lua_Debug::new();
             (api.lua_getstack)(state, 0, &mut ar);
             let coroutine = &*tracer.coroutine(state);
-            if coroutine.top_call() == ar.i_ci {
+            if coroutine.top_call() == tracer.layout.call(&ar) {
                 let at = tracer.recorder.now();
                 tracer.last_event.set(at.0);
                 coroutine.exit(&tracer.recorder, at, tracer.allocated.get(), Outcome::Ok);

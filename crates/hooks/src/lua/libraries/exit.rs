@@ -1,7 +1,6 @@
 //! `os.exit`: it may close the machine while it runs, and a timer's signal must not find it then.
 
 use std::ffi::c_int;
-use std::ptr;
 
 use tickscope_core::Recorder;
 
@@ -19,10 +18,10 @@ pub(super) unsafe extern "C-unwind" fn exit<R: Recorder + 'static>(state: *mut l
     unsafe {
         let Some(original) = original(api, state, 1) else { return 0 };
         let mut fits = 0;
-        (api.lua_tointegerx)(state, 1, &mut fits);
+        (api.own.lua_tointegerx)(state, 1, &mut fits);
         let refused = fits == 0 && !matches!((api.lua_type)(state, 1), LUA_TNONE | LUA_TNIL | LUA_TBOOLEAN);
         if !refused && tracer::<R>(state).is_some() {
-            signal::set_target(ptr::null_mut(), false);
+            signal::set_target(None);
         }
         original(state)
     }

@@ -5,7 +5,7 @@ use std::ptr;
 
 use tickscope_core::{CategoryId, Outcome, Recorder};
 
-use super::{api, original, tracer};
+use super::{Functions, api, original, tracer};
 use crate::lua::api::*;
 
 /// `collectgarbage`. May raise: as Lua's, before anything is collected.
@@ -37,7 +37,7 @@ pub(super) unsafe extern "C-unwind" fn collectgarbage<R: Recorder + 'static>(sta
 }
 
 /// Whether the call works on the heap and cannot be refused for its arguments: an error must not pass our span.
-unsafe fn collects(api: &LuaApi, state: *mut lua_State) -> bool {
+unsafe fn collects(api: &Functions, state: *mut lua_State) -> bool {
     // SAFETY: a live state.
     unsafe {
         match (api.lua_type)(state, 1) {
@@ -51,7 +51,7 @@ unsafe fn collects(api: &LuaApi, state: *mut lua_State) -> bool {
         }
         let integer = |index| {
             let mut is = 0;
-            (api.lua_tointegerx)(state, index, &mut is);
+            (api.own.lua_tointegerx)(state, index, &mut is);
             is != 0 || (api.lua_type)(state, index) <= LUA_TNIL
         };
         matches!(option, b"step" | b"generational" | b"incremental") && (2..=4).all(integer)

@@ -8,18 +8,16 @@ use std::ptr;
 
 use tickscope_core::Recorder;
 
-use super::{api, original, tracer};
+use super::{Functions, api, original, tracer};
 use crate::lua::api::*;
 use crate::lua::state::State;
-
-/// A file larger than this is hardly a program.
-const MAX_SOURCE: u64 = 16 << 20;
+use crate::lua::vm::read_source;
 
 /// Replaces the searcher of Lua files, with the table of loaded modules on top of the stack.
 ///
 /// # Safety
 /// As for `libraries::install`.
-pub(super) unsafe fn install<R: Recorder + 'static>(api: &LuaApi, state: *mut lua_State) {
+pub(super) unsafe fn install<R: Recorder + 'static>(api: &Functions, state: *mut lua_State) {
     // SAFETY: passed on to the caller.
     unsafe {
         let top = (api.lua_gettop)(state);
@@ -28,12 +26,12 @@ pub(super) unsafe fn install<R: Recorder + 'static>(api: &LuaApi, state: *mut lu
             (api.lua_getfield)(state, -1, c"searchers".as_ptr());
             if (api.lua_type)(state, -1) == LUA_TTABLE {
                 // Lua's searcher finds the package table in its first upvalue, so ours has it there too.
-                (api.lua_pushinteger)(state, 2);
+                (api.own.lua_pushinteger)(state, 2);
                 (api.lua_pushvalue)(state, -3);
-                (api.lua_rawgeti)(state, -3, 2);
+                (api.own.lua_rawgeti)(state, -3, 2);
                 if (api.lua_tocfunction)(state, -1).is_some() {
                     (api.lua_pushcclosure)(state, searcher::<R>, 2);
-                    (api.lua_rawset)(state, -3);
+                    (api.own.lua_rawset)(state, -3);
                 }
             }
         }
@@ -82,7 +80,7 @@ pub(super) unsafe extern "C-unwind" fn dofile<R: Recorder + 'static>(state: *mut
 }
 
 /// Reads the file whose path is the string at `index`, if it is one.
-unsafe fn register<R: Recorder + 'static>(api: &LuaApi, state: *mut lua_State, index: c_int) {
+unsafe fn register<R: Recorder + 'static>(api: &Functions, state: *mut lua_State, index: c_int) {
     // SAFETY: a live state with a valid index; strings are not converted. Rust values live only while no Lua runs.
     unsafe {
         let Some(tracer) = tracer::<R>(state) else { return };
@@ -103,13 +101,7 @@ fn read<R: Recorder + 'static>(
 ) {
     // SAFETY: records of coroutines and machines are kept while their Lua runs.
     let Some(vm) = (unsafe { (*coroutine).vm.as_ref() }) else { return };
-    let file = std::path::Path::new(OsStr::from_bytes(path.to_bytes()));
-    // Only plain files: opening a pipe would take what the program is about to read.
-    let fits = file.metadata().is_ok_and(|data| data.is_file() && data.len() <= MAX_SOURCE);
-    if fits
-        && let Ok(source) = std::fs::read(file)
-        && !source.starts_with(b"\x1bLua")
-    {
+    if let Some(source) = read_source(OsStr::from_bytes(path.to_bytes()).as_ref()) {
         vm.register_chunk(&[b"@", path.to_bytes()].concat(), &source);
     }
 }

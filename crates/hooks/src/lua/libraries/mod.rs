@@ -15,7 +15,6 @@ use tickscope_core::Recorder;
 use super::api::*;
 use super::state::{State, current};
 
-pub(crate) use debug::call_user_hook;
 pub(crate) use decorate::decorate;
 
 /// Address of the functions that `coroutine.wrap` returns.
@@ -28,16 +27,48 @@ pub(crate) fn decorated_address<R: Recorder + 'static>() -> usize {
     decorate::decorated::<R> as *const () as usize
 }
 
-/// The Lua of this process: library functions outlive the tracer that installed them and still have to work.
-static API: OnceLock<LuaApi> = OnceLock::new();
-
-/// Remembers the Lua of this process.
-pub(crate) fn prepare(api: &LuaApi) {
-    let _ = API.set(*api); // the first stays: one Lua per process
+/// What library functions call.
+struct Functions {
+    api: LuaApi,
+    own: LibraryApi,
 }
 
-/// The Lua of this process. Only called by functions that [`install`] made known to it.
-fn api() -> &'static LuaApi {
+impl std::ops::Deref for Functions {
+    type Target = LuaApi;
+    fn deref(&self) -> &LuaApi {
+        &self.api
+    }
+}
+
+impl Functions {
+    /// `lua_insert`.
+    unsafe fn insert(&self, state: *mut lua_State, index: c_int) {
+        // SAFETY: as in Lua.
+        unsafe { (self.own.lua_rotate)(state, index, 1) }
+    }
+
+    /// `lua_remove`.
+    unsafe fn remove(&self, state: *mut lua_State, index: c_int) {
+        // SAFETY: as in Lua.
+        unsafe {
+            (self.own.lua_rotate)(state, index, -1);
+            self.pop(state, 1);
+        }
+    }
+}
+
+/// The Lua this program embeds: library functions outlive the tracer that installed them and still have to work.
+static API: OnceLock<Functions> = OnceLock::new();
+
+/// Remembers the Lua this program embeds; one, the first.
+pub(crate) fn prepare(api: &LuaApi) {
+    if let Some(own) = api.libraries {
+        let _ = API.set(Functions { api: *api, own });
+    }
+}
+
+/// The Lua this program embeds. Only called by functions that [`install`] made known to it.
+fn api() -> &'static Functions {
     match API.get() {
         Some(api) => api,
         None => unreachable!("a tracer was made before its functions were installed"),
@@ -54,7 +85,7 @@ fn tracer<'a, R: Recorder + 'static>(caller: *mut lua_State) -> Option<&'a State
 ///
 /// # Safety
 /// In a closure made by [`replace`], on a live `state`.
-unsafe fn original(api: &LuaApi, state: *mut lua_State, upvalue: c_int) -> Option<lua_CFunction> {
+unsafe fn original(api: &Functions, state: *mut lua_State, upvalue: c_int) -> Option<lua_CFunction> {
     // SAFETY: see the function's contract.
     unsafe { (api.lua_tocfunction)(state, lua_upvalueindex(upvalue)) }
 }
@@ -62,8 +93,9 @@ unsafe fn original(api: &LuaApi, state: *mut lua_State, upvalue: c_int) -> Optio
 /// Puts the replacements into a machine's libraries, as far as it has opened them.
 ///
 /// # Safety
-/// `state` is the live main thread of a machine of the Lua of `api`, not running.
-pub(crate) unsafe fn install<R: Recorder + 'static>(api: &LuaApi, state: *mut lua_State) {
+/// `state` is the live main thread of a machine of the Lua that [`prepare`] was told of, not running.
+pub(crate) unsafe fn install<R: Recorder + 'static>(state: *mut lua_State) {
+    let Some(api) = API.get() else { return };
     // SAFETY: passed on to the caller.
     unsafe {
         if (api.lua_checkstack)(state, 10) == 0 {
@@ -109,13 +141,13 @@ pub(crate) unsafe fn install<R: Recorder + 'static>(api: &LuaApi, state: *mut lu
 }
 
 /// Replaces a C function in the table on top of the stack by a closure over it.
-unsafe fn replace(api: &LuaApi, state: *mut lua_State, name: &CStr, function: lua_CFunction) {
+unsafe fn replace(api: &Functions, state: *mut lua_State, name: &CStr, function: lua_CFunction) {
     // SAFETY: see `install`.
     unsafe {
         (api.lua_getfield)(state, -1, name.as_ptr());
         if (api.lua_tocfunction)(state, -1).is_some() {
             (api.lua_pushcclosure)(state, function, 1);
-            (api.lua_setfield)(state, -2, name.as_ptr());
+            (api.own.lua_setfield)(state, -2, name.as_ptr());
         } else {
             api.pop(state, 1);
         }

@@ -1,0 +1,196 @@
+//! Lua in a program that is not ours: found by symbols, its functions detoured by whoever found it.
+//!
+//! # What a detour calls
+//! [`ForeignLua`] once per library; its functions need no tracer. A [`Tracer`] per OS thread that runs Lua, made when it
+//! first does.
+//!
+//! | detour of | before the function itself | after it |
+//! |---|---|---|
+//! | `lua_resume` | [`Tracer::enter`] | [`Tracer::leave`] with the status as reason |
+//! | `lua_pcall(k)`, `lua_call(k)`, outermost of the thread | [`Tracer::enter`] | [`Tracer::leave`] |
+//! | `lua_newstate` | | [`ForeignLua::new_state`] |
+//! | `lua_newthread` | | [`ForeignLua::new_thread`] |
+//! | `lua_close` | [`Tracer::closed`] | |
+//! | `lua_sethook`, `lua_gethook`, `lua_gethookmask`, `lua_gethookcount` | the method of that name, instead | |
+//!
+//! # What is left alone
+//! No library function is replaced, and no Lua thread is touched but those that run, or that the program itself has just
+//! handed over: any other may have been freed. Hooks of coroutines follow the depth when they next run, and a hook left
+//! on one goes when it is called.
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use tickscope_core::{Depth, Recorder};
+
+use super::api::*;
+use super::hook;
+use super::library::Lua;
+use super::threads::{LuaThread, UserHook};
+use super::tracer::{Tracer, TracerError, TracerOptions};
+
+/// The depth in force for every tracer that was given it; changes from any thread, and takes effect when Lua is entered
+/// or a hook is called.
+#[derive(Debug)]
+pub struct DepthSwitch(AtomicU8);
+
+impl DepthSwitch {
+    /// Set to `depth`.
+    pub const fn new(depth: Depth) -> Self {
+        Self(AtomicU8::new(depth as u8))
+    }
+
+    /// Chooses another depth.
+    pub fn set(&self, depth: Depth) {
+        self.0.store(depth as u8, Relaxed);
+    }
+
+    /// The depth chosen last.
+    #[inline(always)]
+    pub fn get(&self) -> Depth {
+        match self.0.load(Relaxed) {
+            0 => Depth::Boundary,
+            1 => Depth::Sample,
+            _ => Depth::Trace,
+        }
+    }
+}
+
+/// How a thread of a foreign program is traced.
+#[derive(Clone, Debug)]
+pub struct ForeignOptions {
+    /// Where the depth is read from.
+    pub depth: &'static DepthSwitch,
+    /// Samples a second at depth sample. One rate per process: the first tracer's.
+    pub sample_hz: u32,
+    /// Whether Lua's structures are read directly where the check allows it.
+    pub direct: bool,
+    /// The resource its machines belong to; may be empty.
+    pub resource: String,
+    /// What symbol tables call the C function at an address. Called once per function that no module has.
+    pub name_native: fn(usize) -> Option<String>,
+}
+
+/// One Lua library of this process, whose tracers record into an `R`.
+pub struct ForeignLua<R> {
+    lua: &'static Lua,
+    _recorder: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for ForeignLua<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for ForeignLua<R> {}
+
+impl<R> std::fmt::Debug for ForeignLua<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.lua.fmt(f)
+    }
+}
+
+impl<R: Recorder + 'static> ForeignLua<R> {
+    /// Examines a library, in a machine of its own; the program's are not touched.
+    ///
+    /// # Errors
+    /// [`TracerError::Layout`] when it is not what its version should be.
+    ///
+    /// # Safety
+    /// `api` holds the functions of one Lua library, past any detour, and says its version.
+    pub unsafe fn new(api: &LuaApi) -> Result<Self, TracerError> {
+        let trace: lua_Hook = match api.version {
+            Version::Lua51 => hook::trace::<R, 0, true>,
+            Version::Lua52 => hook::trace::<R, 1, true>,
+            Version::Lua53 => hook::trace::<R, 2, true>,
+            Version::Lua54 => hook::trace::<R, 3, true>,
+        };
+        // SAFETY: passed on to the caller.
+        let lua = unsafe { Lua::known(api, trace, hook::general::<R>) };
+        lua.map(|lua| Self { lua, _recorder: PhantomData })
+            .map_err(|reason| TracerError::Layout { version: api.version, reason })
+    }
+
+    /// Whether functions are identified by reading Lua's structures, which the check allowed; else each call asks Lua.
+    pub fn is_direct(&self) -> bool {
+        self.lua.direct
+    }
+
+    /// A tracer for this thread.
+    ///
+    /// # Errors
+    /// When this thread has one already, or the system has no signal to sample with.
+    ///
+    /// # Safety
+    /// Every Lua thread given to it belongs to this library and is run by this OS thread meanwhile. The tracer is dropped
+    /// before the OS thread ends, and not from inside Lua.
+    pub unsafe fn tracer(&self, recorder: R, options: ForeignOptions) -> Result<Tracer<R>, TracerError> {
+        let common =
+            TracerOptions { depth: Depth::Boundary, sample_hz: options.sample_hz, direct: options.direct };
+        Tracer::with(recorder, self.lua, common, Some(options))
+    }
+
+    /// A machine was made. Forgets what was known of its address.
+    pub fn new_state(&self, main: *mut lua_State) {
+        if !main.is_null() {
+            self.lua.thread(main).renew();
+        }
+    }
+
+    /// A Lua thread was made, by `parent`. Forgets what was known of its address; it inherits its parent's hook.
+    ///
+    /// # Safety
+    /// Both are alive, and `lua_newthread` has just returned.
+    pub unsafe fn new_thread(&self, parent: *mut lua_State, thread: *mut lua_State) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.lua.thread(thread).inherit(parent) }
+    }
+
+    /// `lua_sethook`, as the program means it. May be called from a signal handler, as Lua's.
+    ///
+    /// # Safety
+    /// As for `lua_sethook`.
+    pub unsafe fn sethook(&self, thread: *mut lua_State, hook: Option<lua_Hook>, mask: c_int, count: c_int) {
+        // SAFETY: passed on to the caller. Without a record none of our hooks was ever set there.
+        unsafe {
+            match LuaThread::find(thread) {
+                Some(record) => record.set_user(UserHook::new(hook, mask, count)),
+                None => (self.lua.api.lua_sethook)(thread, hook, mask, count),
+            }
+        }
+    }
+
+    unsafe fn user(&self, thread: *mut lua_State) -> UserHook {
+        // SAFETY: passed on to the caller.
+        unsafe { self.lua.thread(thread).user() }
+    }
+
+    /// `lua_gethook`: the program's.
+    ///
+    /// # Safety
+    /// As for `lua_gethook`.
+    pub unsafe fn gethook(&self, thread: *mut lua_State) -> Option<lua_Hook> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.user(thread).hook }
+    }
+
+    /// `lua_gethookmask`: the program's.
+    ///
+    /// # Safety
+    /// As for `lua_gethookmask`.
+    pub unsafe fn gethookmask(&self, thread: *mut lua_State) -> c_int {
+        // SAFETY: passed on to the caller.
+        unsafe { self.user(thread).mask }
+    }
+
+    /// `lua_gethookcount`: the program's.
+    ///
+    /// # Safety
+    /// As for `lua_gethookcount`.
+    pub unsafe fn gethookcount(&self, thread: *mut lua_State) -> c_int {
+        // SAFETY: passed on to the caller.
+        unsafe { self.user(thread).count }
+    }
+}

@@ -1,0 +1,314 @@
+//! One Lua library of the process: its functions, our hooks for it, and what an examination proved of its structures.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use super::api::*;
+use super::identity::{self, Identity};
+use super::layout::Layout;
+use super::memory::word;
+use super::{Allocator, threads::LuaThread};
+
+/// See the module. Lives as long as the process: hooks and threads' records point to it.
+pub(crate) struct Lua {
+    pub(crate) api: LuaApi,
+    pub(crate) layout: &'static Layout,
+    /// Our two hooks. Their addresses are taken once, so that they can be told from a program's.
+    pub(crate) trace: lua_Hook,
+    pub(crate) general: lua_Hook,
+    /// Whether `CallInfo`, closures and prototypes may be read.
+    pub(crate) direct: bool,
+    /// Offset of `hookcount` in a Lua thread; 0 where it was not found.
+    hook_count: usize,
+}
+
+static KNOWN: Mutex<Vec<&'static Lua>> = Mutex::new(Vec::new());
+
+impl Lua {
+    /// The record of a library, made and examined when it is new.
+    ///
+    /// # Errors
+    /// With the reason, when what has to be read is not where this version keeps it.
+    ///
+    /// # Safety
+    /// `api` holds the functions of one Lua library; the hooks fit that version.
+    pub(crate) unsafe fn known(
+        api: &LuaApi,
+        trace: lua_Hook,
+        general: lua_Hook,
+    ) -> Result<&'static Self, &'static str> {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |lua: &&&Self| {
+            lua.api.lua_sethook as usize == api.lua_sethook as usize
+                && lua.general as usize == general as usize
+                && lua.trace as usize == trace as usize
+        };
+        if let Some(lua) = known.iter().find(same) {
+            return Ok(*lua);
+        }
+        // SAFETY: passed on to the caller.
+        let (direct, hook_count) = unsafe { examine(api)? };
+        let layout = Layout::of(api.version);
+        let lua = Box::leak(Box::new(Self { api: *api, layout, trace, general, direct, hook_count }));
+        known.push(lua);
+        Ok(lua)
+    }
+
+    pub(crate) fn is_ours(&self, hook: Option<lua_Hook>) -> bool {
+        hook.is_some_and(|hook| {
+            hook as usize == self.general as usize || hook as usize == self.trace as usize
+        })
+    }
+
+    /// Whether [`Lua::set_hook`] can keep a count.
+    pub(crate) fn keeps_count(&self) -> bool {
+        self.hook_count != 0
+    }
+
+    /// `lua_sethook`, but a count that has begun goes on where it was.
+    ///
+    /// # Safety
+    /// `thread` is alive. Async-signal-safe: Lua's `lua_sethook` is, and so are the reads and writes around it.
+    pub(crate) unsafe fn set_hook(
+        &self,
+        thread: *mut lua_State,
+        hook: Option<lua_Hook>,
+        mask: c_int,
+        count: c_int,
+        user_mask: c_int,
+    ) {
+        // SAFETY: the caller vouches for `thread`; the offset was proved by `find_hook_count`.
+        unsafe {
+            let keep = user_mask & LUA_MASKCOUNT != 0
+                && self.keeps_count()
+                && (self.api.lua_gethookmask)(thread) & LUA_MASKCOUNT != 0
+                && (self.api.lua_gethookcount)(thread) == count;
+            let place = thread.byte_add(self.hook_count).cast::<c_int>();
+            let left = if keep { place.read() } else { 0 };
+            (self.api.lua_sethook)(thread, hook, mask, count);
+            if keep {
+                place.write(left);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Lua {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lua").field("version", &self.api.version).field("direct", &self.direct).finish()
+    }
+}
+
+/// What is read of structures, checked in a machine of its own: nothing of the program is touched.
+unsafe fn examine(api: &LuaApi) -> Result<(bool, usize), &'static str> {
+    let memory = Allocator::new(None);
+    // SAFETY: the caller vouches for `api`; the machine is closed before its memory's owner goes.
+    unsafe {
+        let main = (api.lua_newstate)(Allocator::function(), memory.data());
+        if main.is_null() {
+            return Err("Lua would not make a machine to examine");
+        }
+        let direct = check(api, main);
+        let hook_count = find_hook_count(api, main);
+        (api.lua_close)(main);
+        Ok((direct?, hook_count))
+    }
+}
+
+/// Finds where a Lua thread keeps the number of instructions until its next count event: the second of two equal
+/// numbers side by side after `lua_sethook` was given a number nobody else uses.
+unsafe fn find_hook_count(api: &LuaApi, main: *mut lua_State) -> usize {
+    unsafe extern "C-unwind" fn nothing(_: *mut lua_State, _: *mut lua_Debug) {}
+    let words = Layout::of(api.version).thread / 4;
+    // SAFETY: the thread made here stays on the stack while it is looked at, and never runs; what is read lies in it.
+    unsafe {
+        let thread = (api.lua_newthread)(main);
+        let mut found = [0; 2];
+        for (round, magic) in [0x5EED_1234_i32, 0x2BAD_4321].into_iter().enumerate() {
+            (api.lua_sethook)(thread, Some(nothing), LUA_MASKCOUNT, magic);
+            let word = |index: usize| thread.cast::<c_int>().add(index).read_unaligned();
+            let mut matches = (1..words).filter(|index| word(*index) == magic && word(*index - 1) == magic);
+            if let (Some(index), None) = (matches.next(), matches.next()) {
+                found[round] = index * 4;
+            }
+        }
+        (api.lua_sethook)(thread, None, 0, 0);
+        if found[0] == found[1] { found[0] } else { 0 }
+    }
+}
+
+/// The program of the check: `inner` calls the probe, which is a C closure, by itself and through a light C function.
+const PROGRAM: &[u8] =
+    b"\n\nlocal probe, light = ...\nlocal function inner()\nprobe() light(probe) return 1 end\ninner()";
+/// Lines that `inner` and the chunk are on while the probe runs, and where they are defined; innermost first.
+const LINES: [(c_int, c_int); 2] = [(5, 4), (6, 0)];
+
+/// What the probe found out.
+struct Probe {
+    api: LuaApi,
+    checked: u32,
+    lua_functions: usize,
+    calls: Vec<*const c_void>,
+    debug_wrong: bool,
+    direct_wrong: bool,
+}
+
+thread_local! {
+    /// The check that runs on this thread: `probe` cannot ask Lua for it before it has Lua's functions.
+    static PROBE: std::cell::Cell<*mut Probe> = const { std::cell::Cell::new(ptr::null_mut()) };
+}
+
+unsafe extern "C-unwind" fn read_program(
+    _: *mut lua_State,
+    given: *mut c_void,
+    size: *mut usize,
+) -> *const c_char {
+    // SAFETY: Lua calls it with `check`'s flag and a place for the size.
+    unsafe {
+        let given = given.cast::<bool>();
+        *size = if given.read() { 0 } else { PROGRAM.len() };
+        given.write(true);
+        PROGRAM.as_ptr().cast()
+    }
+}
+
+/// Whether closures may be read directly; an error when not even `lua_Debug` can be understood.
+unsafe fn check(api: &LuaApi, state: *mut lua_State) -> Result<bool, &'static str> {
+    let mut found = Probe {
+        api: *api,
+        checked: 0,
+        lua_functions: 0,
+        calls: Vec::new(),
+        debug_wrong: false,
+        direct_wrong: false,
+    };
+    // SAFETY: a machine of our own with a fresh stack; the program runs under `lua_pcallk`, and `found` outlives it.
+    let ran = unsafe {
+        let mut given = false;
+        let loaded = (api.lua_load)(
+            state,
+            read_program,
+            (&raw mut given).cast(),
+            c"=layout check".as_ptr(),
+            c"t".as_ptr(),
+        );
+        PROBE.set(&raw mut found);
+        // An upvalue makes it a closure; without one it would be a light C function.
+        (api.lua_pushnil)(state);
+        (api.lua_pushcclosure)(state, probe, 1);
+        (api.lua_pushcclosure)(state, relay, 0);
+        let ran = loaded == 0 && (api.lua_pcallk)(state, 2, 0, 0, 0, None) == 0;
+        PROBE.set(ptr::null_mut());
+        ran
+    };
+    if !ran || found.checked < 7 {
+        return Err("a Lua program of four lines does not run in it");
+    }
+    if found.debug_wrong {
+        return Err("lua_Debug is not laid out as in its version");
+    }
+    Ok(!found.direct_wrong && !Layout::of(api.version).numbered)
+}
+
+/// Calls its argument.
+unsafe extern "C-unwind" fn relay(state: *mut lua_State) -> c_int {
+    // SAFETY: called by the program of `check`, with one argument.
+    unsafe {
+        let found = PROBE.get();
+        if !found.is_null() {
+            ((*found).api.lua_callk)(state, 0, 0, 0, None);
+        }
+    }
+    0
+}
+
+/// Compares every call on the stack with what the public interface says. Own use of the Lua stack: 1. May raise: no.
+unsafe extern "C-unwind" fn probe(state: *mut lua_State) -> c_int {
+    // SAFETY: `check` is running on this thread and has set the address of its `Probe`.
+    let found = unsafe { &mut *PROBE.get() };
+    let (api, layout) = (found.api, Layout::of(found.api.version));
+    found.calls.clear();
+    found.lua_functions = 0;
+    let mut ar = lua_Debug::new();
+    let mut level = 0;
+    // SAFETY: a running machine. What is read by a guessed offset is read by the system, which refuses a bad address.
+    unsafe {
+        while (api.lua_getstack)(state, level, &mut ar) != 0 {
+            let call = layout.call(&ar);
+            (api.lua_getinfo)(state, c"flS".as_ptr(), &mut ar);
+            let function = (api.lua_tocfunction)(state, -1).map_or(0, |function| function as usize);
+            let closure = (api.lua_topointer)(state, -1) as usize;
+            api.pop(state, 1);
+            let lines = (layout.current_line(&ar), layout.line_defined(&ar));
+            let expected = if function != 0 {
+                (-1, -1)
+            } else {
+                found.lua_functions += 1;
+                LINES.get(found.lua_functions - 1).copied().unwrap_or_default()
+            };
+            found.debug_wrong |= lines != expected || call.is_null();
+            found.debug_wrong |= match found.calls.last() {
+                Some(above) if layout.numbered => call as usize + 1 != *above as usize,
+                Some(_) => found.calls.contains(&call) || !(call as usize).is_multiple_of(8),
+                None => false,
+            };
+            // Last, because its length is only to be believed when all else is right.
+            found.debug_wrong =
+                found.debug_wrong || (function == 0 && layout.source(&ar) != b"=layout check");
+            if !layout.numbered {
+                found.direct_wrong |=
+                    !reads_as(call, layout, found.calls.last().copied(), (function, closure, lines.1));
+            }
+            found.calls.push(call);
+            found.checked += 1;
+            level += 1;
+        }
+    }
+    0
+}
+
+/// Whether a call's function and predecessor, read by offset, are what Lua says they are.
+unsafe fn reads_as(
+    call: *const c_void,
+    layout: &Layout,
+    above: Option<*const c_void>,
+    (function, closure, line): (usize, usize, c_int),
+) -> bool {
+    let follow = || {
+        let value = word(call as usize)?;
+        let object = word(value)?;
+        word(value + 8)?;
+        if function != 0 {
+            // A light C function is the value itself, else it is in the closure.
+            return Some(object == function || (object == closure && word(object + 24)? == function));
+        }
+        let prototype = word(object + 24)?;
+        word(prototype + layout.prototype_code)?;
+        word(prototype + layout.prototype_line)?;
+        Some(object == closure)
+    };
+    if follow() != Some(true) {
+        return false;
+    }
+    if let Some(above) = above
+        && word(above as usize + 16) != Some(call as usize)
+    {
+        return false;
+    }
+    // SAFETY: every word it will read was readable just now, and nothing has run since.
+    let identity = unsafe { identity::read(call, layout) };
+    if function != 0 {
+        identity == Identity { key: function, code: 0, line: 0 }
+    } else {
+        identity.line == line as u32 && identity.code != 0
+    }
+}
+
+/// What a thread's record needs of its library.
+impl Lua {
+    /// The record of a Lua thread's address.
+    pub(crate) fn thread(&'static self, thread: *mut lua_State) -> &'static LuaThread {
+        LuaThread::of(self, thread)
+    }
+}
