@@ -196,13 +196,13 @@ enum Mode {
 
 fn set(mode: Mode, tracer: &Tracer<Slots>, machine: &Machine) {
     let depth = if let Mode::Tracer(depth) = mode { depth } else { Depth::Boundary };
+    // A hook that is not the tracer's is the program's, and would be kept.
+    // SAFETY: a live machine that does not run.
+    unsafe { ffi::lua_sethook(machine.state, None, 0, 0) };
     tracer.set_depth(depth).expect("a timer");
     if mode == Mode::Floor {
-        // SAFETY: a live machine; the tracer has no hook there at depth boundary.
+        // SAFETY: as above; the tracer has no hook there at depth boundary.
         unsafe { ffi::lua_sethook(machine.state, Some(floor), ffi::LUA_MASKCALL | ffi::LUA_MASKRET, 0) };
-    } else if depth == Depth::Boundary {
-        // SAFETY: as above.
-        unsafe { ffi::lua_sethook(machine.state, None, 0, 0) };
     }
 }
 
