@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::cargo::{FEATURES, cargo, run_tests};
-use crate::oracles::{self, captures, install, lua, pages, perfetto};
+use crate::oracles::{self, captures, install, lua, pages, perfetto, record};
 use crate::tally::Tally;
 use crate::{examples, loom, sanitizer, soak, tidy};
 
@@ -32,6 +32,7 @@ enum Stage {
     Speedscope,
     Svg,
     Lua,
+    Record,
     Soak,
 }
 
@@ -46,6 +47,7 @@ impl Stage {
         Self::Speedscope,
         Self::Svg,
         Self::Lua,
+        Self::Record,
         Self::Examples,
         Self::Loom,
         Self::Sanitizer,
@@ -56,7 +58,13 @@ impl Stage {
     fn needs_release(self) -> bool {
         matches!(
             self,
-            Self::Captures | Self::Perfetto | Self::Speedscope | Self::Svg | Self::Lua | Self::Soak
+            Self::Captures
+                | Self::Perfetto
+                | Self::Speedscope
+                | Self::Svg
+                | Self::Lua
+                | Self::Record
+                | Self::Soak
         )
     }
 
@@ -111,6 +119,7 @@ fn body(stage: Stage, tally: &mut Tally) -> Result<()> {
         Stage::Speedscope => pages::speedscope(tally),
         Stage::Svg => pages::flame_graph(tally),
         Stage::Lua => lua::run(tally),
+        Stage::Record => record::run(tally),
         Stage::Soak => soak::run(&soak::Options::small(), tally),
     }
 }

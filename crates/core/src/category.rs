@@ -56,6 +56,7 @@ well_known! {
     19 STATE_BAG "state_bag" "A handler of changes to a state bag."
     20 HTTP "http" "A request to or from another program, and what handles it."
     21 SCOPE "scope" "A stretch of work that a script named for the profiler."
+    22 ENTRY "entry" "A call of a script by the program that embeds it."
 }
 
 /// How many categories one process can name. The rest share [`CategoryId::DEFAULT`].

@@ -20,10 +20,11 @@ const STYLES: Styles = Styles::styled()
   tickscope run examples/city                     play a server's resources and explain its late ticks
   tickscope resources ~/server                    what is there, what it needs, what of it exists here
   tickscope lua script.lua arg1 arg2              record a Lua 5.4 program
+  tickscope record -- haproxy -f haproxy.cfg      record any program with Lua inside
   tickscope report city.perfetto-trace            the same report again, from the capture
   tickscope convert city.perfetto-trace --to svg  a flame graph
 
-Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too; `resources`: something is missing), 2 wrong usage. `lua` ends with the program's own code.")]
+Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too; `resources`: something is missing), 2 wrong usage. `lua` and `record` end with the program's own code.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// Run a Lua 5.4 program and record it.
     #[command(after_help = LUA_EXAMPLES)]
     Lua(Lua),
+    /// Run a program that has Lua inside and record it, without changing it.
+    #[command(after_help = RECORD_EXAMPLES)]
+    Record(Record),
     /// Names of natives, for those that are not known here.
     Natives(Natives),
     /// Explain a capture.
@@ -80,6 +84,16 @@ const LUA_EXAMPLES: &str = "Examples:
   tickscope lua script.lua arg1 arg2
   tickscope lua --depth trace -o run.perfetto-trace script.lua
   echo 'print(1 + 1)' | tickscope lua -";
+
+const RECORD_EXAMPLES: &str = "Examples:
+  tickscope record -- lua5.4 script.lua arg1 arg2
+  tickscope record --depth trace --report -- lua5.3 script.lua
+  tickscope record -o prosody.perfetto-trace -- prosody -F
+  tickscope record -o haproxy.perfetto-trace -- haproxy -f haproxy.cfg
+
+The program gets its arguments, standard streams and signals as without tickscope, and ends it with its own exit code.
+Lua 5.1 to 5.4 is recorded where its functions have names: in a shared library, or linked in and exported.
+Every process that runs Lua gets a capture of its own: the first FILE, others FILE with their number in the name.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -201,6 +215,26 @@ pub(crate) struct Lua {
         value_name = "SCRIPT [ARG]..."
     )]
     pub(crate) script: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    /// Samples a second, at depth sample.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) hz: u32,
+    /// Print what the program spent its time on when it has ended, to standard error.
+    #[arg(long)]
+    pub(crate) report: bool,
+    /// The program and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM [ARG]..."
+    )]
+    pub(crate) program: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod lua;
 mod natives;
 mod present;
 mod progress;
+mod record;
 mod recording;
 mod report;
 mod resources;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Resources(options) => resources::run(&options),
+        Command::Record(options) => record::run(&options),
         Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),

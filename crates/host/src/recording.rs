@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tickscope_analysis::{Analyzer, Options, Report};
-use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError, Source};
+use tickscope_core::{Account, Batch, Flow, Metadata, Sink, SinkError, Source};
 use tickscope_export::perfetto::{self, StackFormat};
-use tickscope_session::{Config, Finished, Observer, Pump, PumpConfig, Session};
+use tickscope_session::{Collector, Config, Finished, Observer, Pump, PumpConfig, Session};
 
 use crate::cli;
 use crate::hitch::HitchRecorder;
@@ -17,9 +17,14 @@ use crate::present::tell;
 /// Large enough for a tenth of a second of calls at full speed.
 const RING_BYTES: usize = 32 << 20;
 
-/// What is on while something runs.
+/// A recording of this process.
 pub(crate) struct Recording {
     pub(crate) session: Session,
+    pub(crate) collecting: Collecting,
+}
+
+/// What is on while something is recorded, here or in another process.
+pub(crate) struct Collecting {
     /// Shared with whoever looks at the run while it runs.
     pub(crate) analyzer: SharedAnalyzer,
     pub(crate) metadata: Metadata,
@@ -35,6 +40,8 @@ pub(crate) struct Recorded {
     /// The capture could not be written to its end.
     pub(crate) failed: Option<SinkError>,
     pub(crate) overhead: tickscope_core::Overhead,
+    /// Where the events went.
+    pub(crate) account: Account,
 }
 
 impl Recording {
@@ -46,34 +53,70 @@ impl Recording {
         on_hitch: Option<Duration>,
         observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
     ) -> Result<Self> {
+        // The place before the clock: an unwritable one needs no session.
+        let sinks = Sinks::create(options, capture, on_hitch.map(|window| (window, metadata.budget_ns)))?;
+        let config = Config { ring_bytes: RING_BYTES, metadata, ..Config::default() };
+        let (session, collector) = Session::new(config)?;
+        Ok(Self { session, collecting: sinks.collect(collector, observe) })
+    }
+
+    /// Ends it: everything recorded is written and analysed.
+    pub(crate) fn finish(self) -> Recorded {
+        self.collecting.finish()
+    }
+}
+
+/// Where samples will go.
+pub(crate) struct Sinks {
+    capture: PathBuf,
+    writer: Box<dyn Sink + Send>,
+}
+
+impl Sinks {
+    /// Creates the capture. `on_hitch`: keep so much before each tick that takes longer than the budget, in ns.
+    pub(crate) fn create(
+        options: &cli::Recording,
+        capture: PathBuf,
+        on_hitch: Option<(Duration, u64)>,
+    ) -> Result<Self> {
         let stacks = if options.perfetto_compat { StackFormat::PerfSample } else { StackFormat::StackSample };
         let writer = perfetto::create(capture.clone(), Some(options.max_size), perfetto::Options { stacks })
             .with_context(|| {
                 format!("cannot write the capture {}; choose another place with -o", capture.display())
             })?;
-        let config = Config { ring_bytes: RING_BYTES, metadata, ..Config::default() };
-        let (session, collector) = Session::new(config)?;
-        let metadata = collector.metadata().clone();
-        let analyzer = SharedAnalyzer::new();
         let writer: Box<dyn Sink + Send> = match on_hitch {
-            Some(window) => Box::new(HitchRecorder::new(writer, window, metadata.budget_ns)),
+            Some((window, budget_ns)) => Box::new(HitchRecorder::new(writer, window, budget_ns)),
             None => Box::new(writer),
         };
+        Ok(Self { capture, writer })
+    }
+
+    /// Starts collecting.
+    pub(crate) fn collect(
+        self,
+        collector: Collector,
+        observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
+    ) -> Collecting {
+        let Self { capture, writer } = self;
+        let metadata = collector.metadata().clone();
+        let analyzer = SharedAnalyzer::new();
         let sinks = vec![
             (format!("capture {}", capture.display()), HostSink::Capture(writer)),
             ("analysis".to_owned(), HostSink::Analyzer(analyzer.clone())),
         ];
         let pump = PumpConfig { observe: observe(analyzer.clone()), ..PumpConfig::default() };
         let pump = Pump::start(collector, sinks, pump);
-        Ok(Self { session, analyzer, metadata, capture, pump })
+        Collecting { analyzer, metadata, capture, pump }
     }
+}
 
+impl Collecting {
     /// Ends it: everything recorded is written and analysed.
     pub(crate) fn finish(self) -> Recorded {
-        let Finished { mut sinks, overhead, .. } = self.pump.stop();
+        let Finished { mut sinks, overhead, account } = self.pump.stop();
         let failed = sinks.swap_remove(0).error;
         let report = self.analyzer.with(|analyzer| analyzer.report());
-        Recorded { report, metadata: self.metadata, capture: self.capture, failed, overhead }
+        Recorded { report, metadata: self.metadata, capture: self.capture, failed, overhead, account }
     }
 }
 

@@ -14,11 +14,15 @@ use crate::tally::Tally;
 const PACKAGES: &[&str] = &[
     "chromium",
     "dpkg-dev",
+    "haproxy",
     "liblua5.1-0",
     "liblua5.2-0",
     "liblua5.3-0",
     "liblua5.4-0",
     "libluajit-5.1-2",
+    "lua5.1",
+    "lua5.2",
+    "lua5.3",
     "lua5.4",
     "lua-argparse",
     "lua-busted",
@@ -27,6 +31,8 @@ const PACKAGES: &[&str] = &[
     "lua-lpeg",
     "lua-penlight",
     "mariadb-server",
+    "prosody",
+    "redis-server",
 ];
 
 /// Debian source packages whose test-suites are run.

@@ -9,6 +9,7 @@ pub mod install;
 pub mod lua;
 pub mod pages;
 pub mod perfetto;
+pub mod record;
 
 use std::path::PathBuf;
 

@@ -39,7 +39,7 @@ fn kind(category: CategoryId, runtime: Runtime) -> usize {
         CategoryId::EVENT | CategoryId::STATE_BAG => 4,
         CategoryId::EXPORT => 5,
         CategoryId::TIMER => 6,
-        CategoryId::COMMAND => 7,
+        CategoryId::COMMAND | CategoryId::ENTRY => 7,
         CategoryId::NATIVE | CategoryId::SQL | CategoryId::IO | CategoryId::HTTP => 8,
         CategoryId::GC => 10,
         CategoryId::AWAIT | CategoryId::SLEEP => 11,

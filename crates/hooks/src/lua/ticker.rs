@@ -225,6 +225,8 @@ pub fn after_fork() {
     for seat in Seat::all() {
         if own.is_some_and(|own| ptr::eq(own, seat)) {
             seat.thread.store(signal::this_thread(), Relaxed);
+            // Whoever was about to send is not in this process.
+            let _ = seat.state.compare_exchange(SENDING, INSIDE, SeqCst, Relaxed);
             seat.handled.store(seat.sent.load(Relaxed), Relaxed);
         } else {
             seat.thread.store(0, Relaxed);

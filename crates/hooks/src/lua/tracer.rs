@@ -325,6 +325,21 @@ impl<R: Recorder + 'static> Tracer<R> {
     }
 }
 
+impl<R: Recorder + 'static> Tracer<R> {
+    /// Leaves everything behind without recording: for the child of a fork, where the tracer is its parent's and so is
+    /// what its recorder writes to. Leaks what it had. Hooks that it left on Lua threads do nothing until they are
+    /// called under another tracer of this thread.
+    pub fn abandon(self) {
+        if let Some(seat) = signal::seat() {
+            seat.give_back();
+            signal::set_seat(None, 1_000_000);
+        }
+        signal::forget();
+        register::<R>(ptr::null());
+        std::mem::forget(self);
+    }
+}
+
 impl<R: Recorder + 'static> Drop for Tracer<R> {
     fn drop(&mut self) {
         let state = self.state();

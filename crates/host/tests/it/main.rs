@@ -7,5 +7,6 @@ mod deterministic;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;
+mod record;
 mod resources;
 mod roleplay;

@@ -1,0 +1,80 @@
+//! The agent's place in its process: settings, session, notes for whoever records.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tickscope_core::Metadata;
+use tickscope_session::{Config, Session};
+
+use crate::settings::Settings;
+
+/// Rings for so many threads at a time, of 4 MiB each, made when a thread first runs Lua: 64 MiB at most.
+const THREADS: usize = 16;
+/// Room for names.
+const ARENA_BYTES: usize = 16 << 20;
+
+/// What the process has of the agent. Made once, never freed: detours may run until the last moment.
+pub(crate) struct Home {
+    pub(crate) settings: Settings,
+    /// The session of this process; null before the first Lua runs, and again after a fork. Never freed.
+    session: AtomicPtr<Session>,
+    making: Mutex<bool>,
+}
+
+impl Home {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, session: AtomicPtr::new(std::ptr::null_mut()), making: Mutex::new(true) }
+    }
+
+    /// The session of this process, made when there is none. `None`, for ever, when it cannot be made.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        let made = self.session.load(Ordering::Acquire); // pairs with the Release below
+        if !made.is_null() {
+            // SAFETY: made below and never freed.
+            return Some(unsafe { &*made });
+        }
+        let mut possible = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.session.load(Ordering::Acquire);
+        if made.is_null() && *possible {
+            let config = Config {
+                threads: THREADS,
+                arena_bytes: ARENA_BYTES,
+                metadata: Metadata { depth: self.settings.depth, ..Metadata::default() },
+                ..Config::default()
+            };
+            match Session::create(&self.file("session"), &program(), config) {
+                Ok(session) => {
+                    self.session.store(Box::into_raw(Box::new(session)), Ordering::Release);
+                }
+                Err(error) => {
+                    *possible = false;
+                    self.note(&format!("no session: {error}"));
+                }
+            }
+        }
+        // SAFETY: as above.
+        unsafe { self.session.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// This process is the child of the one that had the session.
+    pub(crate) fn forget_session(&self) {
+        self.session.store(std::ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Leaves a line for `tickscope record` to show when nothing is recorded.
+    pub(crate) fn note(&self, text: &str) {
+        // Nobody may be there to read it.
+        let _ = std::fs::write(self.file("note"), format!("{}: {text}\n", program()));
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.settings.folder.join(format!("{}.{extension}", std::process::id()))
+    }
+}
+
+/// The name of the program's file.
+pub(crate) fn program() -> String {
+    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,122 @@
+//! Finding the program's Lua and putting the detours in place.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use tickscope_hooks::lua::{DepthSwitch, ForeignLua, ForeignOptions, LuaApi, Version};
+use tickscope_hooks::process::detour::{Detours, Request};
+use tickscope_hooks::process::lua::{FoundLua, LuaVersion, find_lua};
+use tickscope_hooks::process::modules;
+use tickscope_hooks::process::symbols::FunctionNames;
+use tickscope_session::ThreadRecorder;
+
+use crate::detours::Function;
+use crate::home::Home;
+
+/// The program's Lua with the agent in it.
+pub(crate) struct Installed {
+    pub(crate) api: LuaApi,
+    pub(crate) foreign: ForeignLua<ThreadRecorder>,
+    /// The functions themselves, in the order of [`Function::ALL`].
+    pub(crate) originals: [*const (); Function::ALL.len()],
+}
+
+// SAFETY: pointers to code that stays loaded.
+unsafe impl Send for Installed {}
+// SAFETY: as above.
+unsafe impl Sync for Installed {}
+
+/// Set before the first detour is enabled, and never freed.
+static INSTALLED: AtomicPtr<Installed> = AtomicPtr::new(std::ptr::null_mut());
+
+/// How much is recorded now: as the session says.
+pub(crate) static DEPTH: DepthSwitch = DepthSwitch::new(tickscope_core::Depth::Boundary);
+
+/// The program's Lua. For detours: there is one when they are called.
+#[inline(always)]
+pub(crate) fn installed() -> &'static Installed {
+    // SAFETY: set before the detours were enabled.
+    unsafe { &*INSTALLED.load(Ordering::Relaxed) }
+}
+
+impl Installed {
+    pub(crate) fn options(&self, home: &Home) -> ForeignOptions {
+        ForeignOptions {
+            depth: &DEPTH,
+            sample_hz: home.settings.hz,
+            direct: true,
+            resource: String::new(),
+            name_native,
+        }
+    }
+}
+
+/// Bytes of the jump that a detour writes.
+const JUMP: usize = 5;
+
+/// Finds a Lua and hooks it; says why not otherwise.
+///
+/// # Safety
+/// No other thread of the program runs.
+pub(crate) unsafe fn install() -> Result<String, String> {
+    let found = find_lua().map_err(|survey| survey.to_string())?;
+    let mut refused = Vec::new();
+    for lua in found {
+        let described = format!(
+            "{} in {}",
+            lua.release.as_deref().map_or(lua.version.name().into(), |release| format!("Lua {release}")),
+            lua.module.path.display()
+        );
+        // SAFETY: passed on to the caller.
+        match unsafe { install_in(&lua) } {
+            Ok(()) => return Ok(described),
+            Err(why) => refused.push(format!("{described}: {why}")),
+        }
+    }
+    Err(refused.join("; "))
+}
+
+/// # Safety
+/// As for [`install`].
+unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
+    let version = match lua.version {
+        LuaVersion::V51 => Version::Lua51,
+        LuaVersion::V52 => Version::Lua52,
+        LuaVersion::V53 => Version::Lua53,
+        LuaVersion::V54 => Version::Lua54,
+        LuaVersion::LuaJit => return Err("LuaJIT is not recorded yet".into()),
+    };
+    let mut requests = Vec::new();
+    for function in Function::ALL {
+        let symbol = function.symbol(version);
+        let found = *lua.symbols.get(symbol).ok_or_else(|| format!("it has no {symbol}"))?;
+        // Debian's 5.1 and 5.2 have a `lua_gethookcount` that is shorter than a jump. Our hooks keep the program's
+        // count, so it answers right by itself.
+        if function != Function::GetHookCount || found.size >= JUMP {
+            requests.push(Request { symbol, function: found, replacement: function.replacement(version) });
+        }
+    }
+    let mut detours = Detours::prepare(&lua.module, &requests).map_err(|error| error.to_string())?;
+    let mut past_detours =
+        |name: &str| detours.trampoline(name).or_else(|| Some(lua.symbols.get(name)?.address as *const ()));
+    // SAFETY: the symbols are those of one library, found in it.
+    let api = unsafe { LuaApi::resolve(version, &mut past_detours) }.map_err(|error| error.to_string())?;
+    // SAFETY: as above, past the detours.
+    let foreign = unsafe { ForeignLua::new(&api) }.map_err(|error| error.to_string())?;
+    let originals = Function::ALL
+        .map(|function| detours.trampoline(function.symbol(version)).unwrap_or(std::ptr::null()));
+    INSTALLED.store(Box::into_raw(Box::new(Installed { api, foreign, originals })), Ordering::Release);
+    // SAFETY: no other thread runs, as the caller says; each replacement has its function's signature for this version
+    // and lets pass what unwinds; this library is never unloaded.
+    unsafe { detours.enable() }.map_err(|error| error.to_string())?;
+    // For ever: a thread may be in a trampoline at any time.
+    std::mem::forget(detours);
+    Ok(())
+}
+
+/// What symbol tables call the C function at `address`.
+fn name_native(address: usize) -> Option<String> {
+    static NAMES: OnceLock<FunctionNames> = OnceLock::new();
+    let names = NAMES.get_or_init(|| FunctionNames::new(modules::loaded(install as *const ())));
+    Some(names.name(address)?.function.to_owned())
+}

@@ -1,0 +1,62 @@
+//! The library that `tickscope record` preloads into a program: it finds the Lua inside and records what it does.
+//!
+//! # How it works
+//! The loader calls `start` before the program's `main`. It looks for a Lua among the loaded modules, by symbols, and
+//! detours ten of its functions. The first thread that runs Lua makes the session, a file in shared memory that
+//! `tickscope record` collects from; each thread that runs Lua gets a ring there and a tracer.
+//!
+//! # Guarantees
+//! - A program behaves as without the agent: arguments, results, errors, yields and its own hooks pass through.
+//! - What cannot be done is noted for `tickscope record` to show, and the program runs unrecorded.
+//! - Nothing unwinds into the program, and no frame that Lua's errors jump over owns anything.
+//! - The child of a fork records into a session of its own, never into its parent's rings.
+//!
+//! # Deliberately absent
+//! Attaching to a program that runs, Mono, LuaJIT, Lua that is loaded by `dlopen` after the start, and musl: not yet.
+mod detours;
+mod home;
+mod install;
+mod settings;
+mod thread;
+
+use std::sync::OnceLock;
+
+use home::Home;
+use settings::Settings;
+
+static HOME: OnceLock<Home> = OnceLock::new();
+
+/// Called by the loader before `main`, while the process has one thread.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static START: extern "C" fn() = start;
+
+extern "C" fn start() {
+    // Nothing unwinds into the loader; a program whose agent fails runs without.
+    let _ = std::panic::catch_unwind(|| {
+        let Some(settings) = std::env::var_os(settings::VARIABLE).and_then(|text| Settings::parse(&text))
+        else {
+            return;
+        };
+        install::DEPTH.set(settings.depth);
+        let home = HOME.get_or_init(|| Home::new(settings));
+        // SAFETY: the loader runs constructors before the program can start a thread.
+        match unsafe { install::install() } {
+            Ok(lua) => {
+                home.note(&format!("{lua} ran nothing"));
+                // SAFETY: a handler that only stores.
+                unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+            }
+            Err(why) => home.note(&why),
+        }
+    });
+}
+
+/// In the child of a fork, on its only thread.
+unsafe extern "C" fn forked() {
+    if let Some(home) = HOME.get() {
+        tickscope_hooks::lua::after_fork();
+        home.forget_session();
+        thread::forked();
+    }
+}

@@ -1,0 +1,231 @@
+//! `tickscope record`: a program that nobody changed, with the agent preloaded.
+//!
+//! The agent in each process of the program writes into a session file of its own; this process collects from all of
+//! them, and writes a capture for each.
+
+mod place;
+mod process;
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tickscope_core::{Depth, Metadata, Source};
+
+use crate::cli;
+use crate::present::{style::Style, tell, text};
+use crate::recording::{Recorded, Sinks, default_capture, producer};
+use crate::signals;
+use place::{Found, Place};
+use process::Process;
+
+/// How often to look for processes that began or ended. Their records wait in memory meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Looks until processes that outlive the program are mentioned: it may have ended a moment before them.
+const MENTION_AFTER: u32 = 100;
+
+pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
+    let (program, args) = options.program.split_first().context("no program was given")?;
+    let subject = Path::new(program).file_name().unwrap_or(program).to_owned();
+    let capture = options.recording.output.clone().unwrap_or_else(|| default_capture(Path::new(&subject)));
+    let agent = agent()?;
+    let place = Place::new()?;
+
+    let mut command = Command::new(program);
+    command.args(args).env("LD_PRELOAD", preload(&agent)).env("TICKSCOPE_AGENT", setting(options, &place));
+    let forwarding = signals::forward()?;
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            tell!("tickscope: cannot start {}: {error}", program.display());
+            // As a shell answers: 127 when there is no such program, 126 when it cannot be run.
+            return Ok(ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }));
+        }
+    };
+    forwarding.to(child.id());
+
+    let mut processes = Processes { options, subject, capture, running: Vec::new(), ended: Vec::new() };
+    let mut left_running = 0;
+    let status = loop {
+        // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
+        let status = child.try_wait().context("cannot wait for the program")?;
+        processes.look(&place)?;
+        match status {
+            Some(status) if processes.running.is_empty() || forwarding.interrupted() => break status,
+            Some(_) => {
+                left_running += 1;
+                if left_running == MENTION_AFTER {
+                    processes.mention_the_rest();
+                }
+            }
+            None => {}
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    let recorded = processes.finish();
+    let whole = tell_what_was_recorded(options, &recorded, &place);
+    Ok(exit_code(status, whole))
+}
+
+/// The program's own code, even where recording failed: scripts around it rely on it.
+fn exit_code(status: ExitStatus, whole: bool) -> ExitCode {
+    match (status.code(), status.signal()) {
+        (Some(0), _) if !whole => ExitCode::FAILURE,
+        (Some(code), _) => ExitCode::from(code as u8),
+        (None, signal) => ExitCode::from(128 + signal.unwrap_or(0) as u8),
+    }
+}
+
+/// The processes that record, and the captures of those that did.
+struct Processes<'a> {
+    options: &'a cli::Record,
+    subject: OsString,
+    capture: PathBuf,
+    running: Vec<Process>,
+    ended: Vec<Recorded>,
+}
+
+impl Processes<'_> {
+    /// Takes up the sessions that are new, and ends those whose process is gone.
+    fn look(&mut self, place: &Place) -> Result<()> {
+        // Gone before the files are looked at: its session is complete then.
+        for process in &mut self.running {
+            process.look();
+        }
+        for found in place.new_sessions()? {
+            self.begin(found)?;
+        }
+        let (over, running) = std::mem::take(&mut self.running).into_iter().partition(Process::is_over);
+        self.running = running;
+        self.ended.extend(Vec::into_iter(over).map(Process::finish));
+        Ok(())
+    }
+
+    fn begin(&mut self, found: Found) -> Result<()> {
+        let metadata = Metadata {
+            producer: producer(),
+            subject: self.subject.to_string_lossy().into_owned(),
+            ..Metadata::default()
+        };
+        let collector = match found.open(metadata) {
+            Ok(collector) => collector,
+            Err(error) => {
+                tell!("tickscope: {:#}", anyhow::Error::new(error));
+                return Ok(());
+            }
+        };
+        let first = self.running.is_empty() && self.ended.is_empty();
+        let capture =
+            if first { self.capture.clone() } else { beside(&self.capture, collector.metadata().pid) };
+        let sinks = Sinks::create(&self.options.recording, capture, None)?;
+        self.running.push(Process::new(found, collector, sinks));
+        Ok(())
+    }
+
+    fn mention_the_rest(&self) {
+        let names: Vec<String> = self.running.iter().map(ToString::to_string).collect();
+        tell!(
+            "tickscope: the program has ended and left {} running: still recording; Ctrl-C ends that",
+            names.join(", ")
+        );
+    }
+
+    fn finish(mut self) -> Vec<Recorded> {
+        self.ended.extend(self.running.into_iter().map(Process::finish));
+        self.ended
+    }
+}
+
+/// `nginx.perfetto-trace` is `nginx-4711.perfetto-trace` for another process.
+fn beside(capture: &Path, pid: u32) -> PathBuf {
+    let mut name = capture.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{pid}"));
+    if let Some(extension) = capture.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    capture.with_file_name(name)
+}
+
+/// Whether everything was written.
+fn tell_what_was_recorded(options: &cli::Record, recorded: &[Recorded], place: &Place) -> bool {
+    if recorded.is_empty() {
+        tell!("tickscope: nothing was recorded: {}", place.why_nothing());
+        return true;
+    }
+    let mut whole = true;
+    for recorded in recorded {
+        let capture = recorded.capture.display().to_string();
+        if options.report {
+            tell!(
+                "{}",
+                text::page(&recorded.report, &recorded.metadata, &capture, 10, Style::stderr()).trim_end()
+            );
+        } else {
+            tell!(
+                "tickscope: {} of process {} in {capture}; tickscope report {capture}",
+                events(recorded),
+                recorded.metadata.pid
+            );
+        }
+        whole &= !recorded.complain();
+    }
+    whole
+}
+
+fn events(recorded: &Recorded) -> String {
+    let account = recorded.account;
+    match account.dropped {
+        0 => format!("{} events", account.delivered),
+        dropped => format!("{} events ({dropped} dropped)", account.delivered),
+    }
+}
+
+/// What the agent reads: where to record, and how much.
+fn setting(options: &cli::Record, place: &Place) -> OsString {
+    let depth: Depth = options.recording.depth.into();
+    let mut setting = OsString::from(format!("depth={},hz={},in=", depth.name(), options.hz));
+    setting.push(place.folder());
+    setting
+}
+
+/// The agent, before whatever is preloaded already.
+fn preload(agent: &Path) -> OsString {
+    let mut all = agent.as_os_str().to_owned();
+    if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
+        all.push(":");
+        all.push(others);
+    }
+    all
+}
+
+/// The agent's file: beside this program, where the build leaves it, or where a package puts it.
+fn agent() -> Result<PathBuf> {
+    const NAME: &str = "libtickscope_agent.so";
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let folder = program.parent().context("this program lies nowhere")?;
+    let places =
+        [folder.join(NAME), folder.join("deps").join(NAME), folder.join("../lib/tickscope").join(NAME)];
+    for place in &places {
+        if place.is_file() {
+            let place = place.canonicalize().unwrap_or_else(|_| place.clone());
+            // The loader splits at both.
+            if place.as_os_str().as_encoded_bytes().iter().any(|byte| b": ".contains(byte)) {
+                bail!(
+                    "the agent lies in {}; the loader takes no path with a space or a colon: install it elsewhere",
+                    place.display()
+                );
+            }
+            return Ok(place);
+        }
+    }
+    let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+    bail!(
+        "the agent {NAME} is not there; looked for {}; build it with cargo build -p tickscope-agent",
+        looked.join(", ")
+    )
+}

@@ -1,0 +1,136 @@
+//! Where the processes of one recording leave their sessions: a folder in memory that only its owner can read.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use tickscope_core::Metadata;
+use tickscope_session::{Collector, OpenError};
+
+/// What every such folder is called, before the number of the process that collects.
+const PREFIX: &str = "tickscope-";
+/// What a session file is called: `PID.session`; and what the agent says of a process: `PID.note`.
+const SESSION: &str = "session";
+const NOTE: &str = "note";
+
+/// The folder; it goes with its owner.
+pub(super) struct Place {
+    folder: PathBuf,
+    seen: Mutex<HashSet<PathBuf>>,
+}
+
+/// A session that has just appeared.
+pub(super) struct Found {
+    path: PathBuf,
+}
+
+impl Found {
+    pub(super) fn open(&self, metadata: Metadata) -> Result<Collector, OpenError> {
+        Collector::open(&self.path, metadata)
+    }
+}
+
+impl Drop for Found {
+    /// A session that nobody collects any more is only memory that is taken.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Place {
+    /// A new folder, after those of recordings that died were removed.
+    pub(super) fn new() -> Result<Self> {
+        let shared = Path::new("/dev/shm");
+        let root = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
+        sweep(&root);
+        let folder = root.join(format!("{PREFIX}{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&folder).with_context(|| {
+            format!("cannot make the folder {} for the program's records", folder.display())
+        })?;
+        Ok(Self { folder, seen: Mutex::default() })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sessions that were not there before.
+    pub(super) fn new_sessions(&self) -> Result<Vec<Found>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = Vec::new();
+        for path in self.files(SESSION)? {
+            if seen.insert(path.clone()) {
+                new.push(Found { path });
+            }
+        }
+        Ok(new)
+    }
+
+    /// What the agents said of processes without a session.
+    pub(super) fn why_nothing(&self) -> String {
+        let notes: HashSet<String> = self
+            .files(NOTE)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .map(|note| note.trim().to_owned())
+            .collect();
+        if notes.is_empty() {
+            return "the agent was not loaded; a static or set-uid program takes no LD_PRELOAD".into();
+        }
+        let mut notes: Vec<String> = notes.into_iter().collect();
+        notes.sort();
+        notes.join("; ")
+    }
+
+    fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
+        let entries =
+            fs::read_dir(&self.folder).with_context(|| format!("cannot read {}", self.folder.display()))?;
+        let mut files: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|found| found == extension))
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes folders of ours whose collector and whose recording processes are gone: they hold memory.
+fn sweep(root: &Path) {
+    let me = fs::metadata("/proc/self").map(|metadata| metadata.uid()).ok();
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let ours = metadata.is_dir() && Some(metadata.uid()) == me;
+        if ours && !runs(pid) && !recording(&path) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Whether a process that records into `folder` runs.
+fn recording(folder: &Path) -> bool {
+    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let path = entry.path();
+        path.extension().is_some_and(|extension| extension == SESSION)
+            && path.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).is_some_and(runs)
+    })
+}
+
+fn runs(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}

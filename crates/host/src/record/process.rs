@@ -1,0 +1,65 @@
+//! One process that records.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tickscope_core::Source;
+use tickscope_session::Collector;
+
+use super::place::Found;
+use crate::recording::{Collecting, Recorded, Sinks};
+
+/// A process of the program, from the moment it has a session.
+pub(super) struct Process {
+    pid: u32,
+    name: String,
+    /// Tells when it ends; none when it had by the time it was looked for.
+    alive: Option<OwnedFd>,
+    over: bool,
+    collecting: Collecting,
+    /// The session's file goes when all of it was collected.
+    session: Found,
+}
+
+impl Process {
+    pub(super) fn new(session: Found, collector: Collector, sinks: Sinks) -> Self {
+        let pid = collector.metadata().pid;
+        let alive = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let name = collector.program();
+        Self { pid, name, alive, over: false, collecting: sinks.collect(collector, |_| None), session }
+    }
+
+    /// Notes whether it still runs.
+    pub(super) fn look(&mut self) {
+        self.over |= match &self.alive {
+            None => true,
+            // A process's descriptor becomes readable when it ends.
+            Some(process) => {
+                let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+                poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+            }
+        };
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Drains what is left.
+    pub(super) fn finish(self) -> Recorded {
+        let recorded = self.collecting.finish();
+        drop(self.session);
+        recorded
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.pid)
+    }
+}
