@@ -1,6 +1,7 @@
 //! What a host chooses about a server.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ pub struct ServerConfig {
     pub convars: Vec<(String, String)>,
     /// What answers the queries of scripts.
     pub database: DatabaseConfig,
+    /// Scripts reach other servers by HTTP; without, each request fails and says so.
+    pub http: bool,
+    /// Where handlers of scripts (`SetHttpHandler`) are reached, from the first one on; port 0 takes a free one. `None`:
+    /// nowhere.
+    pub http_listen: Option<SocketAddr>,
     /// Who plays the players; without one nobody comes.
     pub scenario: Option<ScenarioConfig>,
 }
@@ -69,6 +75,8 @@ impl ServerConfig {
             data: None,
             convars: Vec::new(),
             database: DatabaseConfig::default(),
+            http: true,
+            http_listen: None,
             scenario: None,
         }
     }

@@ -147,6 +147,17 @@ impl<R: Recorder + 'static> Host<R> {
     /// Calls every handler of `event`, in the order they were added, and tells whether none cancelled it. `source` is
     /// what scripts see as `source` meanwhile.
     pub(crate) fn trigger(self: &Rc<Self>, event: &str, parcel: &Parcel, source: Source) -> bool {
+        self.trigger_in(None, event, parcel, source)
+    }
+
+    /// [`Host::trigger`], of one resource's handlers only when `only` is its number.
+    pub(crate) fn trigger_in(
+        self: &Rc<Self>,
+        only: Option<usize>,
+        event: &str,
+        parcel: &Parcel,
+        source: Source,
+    ) -> bool {
         let handlers = self.events.handlers.borrow().get(event).cloned();
         let Some(handlers) = handlers else {
             self.events.last_cancelled.set(false);
@@ -160,7 +171,10 @@ impl<R: Recorder + 'static> Host<R> {
         let mut unpacked: HashMap<usize, (MultiValue, Value)> = HashMap::new();
         for handler in handlers.iter() {
             let resource = &handler.resource;
-            if handler.removed.get() || handler.generation != resource.generation.get() {
+            if handler.removed.get()
+                || handler.generation != resource.generation.get()
+                || only.is_some_and(|id| id != resource.id)
+            {
                 continue;
             }
             if matches!(source, Source::Client(_)) && !self.events.is_net(resource.id, event) {

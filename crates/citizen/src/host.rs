@@ -17,6 +17,7 @@ use crate::console::Log;
 use crate::convars::Convars;
 use crate::database::DatabaseHost;
 use crate::events::Events;
+use crate::http::HttpHost;
 use crate::lifecycle::Lives;
 use crate::outside::Outside;
 use crate::probe::Probe;
@@ -47,6 +48,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// What other threads do for it.
     pub(crate) outside: Outside<R>,
     pub(crate) database: DatabaseHost<R>,
+    pub(crate) http: HttpHost,
     pub(crate) events: Events,
     pub(crate) references: References,
     pub(crate) exports: Exports,

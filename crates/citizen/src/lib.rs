@@ -10,11 +10,12 @@
 //! - Scripts reach the files of the server's resources, and nothing else of the machine.
 //!
 //! # Deliberately absent
-//! The game itself (nothing moves by itself), HTTP, scripts in other languages. What a script calls that is not
+//! The game itself (nothing moves by itself), scripts in other languages. What a script calls that is not
 //! there is one clear error.
 #![deny(unsafe_code)]
 
 mod access;
+mod callback;
 pub mod cfg;
 pub mod cfxlua;
 mod clock;
@@ -28,6 +29,7 @@ mod discovery;
 mod error;
 mod events;
 mod host;
+mod http;
 mod json;
 mod latent;
 mod lifecycle;
@@ -61,6 +63,8 @@ pub use constraints::SERVER_BUILD;
 pub use database::DatabaseConfig;
 pub use discovery::{Discovery, Found, discover};
 pub use error::Error;
+#[doc(hidden)]
+pub use http::read_http_request;
 pub use manifest::Manifest;
 pub use no_recorder::NoRecorder;
 pub use report::{Console, ErrorKind, ScriptError, Silent, StdConsole};

@@ -442,6 +442,7 @@ impl<R: Recorder + 'static> Host<R> {
         }
         self.forget_queries(resource.id);
         self.forget_outside(resource.id);
+        self.forget_http(resource.id);
         self.exports.clear(resource.id);
         self.state_bags.clear(resource.id);
         self.convars.forget(resource.id);

@@ -12,6 +12,7 @@ mod exports;
 pub(crate) mod fidelity;
 mod files;
 mod globals;
+mod http;
 mod invoke;
 mod passwords;
 mod peds;
@@ -139,6 +140,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     time::install(&definer)?;
     values::install(&definer)?;
     store::install(&definer)?;
+    http::install(&definer)?;
     globals::install(host, resource, lua, &definer.natives)?;
     definer.private.raw_set("open_glm", raw::glm_function(lua)?)?;
     for (name, source) in LUA_PARTS {

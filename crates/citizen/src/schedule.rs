@@ -116,7 +116,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    fn number(&self) -> u64 {
+    /// A number that nothing else has: of a job, a token.
+    pub(crate) fn number(&self) -> u64 {
         self.numbers.replace(self.numbers.get() + 1)
     }
 
@@ -419,6 +420,12 @@ impl<R: Recorder + 'static> Host<R> {
         let (ended, suspended) = self.run(&machine, coroutine, arguments, link);
         if let Some(suspended) = suspended {
             self.park(suspended);
+            return;
+        }
+        if let Some(token) = caller
+            && self.http_slice_ended(token, &ended)
+        {
+            self.tell(ended);
             return;
         }
         match (caller, ended) {

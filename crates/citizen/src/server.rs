@@ -1,6 +1,7 @@
 //! The server: what a host starts, ticks and stops.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use crate::database::{DatabaseHost, built_in_resource};
 use crate::discovery::discover;
 use crate::events::Source;
 use crate::host::Host;
+use crate::http::HttpHost;
 use crate::msgpack::Packed;
 use crate::probe::Probe;
 use crate::references::Parcel;
@@ -93,6 +95,8 @@ pub struct RunOutcome {
     pub error_count: u64,
     /// Natives that were called and do nothing here, by name, and how often.
     pub neutral_natives: Vec<(String, u64)>,
+    /// Requests of scripts that were not made because HTTP is turned off, by resource, and how many.
+    pub refused_requests: Vec<(String, u64)>,
     /// What the scenario came to, if there was one.
     pub scenario: Option<ScenarioOutcome>,
 }
@@ -258,6 +262,7 @@ impl<R: Recorder + 'static> Server<R> {
             schedule: Default::default(),
             outside: Default::default(),
             database: DatabaseHost::new(config.database, config.seed),
+            http: HttpHost::new(config.http, config.http_listen),
             events: Default::default(),
             references: Default::default(),
             exports: Default::default(),
@@ -382,6 +387,7 @@ impl<R: Recorder + 'static> Server<R> {
         host.grant_wishes();
         host.tell_convars();
         host.deliver_outside(host.clock.elapsed());
+        host.serve_http();
         host.settle_connections();
         host.deliver_latent(host.clock.millis());
         host.tell_news();
@@ -462,6 +468,11 @@ impl<R: Recorder + 'static> Server<R> {
     /// Functions that are known to other VMs: a number that grows with each tick is a leak.
     pub fn function_references(&self) -> usize {
         self.host.references.len()
+    }
+
+    /// Where handlers of scripts are reached by HTTP, once one is set.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.host.http.address()
     }
 
     /// Runs a line of console commands, as if it was typed; `false` when one is unknown, which the console is told.
@@ -652,6 +663,7 @@ impl<R: Recorder + 'static> Server<R> {
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
+            refused_requests: self.host.http.refused(),
             scenario,
         }
     }
@@ -665,6 +677,7 @@ impl<R: Recorder + 'static> Server<R> {
         if let Some(watch) = self.watch.take() {
             let _ = watch.join(); // it cannot panic, and there would be nothing to do about it
         }
+        self.host.close_http();
         if !self.host.close_outside() {
             self.host
                 .console

@@ -3,15 +3,15 @@
 use std::rc::Rc;
 
 use mlua::{Function, Lua, MultiValue, Value};
-use tickscope_core::{CategoryId, LinkKind, LinkPoint, Recorder};
+use tickscope_core::{CategoryId, LinkPoint, Recorder};
 use tickscope_sql::Answer as SqlAnswer;
 use tickscope_sql::placeholders::{self, Given};
 
 use super::parameters::{self, Shape};
 use super::service::{Bound, Done, Task, TaskResult};
 use super::stands_in_for;
+use crate::callback::callable;
 use crate::host::{Answer, Args, Calls, Host, Raise, nothing, one};
-use crate::probe::{Boundary, link};
 use crate::report::{ErrorKind, ScriptError};
 use crate::resource::{Resource, ResourceState};
 use crate::schedule::Input;
@@ -121,7 +121,7 @@ impl<R: Recorder + 'static> Host<R> {
             Method::Store => {
                 // a stored query is the query
                 if let Some(callback) = callable(args.get(1)) {
-                    self.call_back(caller, &callback, vec![args.get(0).clone()], None);
+                    self.call_back(caller, &callback, CategoryId::EXPORT, vec![args.get(0).clone()], None);
                     return nothing();
                 }
                 return one(lua, args.get(0).clone());
@@ -129,7 +129,7 @@ impl<R: Recorder + 'static> Host<R> {
             Method::IsReady => return one(lua, true),
             Method::Ready => {
                 if let Some(callback) = callable(args.get(0)) {
-                    self.call_back(caller, &callback, Vec::new(), None);
+                    self.call_back(caller, &callback, CategoryId::EXPORT, Vec::new(), None);
                 }
                 return one(lua, true);
             }
@@ -211,11 +211,11 @@ impl<R: Recorder + 'static> Host<R> {
             }
             (Err(text), Asker::Token(token)) => self.answer_from(*token, Input::ErrorText(text), cause),
             (Ok(value), Asker::Callback { callback, .. }) => {
-                self.call_back(resource, callback, vec![value], cause)
+                self.call_back(resource, callback, CategoryId::EXPORT, vec![value], cause)
             }
             (Err(text), Asker::Callback { callback, wants_errors: true }) => {
                 let text = machine.lua.create_string(text).map_or(Value::Nil, Value::String);
-                self.call_back(resource, callback, vec![Value::Nil, text], cause);
+                self.call_back(resource, callback, CategoryId::EXPORT, vec![Value::Nil, text], cause);
             }
             (Ok(_), Asker::Nobody) => {}
             (Err(text), _) => self.report_query(resource, &asked, text),
@@ -231,32 +231,6 @@ impl<R: Recorder + 'static> Host<R> {
             error.line = *line;
         }
         self.report(&error);
-    }
-
-    /// Runs a callback in a coroutine of its own.
-    fn call_back(
-        self: &Rc<Self>,
-        resource: &Rc<Resource>,
-        callback: &Value,
-        values: Vec<Value>,
-        cause: LinkPoint,
-    ) {
-        let (function, arguments) = match callback {
-            Value::Function(function) => (function.clone(), values),
-            // a function of another VM: a table that can be called
-            Value::Table(table) => {
-                let call = table.metatable().and_then(|meta| meta.raw_get::<Function>("__call").ok());
-                let Some(call) = call else { return };
-                (call, std::iter::once(callback.clone()).chain(values).collect())
-            }
-            _ => return,
-        };
-        let boundary =
-            Boundary { symbol: self.probe.placed(resource, &function), category: CategoryId::EXPORT };
-        let source = cause.or_else(|| self.probe.link_point());
-        let link = link(LinkKind::Await, source);
-        let ended = self.start(resource, function, MultiValue::from_vec(arguments), boundary, link);
-        self.tell(ended);
     }
 
     /// `startTransaction`, which is Lua over three calls of its own.
@@ -301,21 +275,6 @@ impl<R: Recorder + 'static> Host<R> {
             Err(Raise::Wait(token))
         })?;
         Ok(lua.load(TRANSACTION).set_name("@citizen:/transaction.lua").call((begin, run, finish))?)
-    }
-}
-
-/// A function, or what can be called like one.
-fn callable(value: &Value) -> Option<Value> {
-    match value {
-        Value::Function(_) => Some(value.clone()),
-        Value::Table(table)
-            if table
-                .metatable()
-                .is_some_and(|meta| matches!(meta.raw_get("__call"), Ok(Value::Function(_)))) =>
-        {
-            Some(value.clone())
-        }
-        _ => None,
     }
 }
 

@@ -76,6 +76,9 @@ const NO_GAME: &str = "the game of a client would do this; only the server runs 
 const AT_ONCE: &str =
     "done at once; a server asks a client, who does it some ticks later, or never if none is near";
 
+/// How answers to requests differ.
+const HTTP_ANSWERS: &str = "HTTP/1.1; at most 64 MiB within 30 s; names of headers are written Like-This; errors have words of their own; a 307 or 308 that answers a body is not followed";
+
 /// Natives that are less than exact, or neutral for a reason worth telling.
 const NATIVES: &[Note] = &[
     approximated("AddBlipForArea", AT_ONCE),
@@ -143,6 +146,10 @@ const NATIVES: &[Note] = &[
         "NetworkGetEntityOwner",
         "the nearest player within 424 m in the same routing bucket, computed when asked",
     ),
+    approximated("PerformHttpRequest", HTTP_ANSWERS),
+    approximated("PerformHttpRequestAwait", HTTP_ANSWERS),
+    approximated("PerformHttpRequestInternal", HTTP_ANSWERS),
+    approximated("PerformHttpRequestInternalEx", HTTP_ANSWERS),
     approximated("RemoveAllPedWeapons", AT_ONCE),
     approximated("RemoveBlip", AT_ONCE),
     approximated("RemoveWeaponFromPed", AT_ONCE),
@@ -172,6 +179,10 @@ const NATIVES: &[Note] = &[
     approximated("SetPedAmmo", AT_ONCE),
     approximated("SetPedArmour", AT_ONCE),
     approximated("SetPedIntoVehicle", AT_ONCE),
+    approximated(
+        "SetHttpHandler",
+        "called once the body is there; the answer leaves whole, with `send`; no limit of requests a second",
+    ),
     neutral("SetPlayerCullingRadius", "nothing is streamed to players, however near"),
     approximated("SetPlayerInvincible", AT_ONCE),
     approximated("SetPlayerModel", AT_ONCE),

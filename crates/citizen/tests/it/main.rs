@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod exports;
 mod frameworks;
+mod http;
 mod library;
 mod lifecycle;
 mod mariadb;
