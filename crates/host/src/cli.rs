@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ const RUN_EXAMPLES: &str = "Examples:
   tickscope run ~/server --scenario rush-hour.lua --seed 7 -o rush.perfetto-trace
   tickscope run ~/server --ticks 0 --set sv_maxclients=64     (and type commands: restart shops)
   tickscope run ~/server --resource inventory --depth trace --virtual-time --ticks 2000
+  tickscope run ~/server --ticks 0 --http-listen 127.0.0.1:30120      (and curl http://127.0.0.1:30120/resource/)
+  tickscope run ~/server --players 32 --no-http                       (no webhook hears of it)
   tickscope run ~/server --ticks 0 --on-hitch 5s -o hitches.perfetto-trace   (until Ctrl-C)";
 
 const RESOURCES_EXAMPLES: &str = "Examples:
@@ -147,6 +150,13 @@ pub(crate) struct Run {
     /// Let each answer of the database take longer by this: a time, or one from a range such as 2ms..5ms.
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = durations)]
     pub(crate) db_latency: (Duration, Duration),
+    /// Let nothing leave or enter by HTTP: requests of scripts fail and are counted, their handlers are not reached.
+    #[arg(long, conflicts_with = "http_listen")]
+    pub(crate) no_http: bool,
+    /// Where HTTP handlers of scripts are reached, as http://ADDRESS/resource/path; port 0 takes a free one.
+    /// [default: 127.0.0.1:0; nowhere with --virtual-time]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) recording: Recording,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `tickscope run`: plays a server directory's resources and explains its late ticks.
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,6 +98,11 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
             outcome.neutral_natives.iter().map(|(name, count)| format!("{name} ({count})")).collect();
         tell!("natives that do nothing here, and how often they were called: {}", counts.join(", "));
     }
+    if !outcome.refused_requests.is_empty() {
+        let counts: Vec<_> =
+            outcome.refused_requests.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        tell!("resources whose HTTP requests were refused, and how many: {}", counts.join(", "));
+    }
     let failed = outcome.scenario.is_some_and(|scenario| {
         if options.scenario.is_some() {
             tell!("{}", told(&scenario));
@@ -167,6 +173,10 @@ fn server_config(options: &cli::Run) -> ServerConfig {
     config.depth = options.recording.depth.into();
     config.database.file.clone_from(&options.database);
     config.database.latency = options.db_latency;
+    config.http = !options.no_http;
+    // a free port differs from run to run, which virtual time is there to avoid
+    let usual = (!options.virtual_time).then(|| (Ipv4Addr::LOCALHOST, 0).into());
+    config.http_listen = options.http_listen.or(usual).filter(|_| !options.no_http);
     config.scenario = match (&options.scenario, options.players) {
         (None, None) => None,
         (file, players) => {

@@ -436,6 +436,26 @@ fn imported_names_of_natives_are_used_and_strict_runs_refuse_what_does_nothing()
 }
 
 #[test]
+fn a_run_without_http_counts_what_it_refused() {
+    let server = Server::new(&[
+        ("hook/fxmanifest.lua", "fx_version 'cerulean' server_script 'main.lua'"),
+        (
+            "hook/main.lua",
+            "for _ = 1, 2 do PerformHttpRequest('http://localhost:1/secret', function(status, _, _, why)
+                 print(status, why)
+             end, 'POST', 'x') end",
+        ),
+    ]);
+    let args = ["--virtual-time", "--ticks", "5", "--no-http"];
+    let output = server.command(&args).output().expect("the command starts");
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{errors}");
+    assert_eq!(out.matches("[hook] 0\tHTTP is turned off for this run").count(), 2, "{out}");
+    assert!(errors.contains("HTTP requests were refused, and how many: hook (2)"), "{errors}");
+    assert!(!out.contains("secret") && !errors.contains("secret"), "what a URL holds stays in it");
+}
+
+#[test]
 fn commands_typed_while_it_runs_are_carried_out() {
     let server = Server::new(&[
         ("shop/fxmanifest.lua", "fx_version 'cerulean' server_script 'main.lua'"),
