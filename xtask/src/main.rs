@@ -7,6 +7,7 @@ mod bench;
 mod cargo;
 mod examples;
 mod fuzz;
+mod header;
 mod loom;
 mod metadata;
 mod natives;
@@ -67,6 +68,8 @@ enum Chore {
     #[command(after_help = "Example:\n  npm pack @citizenfx/server && tar xzf citizenfx-server-*.tgz\n  \
                             cargo xtask natives package/natives_server.d.ts")]
     Natives(natives::Options),
+    /// The C header of the agent, from its functions.
+    Header,
     /// Runs the tests and takes what they say now as the golden files; look at the difference before a commit.
     Bless {
         /// Only this package.
@@ -112,6 +115,10 @@ fn run() -> Result<bool> {
         }
         Chore::Natives(options) => {
             natives::run(&options)?;
+            return Ok(true);
+        }
+        Chore::Header => {
+            header::write()?;
             return Ok(true);
         }
         Chore::Bless { package } => tally.stage("bless", |tally| cargo::bless(package.as_deref(), tally)),

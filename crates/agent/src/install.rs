@@ -16,7 +16,7 @@ use crate::home::Home;
 /// The program's Lua with the agent in it.
 pub(crate) struct Installed {
     pub(crate) api: LuaApi,
-    pub(crate) foreign: ForeignLua<ThreadRecorder>,
+    pub(crate) foreign: ForeignLua<&'static ThreadRecorder>,
     /// The functions themselves, in the order of [`Function::ALL`].
     pub(crate) originals: [*const (); Function::ALL.len()],
 }

@@ -13,6 +13,7 @@
 //!
 //! # Deliberately absent
 //! Attaching to a program that runs, Mono, LuaJIT, Lua that is loaded by `dlopen` after the start, and musl: not yet.
+pub mod c;
 mod detours;
 mod home;
 mod install;
@@ -40,13 +41,11 @@ extern "C" fn start() {
         };
         install::DEPTH.set(settings.depth);
         let home = HOME.get_or_init(|| Home::new(settings));
+        // SAFETY: the handler only stores, and leaves behind what was the parent's.
+        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
         // SAFETY: the loader runs constructors before the program can start a thread.
         match unsafe { install::install() } {
-            Ok(lua) => {
-                home.note(&format!("{lua} ran nothing"));
-                // SAFETY: a handler that only stores.
-                unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-            }
+            Ok(lua) => home.note(&format!("{lua} ran nothing")),
             Err(why) => home.note(&why),
         }
     });
@@ -57,6 +56,7 @@ unsafe extern "C" fn forked() {
     if let Some(home) = HOME.get() {
         tickscope_hooks::lua::after_fork();
         home.forget_session();
+        c::forked();
         thread::forked();
     }
 }

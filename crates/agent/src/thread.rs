@@ -1,11 +1,13 @@
-//! What one thread of the program has of the agent, from the moment it first runs Lua.
+//! What one thread of the program has of the agent, from the moment it first has something to record.
+//!
+//! That is a recorder, which everything shares, and a tracer once the thread runs Lua.
 //!
 //! A detour brackets a call into Lua with [`enter`] and [`leave`]. Only the outermost call of a thread counts, and each
 //! resumption of a coroutine: what is between them is Lua's own affair, which the hooks follow. Errors in Lua are jumps
 //! that end calls without a return, so that a detour's frame owns nothing, and an outermost call that was jumped over is
 //! noticed by the next one: it stands higher on the stack than what called it could.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::ptr;
@@ -21,16 +23,19 @@ use crate::install::{DEPTH, Installed};
 pub(crate) const LUA_OK: c_int = 0;
 const LUA_YIELD: c_int = 1;
 
-struct Thread {
-    tracer: Tracer<ThreadRecorder>,
+pub(crate) struct Thread {
+    /// Leaked by `make`, freed by `Owner`, after the tracer.
+    recorder: &'static ThreadRecorder,
     session: &'static Session,
+    /// None before the thread first runs Lua; `Err` when there cannot be one.
+    tracer: OnceCell<Result<Tracer<&'static ThreadRecorder>, ()>>,
     /// Where the outermost call into Lua stands on this thread's stack; 0 outside Lua.
     outermost: Cell<usize>,
     /// The names of coroutines that the program resumes and that have yielded: what they run is on no stack then.
     suspended: RefCell<HashMap<usize, SymbolId>>,
 }
 
-/// No tracer can be had on this thread: it runs without.
+/// Nothing can be recorded on this thread: it runs without.
 const NEVER: *const Thread = ptr::without_provenance(1);
 
 thread_local! {
@@ -51,7 +56,9 @@ impl Drop for Owner {
         unsafe {
             // A script that ends the process is still inside Lua: its hooks may come again.
             if (*thread).outermost.get() == 0 {
-                drop(Box::from_raw(thread.cast_mut()));
+                let Thread { recorder, tracer, .. } = *Box::from_raw(thread.cast_mut());
+                drop(tracer);
+                drop(Box::from_raw(ptr::from_ref(recorder).cast_mut()));
             }
         }
     }
@@ -60,7 +67,8 @@ impl Drop for Owner {
 /// A call that was entered. Plain values: Lua may jump over the frame that holds it.
 #[derive(Clone, Copy)]
 pub(crate) struct Entered {
-    thread: *const Thread,
+    thread: &'static Thread,
+    tracer: &'static Tracer<&'static ThreadRecorder>,
     state: *mut lua_State,
     /// The span of an outermost call.
     span: Option<HostSpan>,
@@ -90,19 +98,12 @@ pub(crate) unsafe fn enter(
     call: Call,
     here: usize,
 ) -> Option<Entered> {
-    let mut thread = CURRENT.get();
-    if thread.is_null() {
-        thread = make(lua);
-    }
-    if ptr::eq(thread, NEVER) {
-        return None;
-    }
-    // SAFETY: a thread's record lives until the thread ends.
-    let record = unsafe { &*thread };
+    let record = current()?;
+    let tracer = record.tracer(lua)?;
     let mut outermost = record.outermost.get();
     if outermost != 0 && here > outermost {
         // An error jumped over the call that stood there: it is over.
-        record.tracer.leave(SwitchReason::Error);
+        tracer.leave(SwitchReason::Error);
         record.outermost.set(0);
         outermost = 0;
     }
@@ -110,36 +111,37 @@ pub(crate) unsafe fn enter(
         return None;
     }
     // SAFETY: passed on to the caller.
-    unsafe { Some(begin(lua, record, state, arguments, call, here, outermost == 0)) }
+    unsafe { Some(begin(lua, record, tracer, state, arguments, call, here)) }
 }
 
 /// # Safety
 /// As for [`enter`].
 unsafe fn begin(
     lua: &Installed,
-    thread: &Thread,
+    thread: &'static Thread,
+    tracer: &'static Tracer<&'static ThreadRecorder>,
     state: *mut lua_State,
     arguments: c_int,
     call: Call,
     here: usize,
-    outermost: bool,
 ) -> Entered {
     // SAFETY: passed on to the caller.
     unsafe {
         let fresh = call == Call::Function || (lua.api.lua_status)(state) == LUA_OK;
+        let outermost = thread.outermost.get() == 0;
         let (mut span, mut symbol) = (None, SymbolId::OTHER);
         if outermost {
             DEPTH.set(thread.session.wanted_depth());
             thread.outermost.set(here);
             symbol = if fresh {
-                thread.tracer.function_symbol(state, -arguments - 1)
+                tracer.function_symbol(state, -arguments - 1)
             } else {
                 thread.suspended.borrow().get(&(state as usize)).copied().unwrap_or(SymbolId::OTHER)
             };
-            span = Some(thread.tracer.span(symbol, CategoryId::ENTRY, None, &[]));
+            span = Some(tracer.span(symbol, CategoryId::ENTRY, None, &[]));
         }
-        thread.tracer.enter(state, outermost.then_some(symbol));
-        Entered { thread, state, span, symbol, resumed: call == Call::Coroutine }
+        tracer.enter(state, outermost.then_some(symbol));
+        Entered { thread, tracer, state, span, symbol, resumed: call == Call::Coroutine }
     }
 }
 
@@ -147,16 +149,15 @@ unsafe fn begin(
 #[inline]
 pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
     let Some(entered) = entered else { return };
-    // SAFETY: a thread's record lives until the thread ends.
-    let thread = unsafe { &*entered.thread };
+    let Entered { thread, tracer, .. } = entered;
     let (reason, outcome) = match status {
         LUA_OK => (SwitchReason::Return, Outcome::Ok),
         LUA_YIELD => (SwitchReason::Yield, Outcome::Ok),
         _ => (SwitchReason::Error, Outcome::Error),
     };
-    thread.tracer.leave(reason);
+    tracer.leave(reason);
     if let Some(span) = entered.span {
-        thread.tracer.end_span(span, outcome);
+        tracer.end_span(span, outcome);
         thread.outermost.set(0);
         if entered.resumed {
             let mut suspended = thread.suspended.borrow_mut();
@@ -175,8 +176,12 @@ pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
 pub(crate) unsafe fn closed(state: *mut lua_State) {
     let thread = CURRENT.get();
     if !thread.is_null() && !ptr::eq(thread, NEVER) {
-        // SAFETY: the record as above; `state` is the caller's.
-        unsafe { (*thread).tracer.closed(state) };
+        // SAFETY: the record lives until the thread ends; `state` is the caller's.
+        unsafe {
+            if let Some(Ok(tracer)) = (*thread).tracer.get() {
+                tracer.closed(state);
+            }
+        }
     }
 }
 
@@ -184,41 +189,78 @@ pub(crate) unsafe fn closed(state: *mut lua_State) {
 pub(crate) fn forked() {
     let thread = CURRENT.replace(ptr::null());
     if !thread.is_null() && !ptr::eq(thread, NEVER) {
-        // SAFETY: made by `make`; nothing leads to it any more.
-        unsafe { Box::from_raw(thread.cast_mut()) }.tracer.abandon();
+        // SAFETY: made by `make`; nothing leads to it any more. The recorder is leaked: it would write to the parent's
+        // session.
+        let thread = unsafe { Box::from_raw(thread.cast_mut()) };
+        if let Some(Ok(tracer)) = thread.tracer.into_inner() {
+            tracer.abandon();
+        }
     }
 }
 
+/// This thread's; made when there is none. `None` when nothing can be recorded here.
+#[inline]
+pub(crate) fn current() -> Option<&'static Thread> {
+    let mut thread = CURRENT.get();
+    if thread.is_null() {
+        thread = make(None);
+    }
+    if ptr::eq(thread, NEVER) {
+        return None;
+    }
+    // SAFETY: lives until the thread ends, or is the child of a fork; nobody keeps it longer than a call.
+    Some(unsafe { &*thread })
+}
+
+/// As [`current`], for a thread that has a name. Whether there was none yet.
+pub(crate) fn begin_as(name: &str) -> bool {
+    CURRENT.get().is_null() && !ptr::eq(make(Some(name)), NEVER)
+}
+
 #[cold]
-fn make(lua: &'static Installed) -> *const Thread {
+fn make(name: Option<&str>) -> *const Thread {
     // What is called here must not come here again.
     CURRENT.set(NEVER);
-    let made = HOME.get().and_then(|home| {
-        let session = home.session()?;
-        let recorder = session.thread(&thread_name());
-        // SAFETY: detours give it states of this library only, each run by this thread; `Owner` drops it before the
-        // thread ends, and not inside Lua.
-        let tracer = unsafe { lua.foreign.tracer(recorder, lua.options(home)) };
-        match tracer {
-            Ok(tracer) => Some((tracer, session)),
-            Err(error) => {
-                home.note(&error.to_string());
-                None
-            }
-        }
-    });
-    if let Some((tracer, session)) = made
-        // No owner any more: the thread is ending.
+    // The owner is asked for last: there is none any more when the thread is ending.
+    if let Some(session) = HOME.get().and_then(|home| home.session())
         && OWNER.try_with(|_| ()).is_ok()
     {
-        let thread = Thread { tracer, session, outermost: Cell::new(0), suspended: RefCell::default() };
+        let recorder = Box::leak(Box::new(session.thread(&name.map_or_else(system_name, str::to_owned))));
+        let thread = Thread {
+            recorder,
+            session,
+            tracer: OnceCell::new(),
+            outermost: Cell::new(0),
+            suspended: RefCell::default(),
+        };
         CURRENT.set(Box::into_raw(Box::new(thread)));
     }
     CURRENT.get()
 }
 
+impl Thread {
+    /// Where all that happens on this thread is recorded.
+    pub(crate) fn recorder(&self) -> &'static ThreadRecorder {
+        self.recorder
+    }
+
+    #[inline]
+    fn tracer(&'static self, lua: &'static Installed) -> Option<&'static Tracer<&'static ThreadRecorder>> {
+        self.tracer.get_or_init(|| self.trace(lua)).as_ref().ok()
+    }
+
+    #[cold]
+    fn trace(&self, lua: &'static Installed) -> Result<Tracer<&'static ThreadRecorder>, ()> {
+        let home = HOME.get().ok_or(())?;
+        // SAFETY: detours give it states of this library only, each run by this thread; `Owner` drops it before the
+        // thread ends, and not inside Lua.
+        let tracer = unsafe { lua.foreign.tracer(self.recorder, lua.options(home)) };
+        tracer.map_err(|error| home.note(&error.to_string()))
+    }
+}
+
 /// What the system calls this thread.
-fn thread_name() -> String {
+fn system_name() -> String {
     let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
     let name = name.trim_end();
     if name.is_empty() { "thread".into() } else { name.into() }

@@ -108,6 +108,136 @@ pub trait Recorder {
     fn ticks_per_micro(&self) -> u64;
 }
 
+/// A thread's recorder serves all on that thread who have something to record.
+impl<R: Recorder + ?Sized> Recorder for &R {
+    #[inline(always)]
+    fn now(&self) -> Ticks {
+        (**self).now()
+    }
+
+    #[inline(always)]
+    fn enabled(&self, category: CategoryId) -> bool {
+        (**self).enabled(category)
+    }
+
+    #[inline(always)]
+    fn enter(&self, at: Ticks, symbol: SymbolId, category: CategoryId) -> Span {
+        (**self).enter(at, symbol, category)
+    }
+
+    #[inline(always)]
+    fn enter_with(
+        &self,
+        at: Ticks,
+        symbol: SymbolId,
+        category: CategoryId,
+        link: Option<Link>,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) -> Span {
+        (**self).enter_with(at, symbol, category, link, args)
+    }
+
+    #[inline(always)]
+    fn instant(
+        &self,
+        at: Ticks,
+        symbol: SymbolId,
+        category: CategoryId,
+        scope: Scope,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) {
+        (**self).instant(at, symbol, category, scope, args)
+    }
+
+    #[inline(always)]
+    fn enter_on(
+        &self,
+        at: Ticks,
+        track: TrackId,
+        symbol: SymbolId,
+        category: CategoryId,
+        link: Option<Link>,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) -> Option<SpanId> {
+        (**self).enter_on(at, track, symbol, category, link, args)
+    }
+
+    #[inline(always)]
+    fn exit(&self, at: Ticks, span: Span, outcome: Outcome, bytes: u32) {
+        (**self).exit(at, span, outcome, bytes)
+    }
+
+    #[inline(always)]
+    fn arg(&self, key: KeyId, value: ArgInput<'_>) {
+        (**self).arg(key, value)
+    }
+
+    #[inline(always)]
+    fn counter(&self, at: Ticks, symbol: SymbolId, value: CounterValue) {
+        (**self).counter(at, symbol, value)
+    }
+
+    #[inline(always)]
+    fn link_point(&self, at: Ticks) -> LinkPoint {
+        (**self).link_point(at)
+    }
+
+    #[inline(always)]
+    fn resume(&self, at: Ticks, track: TrackId) {
+        (**self).resume(at, track)
+    }
+
+    #[inline(always)]
+    fn suspend(&self, at: Ticks, reason: SwitchReason) {
+        (**self).suspend(at, reason)
+    }
+
+    #[inline(always)]
+    fn stack(&self, at: Ticks, stack: StackId, elapsed: u64, bytes: u64) {
+        (**self).stack(at, stack, elapsed, bytes)
+    }
+
+    #[inline(always)]
+    fn exit_on(&self, at: Ticks, track: TrackId, span: SpanId, outcome: Outcome) {
+        (**self).exit_on(at, track, span, outcome)
+    }
+
+    #[inline(always)]
+    fn link_point_on(&self, at: Ticks, track: TrackId) -> LinkPoint {
+        (**self).link_point_on(at, track)
+    }
+
+    #[inline(always)]
+    fn track(&self) -> TrackId {
+        (**self).track()
+    }
+
+    #[inline(always)]
+    fn intern_symbol(&self, symbol: SymbolRef<'_>) -> SymbolId {
+        (**self).intern_symbol(symbol)
+    }
+
+    #[inline(always)]
+    fn intern_key(&self, key: &str) -> KeyId {
+        (**self).intern_key(key)
+    }
+
+    #[inline(always)]
+    fn intern_stack(&self, node: StackNode) -> StackId {
+        (**self).intern_stack(node)
+    }
+
+    #[inline(always)]
+    fn new_track(&self, track: Track) -> TrackId {
+        (**self).new_track(track)
+    }
+
+    #[inline(always)]
+    fn ticks_per_micro(&self) -> u64 {
+        (**self).ticks_per_micro()
+    }
+}
+
 /// An open span, as its producer holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(u64);

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::header;
 use crate::metadata;
 use crate::process;
 use crate::tally::Tally;
@@ -35,6 +36,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     report(tally, "machine paths", each(&texts, sources::machine_paths));
     report(tally, "safe crates", sources::forbids_unsafe(&texts));
     report(tally, "crate files", crate_files(root, &members));
+
+    report(tally, "header", header::check()?);
 
     let policy = std::fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
     report(tally, "licences", licences::check(&policy, &packages)?);

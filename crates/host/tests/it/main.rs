@@ -7,6 +7,7 @@ mod deterministic;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;
+mod native;
 mod record;
 mod resources;
 mod roleplay;

@@ -33,14 +33,14 @@ io.stderr:write("to standard error\n")
 os.exit(7)
 "#;
 
-fn record(folder: &Path, options: &[&str], program: &[&str]) -> Command {
+pub(crate) fn record(folder: &Path, options: &[&str], program: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
     command.arg("record").args(options).arg("-o").arg(folder.join("run.perfetto-trace"));
     command.arg("--").args(program).current_dir(folder).stdin(Stdio::null());
     command
 }
 
-fn report(capture: &Path) -> Value {
+pub(crate) fn report(capture: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_tickscope"))
         .args(["report", "--format", "json"])
         .arg(capture)
@@ -52,7 +52,7 @@ fn report(capture: &Path) -> Value {
 
 /// The law of conservation; at a kill one event may have been on its way.
 #[track_caller]
-fn conserved(report: &Value, in_flight: u64) {
+pub(crate) fn conserved(report: &Value, in_flight: u64) {
     let number = |key: &str| report[key].as_u64().unwrap();
     assert!(number("attempted") > 0, "nothing was recorded");
     let missing = number("attempted") - number("committed") - number("dropped");
@@ -65,7 +65,7 @@ fn functions(report: &Value) -> Vec<String> {
     symbols.iter().filter_map(|symbol| Some(symbol["function"].as_str()?.to_owned())).collect()
 }
 
-fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     let found = Command::new(program).arg("-v").output().is_ok();
     if !found {
         println!("skipped: {program} is not installed");
@@ -73,7 +73,7 @@ fn installed(program: &str) -> bool {
     found
 }
 
-fn captures(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn captures(folder: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
     let mut captures: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|found| found == "perfetto-trace")).collect();
@@ -81,7 +81,7 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
     captures
 }
 
-fn same(output: &Output, plain: &Output) {
+pub(crate) fn same(output: &Output, plain: &Output) {
     assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&plain.stdout));
     assert_eq!(output.status.code(), plain.status.code());
     let (recorded, plain) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&plain.stderr));
