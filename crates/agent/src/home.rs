@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use tickscope_core::Metadata;
-use tickscope_session::{Config, Session};
+use tickscope_hooks::lock::ForkLock;
+use tickscope_session::{Config, ConfigError, Session};
 
 use crate::settings::Settings;
 
@@ -19,12 +20,12 @@ pub(crate) struct Home {
     pub(crate) settings: Settings,
     /// The session of this process; null before the first Lua runs, and again after a fork. Never freed.
     session: AtomicPtr<Session>,
-    making: Mutex<bool>,
+    making: ForkLock<bool>,
 }
 
 impl Home {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, session: AtomicPtr::new(std::ptr::null_mut()), making: Mutex::new(true) }
+        Self { settings, session: AtomicPtr::new(std::ptr::null_mut()), making: ForkLock::new(true) }
     }
 
     /// The session of this process, made when there is none. `None`, for ever, when it cannot be made.
@@ -34,32 +35,54 @@ impl Home {
             // SAFETY: made below and never freed.
             return Some(unsafe { &*made });
         }
-        let mut possible = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut possible = self.making.lock();
         let made = self.session.load(Ordering::Acquire);
         if made.is_null() && *possible {
-            let config = Config {
-                threads: THREADS,
-                arena_bytes: ARENA_BYTES,
-                metadata: Metadata { depth: self.settings.depth, ..Metadata::default() },
-                ..Config::default()
-            };
-            match Session::create(&self.file("session"), &program(), config) {
-                Ok(session) => {
-                    self.session.store(Box::into_raw(Box::new(session)), Ordering::Release);
-                }
-                Err(error) => {
-                    *possible = false;
-                    self.note(&format!("no session: {error}"));
-                }
-            }
+            *possible = self.keep(Session::create(&self.session_file(), &program(), self.config()));
         }
         // SAFETY: as above.
         unsafe { self.session.load(Ordering::Acquire).as_ref() }
     }
 
-    /// This process is the child of the one that had the session.
-    pub(crate) fn forget_session(&self) {
-        self.session.store(std::ptr::null_mut(), Ordering::Release);
+    fn config(&self) -> Config {
+        Config {
+            threads: THREADS,
+            arena_bytes: ARENA_BYTES,
+            metadata: Metadata { depth: self.settings.depth, ..Metadata::default() },
+            ..Config::default()
+        }
+    }
+
+    /// Whether there is one.
+    fn keep(&self, session: Result<Session, ConfigError>) -> bool {
+        match session {
+            Ok(session) => {
+                self.session.store(Box::into_raw(Box::new(session)), Ordering::Release);
+                true
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                self.note(&format!("no session: {error}{}", cause.unwrap_or_default()));
+                false
+            }
+        }
+    }
+
+    /// This process is the child of the one that had the session. It gets one of its own now: it may be about to give up
+    /// the rights to make one.
+    pub(crate) fn forked(&self) {
+        let parents = self.session.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: made by `session` and never freed.
+        if let Some(parents) = unsafe { parents.as_ref() } {
+            *self.making.lock() =
+                self.keep(parents.create_for_child(&self.session_file(), &program(), self.config()));
+        }
+    }
+
+    /// A name that no other program of this process has had: `exec` keeps the number.
+    fn session_file(&self) -> PathBuf {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.file(&format!("{:x}.session", now.as_nanos()))
     }
 
     /// Leaves a line for `tickscope record` to show when nothing is recorded.

@@ -1,6 +1,5 @@
 //! Finding the program's Lua and putting the detours in place.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use tickscope_hooks::lua::{DepthSwitch, ForeignLua, ForeignOptions, LuaApi, Version};
@@ -114,9 +113,28 @@ unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
     Ok(())
 }
 
+/// Names of the C functions of what was loaded when the first was asked for. Never freed.
+static NAMES: AtomicPtr<FunctionNames> = AtomicPtr::new(std::ptr::null_mut());
+
 /// What symbol tables call the C function at `address`.
 fn name_native(address: usize) -> Option<String> {
-    static NAMES: OnceLock<FunctionNames> = OnceLock::new();
-    let names = NAMES.get_or_init(|| FunctionNames::new(modules::loaded(install as *const ())));
-    Some(names.name(address)?.function.to_owned())
+    let mut names = NAMES.load(Ordering::Acquire);
+    if names.is_null() {
+        let new = Box::into_raw(Box::new(FunctionNames::new(modules::loaded(install as *const ()))));
+        names = match NAMES.compare_exchange(names, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => new,
+            Err(other) => {
+                // SAFETY: made above; nobody else has seen it.
+                drop(unsafe { Box::from_raw(new) });
+                other
+            }
+        };
+    }
+    // SAFETY: never freed.
+    Some(unsafe { &*names }.name(address)?.function.to_owned())
+}
+
+/// In the child of a fork: another thread of the parent may have been in the middle of making the names.
+pub(crate) fn forked() {
+    NAMES.store(std::ptr::null_mut(), Ordering::Release);
 }

@@ -55,8 +55,9 @@ extern "C" fn start() {
 unsafe extern "C" fn forked() {
     if let Some(home) = HOME.get() {
         tickscope_hooks::lua::after_fork();
-        home.forget_session();
         c::forked();
         thread::forked();
+        install::forked();
+        home.forked();
     }
 }

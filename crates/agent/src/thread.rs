@@ -52,14 +52,14 @@ impl Drop for Owner {
         if thread.is_null() || ptr::eq(thread, NEVER) {
             return;
         }
-        // SAFETY: made by `make`, and only reached through `CURRENT`, which no longer leads to it.
+        // A thread that ends inside Lua comes back to none of the calls below, and a script that ends the process does
+        // not either: hooks that handlers of the end call find no tracer and go.
+        // SAFETY: made by `make`, and only reached through `CURRENT`, which no longer leads to it, and from calls that
+        // are never left.
         unsafe {
-            // A script that ends the process is still inside Lua: its hooks may come again.
-            if (*thread).outermost.get() == 0 {
-                let Thread { recorder, tracer, .. } = *Box::from_raw(thread.cast_mut());
-                drop(tracer);
-                drop(Box::from_raw(ptr::from_ref(recorder).cast_mut()));
-            }
+            let Thread { recorder, tracer, .. } = *Box::from_raw(thread.cast_mut());
+            drop(tracer);
+            drop(Box::from_raw(ptr::from_ref(recorder).cast_mut()));
         }
     }
 }
@@ -150,6 +150,9 @@ unsafe fn begin(
 pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
     let Some(entered) = entered else { return };
     let Entered { thread, tracer, .. } = entered;
+    if !ptr::eq(CURRENT.get(), thread) {
+        return; // a fork inside: it was entered in the parent
+    }
     let (reason, outcome) = match status {
         LUA_OK => (SwitchReason::Return, Outcome::Ok),
         LUA_YIELD => (SwitchReason::Yield, Outcome::Ok),
@@ -189,10 +192,11 @@ pub(crate) unsafe fn closed(state: *mut lua_State) {
 pub(crate) fn forked() {
     let thread = CURRENT.replace(ptr::null());
     if !thread.is_null() && !ptr::eq(thread, NEVER) {
-        // SAFETY: made by `make`; nothing leads to it any more. The recorder is leaked: it would write to the parent's
-        // session.
-        let thread = unsafe { Box::from_raw(thread.cast_mut()) };
-        if let Some(Ok(tracer)) = thread.tracer.into_inner() {
+        // Its place is not given back: calls that are under way tell by its address that they are not of this process.
+        // The recorder stays too: it would write to the parent's session.
+        // SAFETY: made by `make`; nothing else is done with its tracer any more.
+        let tracer = unsafe { ptr::read(&raw const (*thread).tracer) };
+        if let Some(Ok(tracer)) = tracer.into_inner() {
             tracer.abandon();
         }
     }

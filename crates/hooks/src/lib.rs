@@ -7,6 +7,7 @@
 //! - [`lua::Tracer`]: calls, returns, tail calls, errors, coroutines, samples, interrupts, one per thread.
 //! - [`lua::ForeignLua`]: the same in a program that is not ours, for Lua 5.1 to 5.4.
 //! - [`lua::Allocator`]: the memory of one virtual machine, counted and limited.
+//! - [`lock::ForkLock`]: a lock that the child of a fork can take.
 //! - [`lua::definitions`]: names of functions from their source text.
 //! - `process` (a feature of that name): which Lua a process has, and detours of its functions.
 //!
@@ -17,6 +18,7 @@
 //!
 //! # Deliberately absent
 //! Attaching to a program that already runs, and other runtimes. LuaJIT: its call hooks force it to interpret.
+pub mod lock;
 pub mod lua;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub mod process;

@@ -58,7 +58,7 @@ const LIBRARIES: [Library; 5] = [
     },
     Library {
         file: "libluajit-5.1.so.2",
-        package: "libluajit-5.1-2",
+        package: "libluajit2-5.1-2",
         version: LuaVersion::LuaJit,
         number: None,
     },

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tickscope_core::{Depth, Metadata, Source};
+use tickscope_session::Collector;
 
 use crate::cli;
 use crate::present::{style::Style, tell, text};
 use crate::recording::{Recorded, Sinks, default_capture, producer};
 use crate::signals;
 use place::{Found, Place};
-use process::Process;
+use process::{Process, Waiting};
 
 /// How often to look for processes that began or ended. Their records wait in memory meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -48,7 +49,8 @@ pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
     };
     forwarding.to(child.id());
 
-    let mut processes = Processes { options, subject, capture, running: Vec::new(), ended: Vec::new() };
+    let mut processes =
+        Processes { options, subject, capture, waiting: Vec::new(), running: Vec::new(), ended: Vec::new() };
     let mut left_running = 0;
     let status = loop {
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
@@ -85,6 +87,7 @@ struct Processes<'a> {
     options: &'a cli::Record,
     subject: OsString,
     capture: PathBuf,
+    waiting: Vec<Waiting>,
     running: Vec<Process>,
     ended: Vec<Recorded>,
 }
@@ -96,8 +99,16 @@ impl Processes<'_> {
         for process in &mut self.running {
             process.look();
         }
+        self.waiting.iter_mut().for_each(Waiting::look);
         for found in place.new_sessions()? {
-            self.begin(found)?;
+            self.await_records(found);
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            if waiting.collector.has_begun() {
+                self.begin(waiting.session, waiting.collector)?;
+            } else if !waiting.is_over() {
+                self.waiting.push(waiting);
+            }
         }
         let (over, running) = std::mem::take(&mut self.running).into_iter().partition(Process::is_over);
         self.running = running;
@@ -105,19 +116,19 @@ impl Processes<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, found: Found) -> Result<()> {
+    fn await_records(&mut self, found: Found) {
         let metadata = Metadata {
             producer: producer(),
             subject: self.subject.to_string_lossy().into_owned(),
             ..Metadata::default()
         };
-        let collector = match found.open(metadata) {
-            Ok(collector) => collector,
-            Err(error) => {
-                tell!("tickscope: {:#}", anyhow::Error::new(error));
-                return Ok(());
-            }
-        };
+        match found.open(metadata) {
+            Ok(collector) => self.waiting.push(Waiting::new(found, collector)),
+            Err(error) => tell!("tickscope: {:#}", anyhow::Error::new(error)),
+        }
+    }
+
+    fn begin(&mut self, found: Found, collector: Collector) -> Result<()> {
         let first = self.running.is_empty() && self.ended.is_empty();
         let capture =
             if first { self.capture.clone() } else { beside(&self.capture, collector.metadata().pid) };

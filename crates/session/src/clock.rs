@@ -65,6 +65,12 @@ impl Clock {
         (Self { source: ClockSource::Tsc, start, ..here }, calibration)
     }
 
+    /// This clock, for a session that starts now.
+    pub(crate) fn again(&self) -> Self {
+        let error = AtomicU64::new(self.max_error_ns.load(Ordering::Relaxed));
+        Self { source: self.source, start: anchor(self.source), max_error_ns: error }
+    }
+
     pub(crate) fn is_tsc(&self) -> bool {
         self.source == ClockSource::Tsc
     }

@@ -110,6 +110,11 @@ impl Collector {
         self.shared.mapping.header().name()
     }
 
+    /// Whether a thread has begun to record.
+    pub fn has_begun(&self) -> bool {
+        self.shared.mapping.header().entries.load(Ordering::Acquire) > 0 // pairs with `Session::thread`
+    }
+
     /// Asks the recording program for another depth; it follows as its scripts go on.
     pub fn want_depth(&self, depth: Depth) {
         self.shared.mapping.header().depth.store(depth as u32, Ordering::Relaxed);

@@ -2,13 +2,13 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
 
 use super::api::*;
 use super::identity::{self, Identity};
 use super::layout::Layout;
 use super::memory::word;
 use super::{Allocator, threads::LuaThread};
+use crate::lock::ForkLock;
 
 /// See the module. Lives as long as the process: hooks and threads' records point to it.
 pub(crate) struct Lua {
@@ -23,7 +23,7 @@ pub(crate) struct Lua {
     hook_count: usize,
 }
 
-static KNOWN: Mutex<Vec<&'static Lua>> = Mutex::new(Vec::new());
+static KNOWN: ForkLock<Vec<&'static Lua>> = ForkLock::new(Vec::new());
 
 impl Lua {
     /// The record of a library, made and examined when it is new.
@@ -38,7 +38,7 @@ impl Lua {
         trace: lua_Hook,
         general: lua_Hook,
     ) -> Result<&'static Self, &'static str> {
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = KNOWN.lock();
         let same = |lua: &&&Self| {
             lua.api.lua_sethook as usize == api.lua_sethook as usize
                 && lua.general as usize == general as usize

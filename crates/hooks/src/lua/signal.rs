@@ -7,13 +7,15 @@ use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, transmute};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 use super::threads::{self, LuaThread};
 use super::ticker::Seat;
+use crate::lock::ForkLock;
 
-/// Timers of profilers use it; its default is to end the process, so the handler stays while any tracer lives.
-pub(crate) const SIGNAL: c_int = libc::SIGPROF;
+/// Ignored by default, so that one on its way when a program is replaced by `exec`, or when it sets all of its signals
+/// back, ends nobody; and not what a profiler of the program's own uses, which is `SIGPROF`. Go chose it for the same
+/// reasons.
+pub(crate) const SIGNAL: c_int = libc::SIGURG;
 
 /// What the handler needs. Per thread, without a destructor, so that the handler can always read it.
 struct Target {
@@ -176,17 +178,18 @@ unsafe fn forward(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_voi
 }
 
 /// How many tracers rely on the handler, and what was there before.
-static USERS: Mutex<(usize, Option<libc::sigaction>)> = Mutex::new((0, None));
+static USERS: ForkLock<(usize, Option<libc::sigaction>)> = ForkLock::new((0, None));
 
 /// Makes sure that the handler is installed.
 pub(crate) fn install() -> std::io::Result<()> {
-    let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut users = USERS.lock();
     if users.0 == 0 {
         // SAFETY: all-zero is a valid `sigaction`; the calls get valid addresses.
         unsafe {
             let mut ours: libc::sigaction = MaybeUninit::zeroed().assume_init();
             ours.sa_sigaction = handler as *const () as usize;
-            ours.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+            // On the program's other stack where it has one: the one that runs may be small.
+            ours.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO | libc::SA_ONSTACK;
             libc::sigemptyset(&mut ours.sa_mask);
             let mut old: libc::sigaction = MaybeUninit::zeroed().assume_init();
             if libc::sigaction(SIGNAL, &ours, &mut old) != 0 {
@@ -201,29 +204,31 @@ pub(crate) fn install() -> std::io::Result<()> {
     Ok(())
 }
 
-/// This thread's tracer goes: no signal finds it any more. The last one gives the signal back.
+/// This thread's tracer goes: no signal finds it any more. The last one gives the signal back, unless the program has
+/// taken it since. A late signal finds whoever was there before, or nobody and is ignored.
 pub(crate) fn forget() {
     set_target(None);
-    let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: valid addresses throughout; the signal is taken out of this thread's queue before its handler goes, so
-    // that a late one cannot end the process.
-    unsafe {
-        let mut set: libc::sigset_t = MaybeUninit::zeroed().assume_init();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, SIGNAL);
-        let mut before: libc::sigset_t = MaybeUninit::zeroed().assume_init();
-        libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before);
-        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        while libc::sigtimedwait(&set, ptr::null_mut(), &zero) == SIGNAL {}
-        users.0 = users.0.saturating_sub(1);
-        if users.0 == 0
-            && let Some(old) = users.1.take()
-        {
-            libc::sigaction(SIGNAL, &old, ptr::null_mut());
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+    let mut users = USERS.lock();
+    users.0 = users.0.saturating_sub(1);
+    if users.0 == 0
+        && let Some(old) = users.1.take()
+        && is_ours()
+    {
+        // SAFETY: what the system gave.
+        unsafe { libc::sigaction(SIGNAL, &old, ptr::null_mut()) };
     }
+    drop(users);
     disarm();
+}
+
+/// Whether the signal's handler is ours: the program may have one of its own by now.
+pub(crate) fn is_ours() -> bool {
+    // SAFETY: all-zero is a valid `sigaction`, and a valid place for the answer.
+    unsafe {
+        let mut now: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        libc::sigaction(SIGNAL, ptr::null(), &mut now) == 0
+            && now.sa_sigaction == handler as *const () as usize
+    }
 }
 
 /// Number of this thread, for signals sent to it.

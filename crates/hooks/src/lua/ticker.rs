@@ -4,21 +4,27 @@
 //! the timer around each call into Lua takes two system calls. Here entering and leaving are an exchange each.
 //!
 //! # Protocol
-//! A seat is `OUTSIDE`, `INSIDE`, or `SENDING` while the ticker makes up its mind and sends. The thread leaves by exchanging
-//! `INSIDE` for `OUTSIDE`; while the ticker sends it waits. A signal sent is counted, and so is one handled: if the counts
+//! A seat is `OUTSIDE`, `INSIDE`, or `SENDING` while the ticker sends. The thread leaves by exchanging `INSIDE` for
+//! `OUTSIDE`; while the ticker sends it waits. A signal sent is counted, and so is one handled: if the counts
 //! differ when the thread leaves, the signal is on its way, and the return from any system call delivers it. So after
 //! leaving none arrives. A thread that sleeps inside Lua (a server whose main loop is a script) gets none either; the
 //! moment between the look at it and the signal is what [`step_out`] is for, around calls that wait.
+//!
+//! # Looking at threads
+//! The ticker has a table of file descriptors of its own. In the program's, a descriptor that is open for a moment would
+//! be the one that a daemon expects to get next, or be closed by it and then by us, when it is another's. Where there is
+//! no `/proc`, a thread is taken to run when it spent most of the time since the last look running.
 
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr, AtomicU32,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, ptr, thread};
 
 use super::signal;
+use crate::lock::{ForkGuard, ForkLock};
 
 const OUTSIDE: u32 = 0;
 const INSIDE: u32 = 1;
@@ -27,6 +33,10 @@ const SENDING: u32 = 2;
 /// Rounds without anybody inside, after which the ticker sleeps until it is woken.
 const IDLE_ROUNDS: u32 = 50;
 
+/// How often a thread that leaves lets others run before it goes without waiting for the ticker, which may never get to
+/// run beside a thread of higher priority.
+const PATIENCE: u32 = 1_000;
+
 /// Where the ticker finds a thread. Never freed: used again by later threads.
 pub(crate) struct Seat {
     /// The thread's number; 0 for a free seat.
@@ -34,6 +44,8 @@ pub(crate) struct Seat {
     state: AtomicU32,
     sent: AtomicU32,
     handled: AtomicU32,
+    /// Processor time the thread had used when the ticker looked last, in nanoseconds.
+    used_ns: AtomicU64,
     next: AtomicPtr<Seat>,
 }
 
@@ -43,7 +55,7 @@ static PARKED: AtomicBool = AtomicBool::new(false);
 /// Signals a second.
 static HZ: AtomicU32 = AtomicU32::new(1000);
 /// The ticker's thread, for waking it; and the process it runs in.
-static TICKER: Mutex<Option<(thread::Thread, libc::pid_t)>> = Mutex::new(None);
+static TICKER: ForkLock<Option<(thread::Thread, libc::pid_t)>> = ForkLock::new(None);
 
 impl Seat {
     fn all() -> impl Iterator<Item = &'static Self> {
@@ -69,6 +81,7 @@ impl Seat {
             state: AtomicU32::new(OUTSIDE),
             sent: AtomicU32::new(0),
             handled: AtomicU32::new(0),
+            used_ns: AtomicU64::new(0),
             next: AtomicPtr::new(SEATS.load(Relaxed)),
         }));
         let mut next = seat.next.load(Relaxed);
@@ -98,12 +111,18 @@ impl Seat {
     /// The thread is outside Lua; no signal of the ticker reaches it after this. Whether it was inside.
     #[inline]
     pub(crate) fn outside(&self) -> bool {
+        let mut waited = 0;
         loop {
             match self.state.compare_exchange(INSIDE, OUTSIDE, SeqCst, Relaxed) {
                 Ok(_) => break,
                 Err(OUTSIDE) => return false,
+                Err(_) if waited == PATIENCE => {
+                    self.state.store(OUTSIDE, SeqCst);
+                    break;
+                }
                 Err(_) => thread::yield_now(),
             }
+            waited += 1;
         }
         // Three times: should the program have blocked the signal, it stays where it is and harms nobody.
         for _ in 0..3 {
@@ -123,26 +142,87 @@ impl Seat {
     }
 
     /// Sends the signal if the thread is inside Lua and runs. Whether it is inside.
-    fn tick(&self) -> bool {
-        if self.state.compare_exchange(INSIDE, SENDING, SeqCst, Relaxed).is_err() {
+    fn tick(&self, look: &Look, elapsed_ns: u64) -> bool {
+        if self.state.load(SeqCst) != INSIDE {
             return false;
         }
         let thread = self.thread.load(Relaxed);
-        if thread != 0 && runs(thread) {
+        if thread != 0
+            && look.runs(thread, &self.used_ns, elapsed_ns)
+            && self.state.compare_exchange(INSIDE, SENDING, SeqCst, Relaxed).is_ok()
+        {
             self.sent.fetch_add(1, Relaxed);
             signal::send(thread);
+            // Unless it lost patience.
+            let _ = self.state.compare_exchange(SENDING, INSIDE, SeqCst, Relaxed);
         }
-        self.state.store(INSIDE, SeqCst);
         true
     }
 }
 
-/// Whether a thread of this process is running or ready to.
-fn runs(thread: libc::pid_t) -> bool {
-    let Ok(text) = std::fs::read(format!("/proc/self/task/{thread}/stat")) else { return true };
-    // The name in brackets may hold anything, brackets too.
-    let after = text.iter().rposition(|byte| *byte == b')').map_or(0, |at| at + 2);
-    text.get(after).is_none_or(|state| *state == b'R')
+/// How the ticker sees whether a thread runs.
+enum Look {
+    /// In `/proc/self/task`, open in a table of descriptors that is the ticker's alone.
+    Tasks(OwnedFd),
+    /// By processor time.
+    Clocks,
+}
+
+impl Look {
+    fn new() -> Self {
+        // SAFETY: numbers only. From here on this thread has no descriptor, and those that it opens are nobody else's.
+        let alone =
+            unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_UNSHARE) } == 0;
+        if !alone {
+            return Self::Clocks; // before Linux 5.9, or forbidden
+        }
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        // SAFETY: a path that ends with a zero.
+        let tasks = unsafe { libc::open(c"/proc/self/task".as_ptr(), flags) };
+        if tasks < 0 {
+            return Self::Clocks;
+        }
+        // SAFETY: just opened, and owned by nobody else.
+        Self::Tasks(unsafe { OwnedFd::from_raw_fd(tasks) })
+    }
+
+    /// Whether a thread of this process is running or ready to. `used_ns` is what the last look left.
+    fn runs(&self, thread: libc::pid_t, used_ns: &AtomicU64, elapsed_ns: u64) -> bool {
+        match self {
+            Self::Tasks(tasks) => is_running(tasks, thread).unwrap_or(false),
+            Self::Clocks => {
+                // The clock of another thread, as `pthread_getcpuclockid` makes it (man 2 clock_gettime).
+                let clock = (!thread << 3) | 6;
+                let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+                // SAFETY: a valid place for the answer.
+                if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+                    return false;
+                }
+                let now = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+                now.saturating_sub(used_ns.swap(now, Relaxed)) * 2 > elapsed_ns
+            }
+        }
+    }
+}
+
+/// What the system says of a thread; `None` when it is gone.
+fn is_running(tasks: &OwnedFd, thread: libc::pid_t) -> Option<bool> {
+    let path = std::ffi::CString::new(format!("{thread}/stat")).ok()?;
+    let mut text = [0_u8; 64];
+    // SAFETY: a path that ends with a zero, and a place of the length that is given.
+    let read = unsafe {
+        let file = libc::openat(tasks.as_raw_fd(), path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return None;
+        }
+        let read = libc::read(file, text.as_mut_ptr().cast(), text.len());
+        libc::close(file);
+        read
+    };
+    let text = text.get(..usize::try_from(read).ok()?)?;
+    // `4711 (name) R …`. The name has at most 15 bytes, and may hold anything, brackets too.
+    let after = text.iter().rposition(|byte| *byte == b')')? + 2;
+    Some(text.get(after) == Some(&b'R'))
 }
 
 fn process() -> libc::pid_t {
@@ -153,7 +233,7 @@ fn process() -> libc::pid_t {
 #[cold]
 fn wake() {
     PARKED.store(false, SeqCst);
-    let ticker = TICKER.lock().unwrap_or_else(PoisonError::into_inner);
+    let ticker = TICKER.lock();
     match &*ticker {
         Some((ticker, of)) if *of == process() => ticker.unpark(),
         // The child of a fork. Without another ticker it is not sampled; it runs on.
@@ -163,7 +243,7 @@ fn wake() {
 
 /// Makes sure that the ticker runs. The first caller's rate is everybody's.
 pub(crate) fn start(hz: u32) -> io::Result<()> {
-    let ticker = TICKER.lock().unwrap_or_else(PoisonError::into_inner);
+    let ticker = TICKER.lock();
     if ticker.as_ref().is_some_and(|(_, of)| *of == process()) {
         return Ok(());
     }
@@ -171,7 +251,7 @@ pub(crate) fn start(hz: u32) -> io::Result<()> {
     start_another(ticker)
 }
 
-fn start_another(mut ticker: MutexGuard<'_, Option<(thread::Thread, libc::pid_t)>>) -> io::Result<()> {
+fn start_another(mut ticker: ForkGuard<'_, Option<(thread::Thread, libc::pid_t)>>) -> io::Result<()> {
     let period = Duration::from_nanos(1_000_000_000 / u64::from(HZ.load(Relaxed)));
     // The new thread inherits the mask: the program's signals are the program's threads' affair.
     let before = block_all();
@@ -195,15 +275,22 @@ fn block_all() -> libc::sigset_t {
 }
 
 fn run(period: Duration) {
+    let look = Look::new();
     let mut next = Instant::now() + period;
-    let mut idle = 0;
+    let (mut idle, mut last) = (0, Instant::now());
     loop {
         thread::sleep(next.saturating_duration_since(Instant::now()));
         // Ticks that were missed are not made up for: samples weigh what passed since the one before.
         next = (next + period).max(Instant::now());
+        let now = Instant::now();
+        let elapsed = u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX);
+        last = now;
         let mut inside = false;
-        for seat in Seat::all() {
-            inside |= seat.tick();
+        // A program that handles the signal itself gets none of ours.
+        if signal::is_ours() {
+            for seat in Seat::all() {
+                inside |= seat.tick(&look, elapsed);
+            }
         }
         idle = if inside { 0 } else { idle + 1 };
         if idle >= IDLE_ROUNDS {

@@ -12,7 +12,7 @@ use tickscope_session::{Collector, OpenError};
 
 /// What every such folder is called, before the number of the process that collects.
 const PREFIX: &str = "tickscope-";
-/// What a session file is called: `PID.session`; and what the agent says of a process: `PID.note`.
+/// What a session file is called: `PID.WHEN.session`; and what the agent says of a process: `PID.note`.
 const SESSION: &str = "session";
 const NOTE: &str = "note";
 
@@ -127,7 +127,10 @@ fn recording(folder: &Path) -> bool {
     fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
         let path = entry.path();
         path.extension().is_some_and(|extension| extension == SESSION)
-            && path.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).is_some_and(runs)
+            && path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.split('.').next()?.parse().ok())
+                .is_some_and(runs)
     })
 }
 

@@ -11,31 +11,23 @@ use tickscope_session::Collector;
 use super::place::Found;
 use crate::recording::{Collecting, Recorded, Sinks};
 
-/// A process of the program, from the moment it has a session.
-pub(super) struct Process {
-    pid: u32,
-    name: String,
-    /// Tells when it ends; none when it had by the time it was looked for.
+/// Tells when a process ends.
+struct Watch {
+    /// None when it had by the time it was looked for.
     alive: Option<OwnedFd>,
     over: bool,
-    collecting: Collecting,
-    /// The session's file goes when all of it was collected.
-    session: Found,
 }
 
-impl Process {
-    pub(super) fn new(session: Found, collector: Collector, sinks: Sinks) -> Self {
-        let pid = collector.metadata().pid;
+impl Watch {
+    fn new(pid: u32) -> Self {
         let alive = i32::try_from(pid)
             .ok()
             .and_then(Pid::from_raw)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let name = collector.program();
-        Self { pid, name, alive, over: false, collecting: sinks.collect(collector, |_| None), session }
+        Self { alive, over: false }
     }
 
-    /// Notes whether it still runs.
-    pub(super) fn look(&mut self) {
+    fn look(&mut self) {
         self.over |= match &self.alive {
             None => true,
             // A process's descriptor becomes readable when it ends.
@@ -45,9 +37,55 @@ impl Process {
             }
         };
     }
+}
+
+/// A process that has a session and no thread that records: the child of a fork, which may never run any Lua.
+pub(super) struct Waiting {
+    watch: Watch,
+    pub(super) session: Found,
+    pub(super) collector: Collector,
+}
+
+impl Waiting {
+    pub(super) fn new(session: Found, collector: Collector) -> Self {
+        Self { watch: Watch::new(collector.metadata().pid), session, collector }
+    }
+
+    /// Notes whether it still runs.
+    pub(super) fn look(&mut self) {
+        self.watch.look();
+    }
+
+    /// Whether it ended, as far as was noted.
+    pub(super) fn is_over(&self) -> bool {
+        self.watch.over
+    }
+}
+
+/// A process of the program, from the moment it records.
+pub(super) struct Process {
+    pid: u32,
+    name: String,
+    watch: Watch,
+    collecting: Collecting,
+    /// The session's file goes when all of it was collected.
+    session: Found,
+}
+
+impl Process {
+    pub(super) fn new(session: Found, collector: Collector, sinks: Sinks) -> Self {
+        let pid = collector.metadata().pid;
+        let name = collector.program();
+        Self { pid, name, watch: Watch::new(pid), collecting: sinks.collect(collector, |_| None), session }
+    }
+
+    /// Notes whether it still runs.
+    pub(super) fn look(&mut self) {
+        self.watch.look();
+    }
 
     pub(super) fn is_over(&self) -> bool {
-        self.over
+        self.watch.over
     }
 
     /// Drains what is left.

@@ -4,6 +4,7 @@
 mod city;
 mod cli;
 mod deterministic;
+mod hostile;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;

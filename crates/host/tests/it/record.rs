@@ -60,7 +60,7 @@ pub(crate) fn conserved(report: &Value, in_flight: u64) {
     assert_eq!(number("committed"), number("delivered") + number("overwritten") + number("discarded"));
 }
 
-fn functions(report: &Value) -> Vec<String> {
+pub(super) fn functions(report: &Value) -> Vec<String> {
     let symbols = report["symbols"].as_array().unwrap();
     symbols.iter().filter_map(|symbol| Some(symbol["function"].as_str()?.to_owned())).collect()
 }

@@ -1,0 +1,116 @@
+//! A host in C that forks, execs, drops its rights, ends threads and stacks inside Lua: it does all that under `record`
+//! as it does alone. See `tests/data/c/hostile.c`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where Debian keeps each version's headers, and its library.
+const LUAS: [(&str, &str); 2] = [("/usr/include/lua5.1", "lua5.1"), ("/usr/include/lua5.4", "lua5.4")];
+
+/// The host with a Lua of Debian's; `None`, said by name, where that or the compiler is not installed.
+fn host(folder: &Path, (headers, library): (&str, &str)) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/c/hostile.c");
+    let program = folder.join(library);
+    if !Path::new(headers).is_dir() {
+        println!("skipped: the headers of {library} are not installed");
+        return None;
+    }
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O1", "-g", "-I", headers, "-o"]).arg(&program).arg(source);
+    let Ok(output) = compiler.args([&format!("-l{library}"), "-lpthread"]).output() else {
+        println!("skipped: there is no cc");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(program)
+}
+
+/// Runs one way of the host alone, and recorded at each depth; answers the reports' functions, by capture.
+#[track_caller]
+fn check(way: &str) -> Vec<Vec<String>> {
+    let mut captures = Vec::new();
+    for lua in LUAS {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(host) = host(folder.path(), lua) else { continue };
+        let plain = Command::new(&host).arg(way).output().unwrap();
+        assert!(plain.status.success(), "{way} alone: {}", String::from_utf8_lossy(&plain.stderr));
+        for depth in ["sample", "trace"] {
+            let into = folder.path().join(depth);
+            std::fs::create_dir(&into).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+            command.args(["record", "--depth", depth, "-o"]).arg(into.join("run.perfetto-trace"));
+            let output = command.arg("--").arg(&host).arg(way).stdin(Stdio::null()).output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                (output.status.code(), String::from_utf8_lossy(&output.stdout)),
+                (Some(0), String::from_utf8_lossy(&plain.stdout)),
+                "{way} with {} at depth {depth}: {errors}",
+                lua.1
+            );
+            for capture in std::fs::read_dir(&into).unwrap().flatten() {
+                let report = super::record::report(&capture.path());
+                // What a process that ends without warning was about to record.
+                super::record::conserved(&report, 1);
+                captures.push(super::record::functions(&report));
+            }
+        }
+    }
+    captures
+}
+
+#[test]
+fn forks_inside_lua() {
+    check("fork-inside");
+}
+
+#[test]
+fn executes_another_program_inside_lua() {
+    check("exec-inside");
+}
+
+#[test]
+fn sets_all_signals_to_their_defaults() {
+    check("default-signals");
+}
+
+#[test]
+fn profiles_itself() {
+    check("own-profiler");
+}
+
+#[test]
+fn counts_on_its_descriptors() {
+    check("descriptors");
+}
+
+#[test]
+fn forks_while_threads_come_and_go() {
+    check("fork-under-churn");
+}
+
+#[test]
+fn ends_threads_inside_lua() {
+    check("thread-ends-inside");
+}
+
+#[test]
+fn has_two_stacks_in_one_thread() {
+    check("fibers");
+}
+
+#[test]
+fn moves_its_machine_between_threads() {
+    check("movers");
+}
+
+#[test]
+fn closes_its_machine_at_exit() {
+    check("close-late");
+}
+
+#[test]
+fn a_worker_without_rights_is_recorded() {
+    let captures = check("drop-rights");
+    let worker = |functions: &Vec<String>| functions.iter().any(|name| name == "of_the_worker");
+    assert!(captures.is_empty() || captures.iter().any(worker), "{captures:?}");
+}
