@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use tickscope_hooks::lua::{DepthSwitch, ForeignLua, ForeignOptions, LuaApi, Version};
+use tickscope_hooks::lua::{ForeignLua, ForeignOptions, LuaApi, Version};
 use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::lua::{FoundLua, LuaVersion, find_lua};
 use tickscope_hooks::process::modules;
 use tickscope_hooks::process::symbols::FunctionNames;
-use tickscope_session::ThreadRecorder;
+use tickscope_session::{Session, ThreadRecorder};
 
 use crate::detours::Function;
 use crate::home::Home;
@@ -28,9 +28,6 @@ unsafe impl Sync for Installed {}
 /// Set before the first detour is enabled, and never freed.
 static INSTALLED: AtomicPtr<Installed> = AtomicPtr::new(std::ptr::null_mut());
 
-/// How much is recorded now: as the session says.
-pub(crate) static DEPTH: DepthSwitch = DepthSwitch::new(tickscope_core::Depth::Boundary);
-
 /// The program's Lua. For detours: there is one when they are called.
 #[inline(always)]
 pub(crate) fn installed() -> &'static Installed {
@@ -39,9 +36,9 @@ pub(crate) fn installed() -> &'static Installed {
 }
 
 impl Installed {
-    pub(crate) fn options(&self, home: &Home) -> ForeignOptions {
+    pub(crate) fn options(&self, home: &Home, session: &'static Session) -> ForeignOptions {
         ForeignOptions {
-            depth: &DEPTH,
+            depth: session.depth(),
             sample_hz: home.settings.hz,
             direct: true,
             resource: String::new(),

@@ -39,7 +39,6 @@ extern "C" fn start() {
         else {
             return;
         };
-        install::DEPTH.set(settings.depth);
         let home = HOME.get_or_init(|| Home::new(settings));
         // SAFETY: the handler only stores, and leaves behind what was the parent's.
         unsafe { libc::pthread_atfork(None, None, Some(forked)) };

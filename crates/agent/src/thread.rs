@@ -17,7 +17,7 @@ use tickscope_hooks::lua::{HostSpan, Tracer, lua_State};
 use tickscope_session::{Session, ThreadRecorder};
 
 use crate::HOME;
-use crate::install::{DEPTH, Installed};
+use crate::install::Installed;
 
 /// Lua's statuses, the same in every version.
 pub(crate) const LUA_OK: c_int = 0;
@@ -131,7 +131,6 @@ unsafe fn begin(
         let outermost = thread.outermost.get() == 0;
         let (mut span, mut symbol) = (None, SymbolId::OTHER);
         if outermost {
-            DEPTH.set(thread.session.wanted_depth());
             thread.outermost.set(here);
             symbol = if fresh {
                 tracer.function_symbol(state, -arguments - 1)
@@ -258,7 +257,7 @@ impl Thread {
         let home = HOME.get().ok_or(())?;
         // SAFETY: detours give it states of this library only, each run by this thread; `Owner` drops it before the
         // thread ends, and not inside Lua.
-        let tracer = unsafe { lua.foreign.tracer(self.recorder, lua.options(home)) };
+        let tracer = unsafe { lua.foreign.tracer(self.recorder, lua.options(home, self.session)) };
         tracer.map_err(|error| home.note(&error.to_string()))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tickscope_core::{ArgInput, CategoryId, CounterValue, Outcome, Recorder};
+use tickscope_core::{ArgInput, CategoryId, CounterValue, Depth, Outcome, Recorder};
 use tickscope_hooks::lua::{InterruptHandle, TracerOptions};
 
 use crate::cfg;
@@ -434,6 +434,14 @@ impl<R: Recorder + 'static> Server<R> {
     /// Whether the scenario said that the run is over.
     pub fn is_finished(&self) -> bool {
         self.host.scenario.finished.get()
+    }
+
+    /// How much is recorded from now on.
+    ///
+    /// # Errors
+    /// When the system refuses the timer that sampling needs; then nothing changes.
+    pub fn set_depth(&self, depth: Depth) -> Result<(), Error> {
+        self.host.probe.tracer().set_depth(depth).map_err(Error::from)
     }
 
     /// Ends the run from another thread, a signal's for example.

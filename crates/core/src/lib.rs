@@ -56,7 +56,7 @@ pub use dictionary::{Dictionary, StackNode};
 pub use hash::joaat;
 pub use id::{KeyId, RingId, SpanId, StackId, SymbolId, TrackId};
 pub use interner::Interner;
-pub use metadata::{ClockInfo, Depth, Metadata, SCHEMA};
+pub use metadata::{ClockInfo, Depth, DepthSwitch, Metadata, SCHEMA};
 pub use overhead::{Overhead, Stopwatch};
 pub use recorder::{ArgInput, LinkPoint, Recorder, Span, SwitchReason};
 pub use sample::{

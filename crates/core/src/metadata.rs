@@ -1,5 +1,7 @@
 //! What is known of a recording as a whole, from its first moment.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 /// Version of the sample model, stored in captures. A reader refuses a newer one.
 pub const SCHEMA: u32 = 1;
 
@@ -31,6 +33,34 @@ impl Depth {
     /// The depth of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|depth| depth.name() == name)
+    }
+}
+
+/// The depth in force for whoever was given it: changes from any thread, or, in shared memory, from another process, and
+/// takes effect when scripts are entered or a hook is called. A number that is no depth counts as the deepest.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct DepthSwitch(AtomicU32);
+
+impl DepthSwitch {
+    /// Set to `depth`.
+    pub const fn new(depth: Depth) -> Self {
+        Self(AtomicU32::new(depth as u32))
+    }
+
+    /// Chooses another depth.
+    pub fn set(&self, depth: Depth) {
+        self.0.store(depth as u32, Relaxed);
+    }
+
+    /// The depth chosen last.
+    #[inline(always)]
+    pub fn get(&self) -> Depth {
+        match self.0.load(Relaxed) {
+            0 => Depth::Boundary,
+            1 => Depth::Sample,
+            _ => Depth::Trace,
+        }
     }
 }
 

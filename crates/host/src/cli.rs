@@ -22,6 +22,7 @@ const STYLES: Styles = Styles::styled()
   tickscope resources ~/server                    what is there, what it needs, what of it exists here
   tickscope lua script.lua arg1 arg2              record a Lua 5.4 program
   tickscope record -- haproxy -f haproxy.cfg      record any program with Lua inside
+  tickscope top -- redis-server                   what takes the time, live
   tickscope report city.perfetto-trace            the same report again, from the capture
   tickscope convert city.perfetto-trace --to svg  a flame graph
 
@@ -45,6 +46,14 @@ pub(crate) enum Command {
     /// Run a program that has Lua inside and record it, without changing it.
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
+    /// A live table of what takes the time, in a recording that goes on or in a program to start.
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(Top),
+    /// Change a recording that goes on.
+    #[command(after_help = "Examples:
+  tickscope ctl depth trace --for 10s             every call for ten seconds, then as before
+  tickscope ctl --pid 4711 depth boundary")]
+    Ctl(Ctl),
     /// Names of natives, for those that are not known here.
     Natives(Natives),
     /// Explain a capture.
@@ -97,6 +106,15 @@ const RECORD_EXAMPLES: &str = "Examples:
 The program gets its arguments, standard streams and signals as without tickscope, and ends it with its own exit code.
 Lua 5.1 to 5.4 is recorded where its functions have names: in a shared library, or linked in and exported.
 Every process that runs Lua gets a capture of its own: the first FILE, others FILE with their number in the name.";
+
+const TOP_EXAMPLES: &str = "Examples:
+  tickscope top                                   the recording that goes on (`tickscope run`, `tickscope record`)
+  tickscope top -- redis-server --port 7777
+  tickscope top --sort memory --resources --pid 4711
+  tickscope top --batch 3 --every 2s > numbers.txt
+
+Keys: s t c m g sort by self time, total time, calls, memory, garbage collection; r resources or functions; a since the
+start or lately; d another depth; p pause; arrows scroll; q quit, which ends a program that top has started.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -245,6 +263,78 @@ pub(crate) struct Record {
         value_name = "PROGRAM [ARG]..."
     )]
     pub(crate) program: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// The recording to look at: the number of the `tickscope` that records, or of a program it records. [default: the
+    /// only one]
+    #[arg(long, value_name = "PID", conflicts_with = "program")]
+    pub(crate) pid: Option<u32>,
+    /// How often to look.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) every: Duration,
+    /// What comes first.
+    #[arg(long, value_enum, default_value_t = SortArg::SelfTime)]
+    pub(crate) sort: SortArg,
+    /// Resources instead of functions.
+    #[arg(long)]
+    pub(crate) resources: bool,
+    /// Print so many tables instead of drawing, then end.
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<u32>,
+    /// Rows of a printed table.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) rows: usize,
+    /// How much to record of the program.
+    #[arg(long, value_enum, default_value_t = DepthArg::Sample, requires = "program")]
+    pub(crate) depth: DepthArg,
+    /// Keep a capture as well.
+    #[arg(short, long, value_name = "FILE", requires = "program")]
+    pub(crate) output: Option<PathBuf>,
+    /// Append what the program prints to this file; else nobody sees it.
+    #[arg(long, value_name = "FILE", requires = "program")]
+    pub(crate) program_output: Option<PathBuf>,
+    /// A program to start and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM [ARG]...")]
+    pub(crate) program: Vec<std::ffi::OsString>,
+}
+
+/// What comes first in a live table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortArg {
+    /// Time in itself.
+    #[value(name = "self")]
+    SelfTime,
+    /// Time in itself and what it called.
+    Total,
+    /// How often it was called.
+    Calls,
+    /// Bytes allocated.
+    Memory,
+    /// Time in garbage collection; functions by self time.
+    Gc,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ctl {
+    /// The recording: the number of the `tickscope` that records, or of a program it records. [default: the only one]
+    #[arg(long, value_name = "PID", global = true)]
+    pub(crate) pid: Option<u32>,
+    #[command(subcommand)]
+    pub(crate) command: CtlCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// Record more, or less, from now on.
+    Depth {
+        /// How much.
+        depth: DepthArg,
+        /// Go back to what was in force before when this time is over.
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        for_: Option<Duration>,
+    },
 }
 
 #[derive(Debug, Args)]

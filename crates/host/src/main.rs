@@ -4,6 +4,7 @@ mod cli;
 mod console;
 mod convert;
 mod hitch;
+mod live;
 mod lua;
 mod natives;
 mod present;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Resources(options) => resources::run(&options),
         Command::Record(options) => record::run(&options),
+        Command::Top(options) => live::top::run(&options),
+        Command::Ctl(options) => live::ctl::run(&options),
         Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),

@@ -3,7 +3,7 @@
 //! The agent in each process of the program writes into a session file of its own; this process collects from all of
 //! them, and writes a capture for each.
 
-mod place;
+pub(crate) mod place;
 mod process;
 
 use std::ffi::OsString;
@@ -17,6 +17,8 @@ use tickscope_core::{Depth, Metadata, Source};
 use tickscope_session::Collector;
 
 use crate::cli;
+use crate::live::control::Control;
+use crate::live::socket;
 use crate::present::{style::Style, tell, text};
 use crate::recording::{Recorded, Sinks, default_capture, producer};
 use crate::signals;
@@ -49,8 +51,19 @@ pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
     };
     forwarding.to(child.id());
 
-    let mut processes =
-        Processes { options, subject, capture, waiting: Vec::new(), running: Vec::new(), ended: Vec::new() };
+    let control = Control::new(subject.to_string_lossy().into_owned(), options.recording.depth.into());
+    if let Err(error) = socket::listen(place.folder(), control.clone()) {
+        tell!("tickscope: {error:#}; top and ctl will not find this recording");
+    }
+    let mut processes = Processes {
+        options,
+        control,
+        subject,
+        capture,
+        waiting: Vec::new(),
+        running: Vec::new(),
+        ended: Vec::new(),
+    };
     let mut left_running = 0;
     let status = loop {
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
@@ -85,6 +98,7 @@ fn exit_code(status: ExitStatus, whole: bool) -> ExitCode {
 /// The processes that record, and the captures of those that did.
 struct Processes<'a> {
     options: &'a cli::Record,
+    control: Control,
     subject: OsString,
     capture: PathBuf,
     waiting: Vec<Waiting>,
@@ -133,7 +147,7 @@ impl Processes<'_> {
         let capture =
             if first { self.capture.clone() } else { beside(&self.capture, collector.metadata().pid) };
         let sinks = Sinks::create(&self.options.recording, capture, None)?;
-        self.running.push(Process::new(found, collector, sinks));
+        self.running.push(Process::new(found, collector, sinks, &self.control));
         Ok(())
     }
 

@@ -12,13 +12,17 @@ use tickscope_citizen::{
     Console, ErrorKind, ScenarioConfig, ScenarioOutcome, ScriptError, Server, ServerConfig,
 };
 use tickscope_core::Metadata;
+use tickscope_session::{Collector, Observer};
 
 use crate::cli::{self, FormatArg};
 use crate::console::Typed;
+use crate::live::control::Control;
+use crate::live::socket;
 use crate::present::style::Style;
 use crate::present::tell;
 use crate::present::text::{grouped, time};
 use crate::progress::Progress;
+use crate::record::place::Place;
 use crate::recording::{Recorded, Recording, SharedAnalyzer, default_capture, producer};
 use crate::{report, signals};
 
@@ -49,8 +53,22 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
 
     let capture = options.recording.output.clone().unwrap_or_else(|| default_capture(directory));
     let running = Arc::new(Running::default());
+    let control = Control::new(metadata(options).subject, options.recording.depth.into());
+    let place = Place::new().and_then(|place| {
+        socket::listen(place.folder(), control.clone())?;
+        Ok(place)
+    });
+    if let Err(error) = &place {
+        tell!("tickscope: {error:#}; top and ctl will not find this recording");
+    }
     let watched = running.clone();
-    let observe = |analyzer| Some(Box::new(move |_: &_| watched.look(&analyzer)) as _);
+    let observe = |analyzer: SharedAnalyzer| -> Option<Observer> {
+        let mut follow = control.observe(analyzer.clone());
+        Some(Box::new(move |collector: &Collector| {
+            follow(collector);
+            watched.look(&analyzer);
+        }))
+    };
     let recording =
         Recording::start(&options.recording, capture, metadata(options), options.on_hitch, observe)?;
 
@@ -65,10 +83,17 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
 
     let mut progress = Progress::new(ticks, options.budget);
     let typed = Typed::listen();
+    let mut depth = control.depth();
     let mut played = 0;
     while !server.is_stopping() && !server.is_finished() && ticks.is_none_or(|ticks| played < ticks) {
         for line in typed.take() {
             server.execute(&line);
+        }
+        if control.depth() != depth {
+            depth = control.depth();
+            if let Err(error) = server.set_depth(depth) {
+                tell!("tickscope: {error}");
+            }
         }
         running.begin(played + 1);
         let tick = server.tick();

@@ -13,7 +13,7 @@ use tickscope_ring::{Consumer, Policy};
 
 use crate::arena::ArenaReader;
 use crate::mapping::{Mapping, OpenError, state};
-use crate::session::{Shared, depth_of, describe, measure_pair};
+use crate::session::{Shared, describe, measure_pair};
 
 mod assemble;
 
@@ -99,9 +99,9 @@ impl Collector {
     pub fn open(path: &Path, metadata: Metadata) -> Result<Self, OpenError> {
         let mapping = Mapping::open(path)?;
         let header = mapping.header();
-        let (pid, depth) = (header.pid.load(Ordering::Relaxed), header.depth.load(Ordering::Relaxed));
+        let (pid, depth) = (header.pid.load(Ordering::Relaxed), header.depth.get());
         let (shared, calibration) = Shared::of_another(mapping);
-        let metadata = Metadata { pid, depth: depth_of(depth), ..describe(&shared, metadata) };
+        let metadata = Metadata { pid, depth, ..describe(&shared, metadata) };
         Ok(Self::new(shared, metadata, calibration))
     }
 
@@ -117,7 +117,7 @@ impl Collector {
 
     /// Asks the recording program for another depth; it follows as its scripts go on.
     pub fn want_depth(&self, depth: Depth) {
-        self.shared.mapping.header().depth.store(depth as u32, Ordering::Relaxed);
+        self.shared.mapping.header().depth.set(depth);
     }
 
     /// Whether the recording program said that it is done ([`Session::close`](crate::Session::close)).

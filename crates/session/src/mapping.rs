@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use tickscope_core::DepthSwitch;
 use tickscope_ring::{ConfigError as RingError, Memory, Policy, required_bytes};
 
 /// The most rings that exist at one time.
@@ -49,8 +50,8 @@ pub(crate) struct Header {
     /// The session's start on its clock and on the system's.
     pub(crate) base_ticks: AtomicU64,
     pub(crate) base_ns: AtomicU64,
-    /// The depth that the collector asks for, see [`crate::Session::wanted_depth`].
-    pub(crate) depth: AtomicU32,
+    /// The depth that the collector asks for, see [`crate::Session::depth`].
+    pub(crate) depth: DepthSwitch,
     /// The recording is over: the process left it in peace.
     pub(crate) finished: AtomicU32,
     name: [AtomicU64; NAME_WORDS],

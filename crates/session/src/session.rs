@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tickscope_core::{
-    Account, Calibration, CategoryId, CategorySet, ClockInfo, Depth, Interner, KeyId, Metadata, Outcome,
-    Progress, Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, Stopwatch, SymbolId,
+    Account, Calibration, CategoryId, CategorySet, ClockInfo, DepthSwitch, Interner, KeyId, Metadata,
+    Outcome, Progress, Recorder, RingId, Sink, Source, SourceError, StackId, StackNode, Stopwatch, SymbolId,
     SymbolRef, Ticks, Track, TrackId, TrackKind,
 };
 use tickscope_ring::{MAX_EVENT_SLOTS, Policy};
@@ -227,7 +227,7 @@ impl Session {
         let shared = begin(mapping);
         let header = shared.mapping.header();
         header.set_name(name);
-        header.depth.store(config.metadata.depth as u32, Ordering::Relaxed);
+        header.depth.set(config.metadata.depth);
         header.base_ticks.store(shared.base.0, Ordering::Relaxed);
         header.base_ns.store(shared.clock.start().monotonic_ns, Ordering::Relaxed);
         header.tsc.store(u32::from(shared.clock.is_tsc()), Ordering::Release);
@@ -239,11 +239,10 @@ impl Session {
         Ok(Self { shared })
     }
 
-    /// How much the collector wants recorded now: the depth of the configuration until it asks for another
-    /// ([`Collector::want_depth`]). One load.
-    #[inline]
-    pub fn wanted_depth(&self) -> Depth {
-        depth_of(self.shared.mapping.header().depth.load(Ordering::Relaxed))
+    /// How much is to be recorded now: the depth of the configuration until the collector asks for another
+    /// ([`Collector::want_depth`]). Give it to whoever records.
+    pub fn depth(&self) -> &DepthSwitch {
+        &self.shared.mapping.header().depth
     }
 
     /// Says that nothing more will be recorded: the collector ends when it has drained the rings.
@@ -357,11 +356,6 @@ pub(crate) fn describe(shared: &Shared, metadata: Metadata) -> Metadata {
         clock: ClockInfo { source: shared.clock.name().into(), error_ns: shared.clock.error_ns() },
         ..metadata
     }
-}
-
-/// The depth of a number that may be anything.
-pub(crate) fn depth_of(number: u32) -> Depth {
-    Depth::ALL.get(number as usize).copied().unwrap_or_default()
 }
 
 /// What recording one begin and end costs here, in nanoseconds: the median of several runs on a scratch ring.

@@ -139,12 +139,12 @@ fn the_collector_asks_for_a_depth_and_hears_of_the_end() {
     let mut config = config();
     config.metadata.depth = Depth::Trace;
     let session = Session::create(&path, "server", config).unwrap();
-    assert_eq!(session.wanted_depth(), Depth::Trace);
+    assert_eq!(session.depth().get(), Depth::Trace);
     let collector = Collector::open(&path, Metadata::default()).unwrap();
     assert_eq!(collector.metadata().depth, Depth::Trace);
     for depth in Depth::ALL {
         collector.want_depth(depth);
-        assert_eq!(session.wanted_depth(), depth);
+        assert_eq!(session.depth().get(), depth);
     }
     assert!(!collector.is_finished());
     session.close();

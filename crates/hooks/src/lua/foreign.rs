@@ -20,42 +20,14 @@
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use tickscope_core::{Depth, Recorder};
+use tickscope_core::{Depth, DepthSwitch, Recorder};
 
 use super::api::*;
 use super::hook;
 use super::library::Lua;
 use super::threads::{LuaThread, UserHook};
 use super::tracer::{Tracer, TracerError, TracerOptions};
-
-/// The depth in force for every tracer that was given it; changes from any thread, and takes effect when Lua is entered
-/// or a hook is called.
-#[derive(Debug)]
-pub struct DepthSwitch(AtomicU8);
-
-impl DepthSwitch {
-    /// Set to `depth`.
-    pub const fn new(depth: Depth) -> Self {
-        Self(AtomicU8::new(depth as u8))
-    }
-
-    /// Chooses another depth.
-    pub fn set(&self, depth: Depth) {
-        self.0.store(depth as u8, Relaxed);
-    }
-
-    /// The depth chosen last.
-    #[inline(always)]
-    pub fn get(&self) -> Depth {
-        match self.0.load(Relaxed) {
-            0 => Depth::Boundary,
-            1 => Depth::Sample,
-            _ => Depth::Trace,
-        }
-    }
-}
 
 /// How a thread of a foreign program is traced.
 #[derive(Clone, Debug)]

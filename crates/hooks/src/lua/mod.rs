@@ -43,7 +43,7 @@ pub use api::{
     lua_Reader, lua_State,
 };
 pub use definitions::definitions;
-pub use foreign::{DepthSwitch, ForeignLua, ForeignOptions};
+pub use foreign::{ForeignLua, ForeignOptions};
 pub use interrupt::InterruptHandle;
 pub use ticker::{after_fork, step_in, step_out};
 pub use tracer::{HostSpan, Tracer, TracerError, TracerOptions};

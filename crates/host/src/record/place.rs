@@ -17,7 +17,7 @@ const SESSION: &str = "session";
 const NOTE: &str = "note";
 
 /// The folder; it goes with its owner.
-pub(super) struct Place {
+pub(crate) struct Place {
     folder: PathBuf,
     seen: Mutex<HashSet<PathBuf>>,
 }
@@ -42,18 +42,16 @@ impl Drop for Found {
 
 impl Place {
     /// A new folder, after those of recordings that died were removed.
-    pub(super) fn new() -> Result<Self> {
-        let shared = Path::new("/dev/shm");
-        let root = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
-        sweep(&root);
-        let folder = root.join(format!("{PREFIX}{}", std::process::id()));
+    pub(crate) fn new() -> Result<Self> {
+        sweep();
+        let folder = root().join(format!("{PREFIX}{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&folder).with_context(|| {
             format!("cannot make the folder {} for the program's records", folder.display())
         })?;
         Ok(Self { folder, seen: Mutex::default() })
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -105,19 +103,30 @@ impl Drop for Place {
     }
 }
 
-/// Removes folders of ours whose collector and whose recording processes are gone: they hold memory.
-fn sweep(root: &Path) {
+/// Where folders are made: in memory, where there is such a place.
+fn root() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
+}
+
+/// The folders of this user, each with the number of the process that made it.
+pub(crate) fn folders() -> Vec<(u32, PathBuf)> {
     let me = fs::metadata("/proc/self").map(|metadata| metadata.uid()).ok();
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok()) else {
-            continue;
-        };
-        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-        let ours = metadata.is_dir() && Some(metadata.uid()) == me;
-        if ours && !runs(pid) && !recording(&path) {
-            let _ = fs::remove_dir_all(&path);
+    let entries = fs::read_dir(root()).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+            let metadata = fs::symlink_metadata(entry.path()).ok()?;
+            (metadata.is_dir() && Some(metadata.uid()) == me).then(|| (pid, entry.path()))
+        })
+        .collect()
+}
+
+/// Removes folders of ours whose collector and whose recording processes are gone: they hold memory.
+fn sweep() {
+    for (pid, folder) in folders() {
+        if !runs(pid) && !recording(&folder) {
+            let _ = fs::remove_dir_all(&folder);
         }
     }
 }

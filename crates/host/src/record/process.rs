@@ -9,6 +9,7 @@ use tickscope_core::Source;
 use tickscope_session::Collector;
 
 use super::place::Found;
+use crate::live::control::Control;
 use crate::recording::{Collecting, Recorded, Sinks};
 
 /// Tells when a process ends.
@@ -73,10 +74,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(session: Found, collector: Collector, sinks: Sinks) -> Self {
+    pub(super) fn new(session: Found, collector: Collector, sinks: Sinks, control: &Control) -> Self {
         let pid = collector.metadata().pid;
         let name = collector.program();
-        Self { pid, name, watch: Watch::new(pid), collecting: sinks.collect(collector, |_| None), session }
+        let collecting = sinks.collect(collector, |analyzer| Some(control.observe(analyzer)));
+        Self { pid, name, watch: Watch::new(pid), collecting, session }
     }
 
     /// Notes whether it still runs.

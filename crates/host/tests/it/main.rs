@@ -5,6 +5,7 @@ mod city;
 mod cli;
 mod deterministic;
 mod hostile;
+mod live;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;

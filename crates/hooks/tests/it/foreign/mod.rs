@@ -11,9 +11,9 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::transmute;
 use std::ptr;
 
-use tickscope_core::{Depth, SwitchReason};
+use tickscope_core::{Depth, DepthSwitch, SwitchReason};
 use tickscope_hooks::lua::{
-    DepthSwitch, ForeignLua, ForeignOptions, LuaApi, Tracer, Version, lua_CFunction, lua_Hook, lua_State,
+    ForeignLua, ForeignOptions, LuaApi, Tracer, Version, lua_CFunction, lua_Hook, lua_State,
 };
 
 use crate::memory::Memory;
