@@ -54,6 +54,14 @@ pub(crate) enum Command {
   tickscope ctl depth trace --for 10s             every call for ten seconds, then as before
   tickscope ctl --pid 4711 depth boundary")]
     Ctl(Ctl),
+    /// Tell what can be recorded here, how, and what is missing. Nothing of the program runs.
+    #[command(after_help = "Examples:
+  tickscope doctor
+  tickscope doctor -- nginx -g 'daemon off;'
+  tickscope doctor --pid 4711
+
+Exit codes: 0 when what was asked about can be recorded, 1 when not, 2 wrong usage.")]
+    Doctor(Doctor),
     /// Names of natives, for those that are not known here.
     Natives(Natives),
     /// Explain a capture.
@@ -335,6 +343,16 @@ pub(crate) enum CtlCommand {
         #[arg(long = "for", value_name = "TIME", value_parser = duration)]
         for_: Option<Duration>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// A process that runs.
+    #[arg(long, value_name = "PID", conflicts_with = "program")]
+    pub(crate) pid: Option<u32>,
+    /// A program; its arguments do not matter.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM [ARG]...")]
+    pub(crate) program: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod cli;
 mod console;
 mod convert;
+mod doctor;
 mod hitch;
 mod live;
 mod lua;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Record(options) => record::run(&options),
         Command::Top(options) => live::top::run(&options),
         Command::Ctl(options) => live::ctl::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),

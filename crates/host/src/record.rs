@@ -229,7 +229,7 @@ fn preload(agent: &Path) -> OsString {
 }
 
 /// The agent's file: beside this program, where the build leaves it, or where a package puts it.
-fn agent() -> Result<PathBuf> {
+pub(crate) fn agent() -> Result<PathBuf> {
     const NAME: &str = "libtickscope_agent.so";
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let folder = program.parent().context("this program lies nowhere")?;

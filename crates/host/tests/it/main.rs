@@ -4,6 +4,7 @@
 mod city;
 mod cli;
 mod deterministic;
+mod doctor;
 mod hostile;
 mod live;
 mod lua;
