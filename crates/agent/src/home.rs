@@ -85,6 +85,12 @@ impl Home {
         self.file(&format!("{:x}.session", now.as_nanos()))
     }
 
+    /// Leaves a line for `tickscope record` to show in any case.
+    pub(crate) fn say(&self, text: &str) {
+        // As for a note.
+        let _ = std::fs::write(self.file("say"), text);
+    }
+
     /// Leaves a line for `tickscope record` to show when nothing is recorded.
     pub(crate) fn note(&self, text: &str) {
         // Nobody may be there to read it.

@@ -11,6 +11,7 @@ use tickscope_session::{Session, ThreadRecorder};
 
 use crate::detours::Function;
 use crate::home::Home;
+use crate::jit;
 
 /// The program's Lua with the agent in it.
 pub(crate) struct Installed {
@@ -53,7 +54,7 @@ const JUMP: usize = 5;
 /// Finds a Lua and hooks it; says why not otherwise.
 ///
 /// # Safety
-/// No other thread of the program runs.
+/// No other thread of the program runs the Lua's functions.
 pub(crate) unsafe fn install() -> Result<String, String> {
     let found = find_lua().map_err(|survey| survey.to_string())?;
     let mut refused = Vec::new();
@@ -80,8 +81,12 @@ unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
         LuaVersion::V52 => Version::Lua52,
         LuaVersion::V53 => Version::Lua53,
         LuaVersion::V54 => Version::Lua54,
-        LuaVersion::LuaJit => return Err("LuaJIT is not recorded yet".into()),
+        // SAFETY: passed on to the caller.
+        LuaVersion::LuaJit => return unsafe { jit::install(lua) },
     };
+    if !INSTALLED.load(Ordering::Acquire).is_null() {
+        return Err("another Lua of this process is recorded already".into());
+    }
     let mut requests = Vec::new();
     for function in Function::ALL {
         let symbol = function.symbol(version);
@@ -102,7 +107,7 @@ unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
     let originals = Function::ALL
         .map(|function| detours.trampoline(function.symbol(version)).unwrap_or(std::ptr::null()));
     INSTALLED.store(Box::into_raw(Box::new(Installed { api, foreign, originals })), Ordering::Release);
-    // SAFETY: no other thread runs, as the caller says; each replacement has its function's signature for this version
+    // SAFETY: no other thread is there, as the caller says; each replacement has its function's signature for this version
     // and lets pass what unwinds; this library is never unloaded.
     unsafe { detours.enable() }.map_err(|error| error.to_string())?;
     // For ever: a thread may be in a trampoline at any time.
@@ -114,7 +119,7 @@ unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
 static NAMES: AtomicPtr<FunctionNames> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What symbol tables call the C function at `address`.
-fn name_native(address: usize) -> Option<String> {
+pub(crate) fn name_native(address: usize) -> Option<String> {
     let mut names = NAMES.load(Ordering::Acquire);
     if names.is_null() {
         let new = Box::into_raw(Box::new(FunctionNames::new(modules::loaded(install as *const ()))));

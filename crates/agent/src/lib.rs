@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //! The loader calls `start` before the program's `main`. It looks for a Lua among the loaded modules, by symbols, and
-//! detours ten of its functions. The first thread that runs Lua makes the session, a file in shared memory that
+//! detours ten of its functions; when there is none, it watches what is loaded later (`late.rs`). The first thread that runs Lua makes the session, a file in shared memory that
 //! `tickscope record` collects from; each thread that runs Lua gets a ring there and a tracer.
 //!
 //! # Guarantees
@@ -12,11 +12,13 @@
 //! - The child of a fork records into a session of its own, never into its parent's rings.
 //!
 //! # Deliberately absent
-//! Attaching to a program that runs, Mono, LuaJIT, Lua that is loaded by `dlopen` after the start, and musl: not yet.
+//! Attaching to a program that runs, Mono, and musl: not yet. Traces of LuaJIT: it is sampled, see `jit.rs`.
 pub mod c;
 mod detours;
 mod home;
 mod install;
+mod jit;
+mod late;
 mod settings;
 mod thread;
 
@@ -45,7 +47,11 @@ extern "C" fn start() {
         // SAFETY: the loader runs constructors before the program can start a thread.
         match unsafe { install::install() } {
             Ok(lua) => home.note(&format!("{lua} ran nothing")),
-            Err(why) => home.note(&why),
+            // SAFETY: as above.
+            Err(why) => match unsafe { late::watch() } {
+                Ok(()) => home.note(&why),
+                Err(unwatched) => home.note(&format!("{why}; what it loads later is not seen: {unwatched}")),
+            },
         }
     });
 }

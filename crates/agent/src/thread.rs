@@ -18,6 +18,7 @@ use tickscope_session::{Session, ThreadRecorder};
 
 use crate::HOME;
 use crate::install::Installed;
+use crate::jit::JitThread;
 
 /// Lua's statuses, the same in every version.
 pub(crate) const LUA_OK: c_int = 0;
@@ -33,6 +34,8 @@ pub(crate) struct Thread {
     outermost: Cell<usize>,
     /// The names of coroutines that the program resumes and that have yielded: what they run is on no stack then.
     suspended: RefCell<HashMap<usize, SymbolId>>,
+    /// As `tracer`, for LuaJIT.
+    jit: OnceCell<Result<JitThread, ()>>,
 }
 
 /// Nothing can be recorded on this thread: it runs without.
@@ -57,8 +60,8 @@ impl Drop for Owner {
         // SAFETY: made by `make`, and only reached through `CURRENT`, which no longer leads to it, and from calls that
         // are never left.
         unsafe {
-            let Thread { recorder, tracer, .. } = *Box::from_raw(thread.cast_mut());
-            drop(tracer);
+            let Thread { recorder, tracer, jit, .. } = *Box::from_raw(thread.cast_mut());
+            drop((tracer, jit));
             drop(Box::from_raw(ptr::from_ref(recorder).cast_mut()));
         }
     }
@@ -149,7 +152,7 @@ unsafe fn begin(
 pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
     let Some(entered) = entered else { return };
     let Entered { thread, tracer, .. } = entered;
-    if !ptr::eq(CURRENT.get(), thread) {
+    if !thread.is_current() {
         return; // a fork inside: it was entered in the parent
     }
     let (reason, outcome) = match status {
@@ -194,9 +197,13 @@ pub(crate) fn forked() {
         // Its place is not given back: calls that are under way tell by its address that they are not of this process.
         // The recorder stays too: it would write to the parent's session.
         // SAFETY: made by `make`; nothing else is done with its tracer any more.
-        let tracer = unsafe { ptr::read(&raw const (*thread).tracer) };
+        let (tracer, jit) =
+            unsafe { (ptr::read(&raw const (*thread).tracer), ptr::read(&raw const (*thread).jit)) };
         if let Some(Ok(tracer)) = tracer.into_inner() {
             tracer.abandon();
+        }
+        if let Some(Ok(jit)) = jit.into_inner() {
+            jit.abandon();
         }
     }
 }
@@ -235,6 +242,7 @@ fn make(name: Option<&str>) -> *const Thread {
             tracer: OnceCell::new(),
             outermost: Cell::new(0),
             suspended: RefCell::default(),
+            jit: OnceCell::new(),
         };
         CURRENT.set(Box::into_raw(Box::new(thread)));
     }
@@ -245,6 +253,17 @@ impl Thread {
     /// Where all that happens on this thread is recorded.
     pub(crate) fn recorder(&self) -> &'static ThreadRecorder {
         self.recorder
+    }
+
+    /// Whether this is the thread's record still: not in the child of a fork.
+    pub(crate) fn is_current(&self) -> bool {
+        ptr::eq(CURRENT.get(), self)
+    }
+
+    /// What it has for LuaJIT, which is there when this is called.
+    #[inline]
+    pub(crate) fn jit(&'static self) -> Option<&'static JitThread> {
+        self.jit.get_or_init(|| JitThread::new(self.recorder, self.session)).as_ref().ok()
     }
 
     #[inline]

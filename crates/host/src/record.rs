@@ -182,6 +182,9 @@ fn tell_what_was_recorded(options: &cli::Record, recorded: &[Recorded], place: &
         tell!("tickscope: nothing was recorded: {}", place.why_nothing());
         return true;
     }
+    for said in place.says() {
+        tell!("tickscope: {said}");
+    }
     let mut whole = true;
     for recorded in recorded {
         let capture = recorded.capture.display().to_string();

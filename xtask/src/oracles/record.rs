@@ -54,6 +54,14 @@ const SERVERS: &[Server] = &[
         ask: ask_prosody,
         named: &["streamopened", "fire_event"],
     },
+    Server {
+        name: "nginx (LuaJIT, by dlopen)",
+        program: "/usr/sbin/nginx",
+        words: &["-p", "FOLDER/", "-e", "FOLDER/data/error", "-c", "FOLDER/nginx.conf"],
+        files: &[("nginx.conf", NGINX_CONF)],
+        ask: ask_nginx,
+        named: &["fib"],
+    },
 ];
 
 const HAPROXY_CFG: &str = "global
@@ -103,6 +111,43 @@ c2s_require_encryption = false
 authentication = "internal_plain"
 VirtualHost "localhost"
 "#;
+
+/// Debian's modules; workers give up their rights.
+const NGINX_CONF: &str = "load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+daemon off;
+worker_processes 2;
+pid FOLDER/data/pid;
+error_log FOLDER/data/error;
+events { worker_connections 256; }
+http {
+  access_log off;
+  server {
+    listen 127.0.0.1:PORT;
+    location / {
+      access_by_lua_block { ngx.ctx.asked = ngx.var.uri }
+      content_by_lua_block {
+        local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
+        ngx.sleep(0.001)
+        local inner = coroutine.wrap(function(n) coroutine.yield(fib(n)) end)
+        ngx.say(ngx.ctx.asked, ' ', inner(24))
+      }
+    }
+  }
+}
+";
+
+fn ask_nginx(port: u16) -> Result<Vec<u8>> {
+    let mut answers = Vec::new();
+    for index in 0..60 {
+        let mut stream = connect(port)?;
+        write!(stream, "GET /{index} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        answers.extend(answer.lines().filter(|line| !line.starts_with("Date:")).flat_map(str::bytes));
+    }
+    Ok(answers)
+}
 
 fn ask_redis(port: u16) -> Result<Vec<u8>> {
     const FIB: &str = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end \

@@ -1,5 +1,5 @@
 //! Lua: tracer, sampler, allocator, and the library functions that go with them. Embedded 5.4, or 5.1 to 5.4 in a foreign
-//! program ([`ForeignLua`]).
+//! program ([`ForeignLua`]); LuaJIT there, sampled ([`JitTracer`]).
 //!
 //! # How it works
 //! A [`Tracer`] owns one thread. Hook functions find it through a thread-local pointer. At depth trace a call/return
@@ -23,12 +23,14 @@ mod foreign;
 mod hook;
 mod identity;
 mod interrupt;
+mod jit;
 mod layout;
 mod libraries;
 mod library;
 mod memory;
 mod natives;
 mod numbered;
+mod resource;
 mod signal;
 mod state;
 mod symbols;
@@ -45,6 +47,7 @@ pub use api::{
 pub use definitions::definitions;
 pub use foreign::{ForeignLua, ForeignOptions};
 pub use interrupt::InterruptHandle;
+pub use jit::{JitCallback, JitLua, JitStart, JitStop, JitTracer};
 pub use ticker::{after_fork, step_in, step_out};
 pub use tracer::{HostSpan, Tracer, TracerError, TracerOptions};
 pub use vm::{VmId, VmOptions};

@@ -30,6 +30,8 @@ struct Target {
     took_ns: AtomicU64,
     /// Where the ticker finds this thread, if it is to.
     seat: AtomicPtr<Seat>,
+    /// What asks the machine at work for a sample instead of a hook; null for none.
+    trigger: AtomicPtr<()>,
 }
 
 thread_local! {
@@ -41,6 +43,7 @@ thread_local! {
             skip: AtomicU64::new(0),
             took_ns: AtomicU64::new(0),
             seat: AtomicPtr::new(ptr::null_mut()),
+            trigger: AtomicPtr::new(ptr::null_mut()),
         }
     };
 }
@@ -61,6 +64,11 @@ pub(crate) fn set_seat(seat: Option<&'static Seat>, period_ns: u64) {
         target.period_ns.store(period_ns, Relaxed);
         target.seat.store(seat.map_or(ptr::null_mut(), |seat| ptr::from_ref(seat).cast_mut()), Relaxed);
     });
+}
+
+/// The machine at work on this thread is asked for samples by `trigger` from now on; null for by hooks.
+pub(crate) fn set_trigger(trigger: *mut ()) {
+    TARGET.with(|target| target.trigger.store(trigger, Relaxed));
 }
 
 /// This thread's seat, if it has one.
@@ -138,7 +146,14 @@ unsafe extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context:
         if let Some(seat) = seat() {
             // In a foreign program a signal is only ours when the ticker sent it.
             if code == SI_TKILL && seat.take_signal() {
-                TARGET.with(|target| arm_at_a_bearable_rate(target));
+                TARGET.with(|target| {
+                    let trigger = target.trigger.load(Relaxed);
+                    if trigger.is_null() {
+                        arm_at_a_bearable_rate(target);
+                    } else {
+                        super::jit::ask(trigger);
+                    }
+                });
             } else {
                 forward(signal, info, context);
             }

@@ -214,7 +214,7 @@ impl<R: Recorder + 'static> State<R> {
             allocator: options.allocator,
             hidden: options.hidden.into(),
             hide_unnamed: options.hide_unnamed,
-            chunks: Default::default(),
+            sources: Default::default(),
             natives: Default::default(),
             walks: Cell::new(0),
         });

@@ -103,20 +103,12 @@ impl<R: Recorder + 'static> State<R> {
         if self.foreign.is_some()
             && let Some(vm) = vm
         {
-            vm.find_source(source);
+            vm.sources.find(source);
         }
-        let chunks = vm.map(|vm| vm.chunks.borrow());
-        let chunk = chunks.as_ref().and_then(|chunks| chunks.get(source)?.as_ref());
-        let name = match chunk.map(|lines| lines.get(&line).map_or(&[][..], Vec::as_slice)) {
-            Some([name]) => name.to_string(),
-            // Several functions begin on the line, or none with a name: only the caller's word can tell.
-            Some(names) if !names.is_empty() => names
-                .iter()
-                .find(|name| called.as_deref().is_some_and(|called| name.ends_with(called)))
-                .map_or_else(|| format!("function <{file}:{line}>"), ToString::to_string),
-            Some(_) => format!("function <{file}:{line}>"),
-            None => called.unwrap_or_else(|| format!("function <{file}:{line}>")),
-        };
+        let name = vm
+            .and_then(|vm| vm.sources.known(source, line, called.as_deref()))
+            .or_else(|| called.filter(|_| !vm.is_some_and(|vm| vm.sources.has(source))))
+            .unwrap_or_else(|| format!("function <{file}:{line}>"));
         Named { name, file, line, native: false }
     }
 
@@ -326,7 +318,7 @@ fn is_c(ar: &lua_Debug) -> bool {
 
 /// # Safety
 /// `pointer` is null or a C string.
-unsafe fn text(pointer: *const c_char) -> Option<String> {
+pub(crate) unsafe fn text(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;
     }

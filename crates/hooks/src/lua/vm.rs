@@ -44,8 +44,8 @@ pub(crate) struct VmRecord {
     pub(crate) salt: usize,
     pub(crate) gc_measured: SymbolId,
     pub(crate) gc_inferred: SymbolId,
-    /// Names of functions by chunk name and line; `None` for a chunk whose source was looked for in vain.
-    pub(crate) chunks: RefCell<HashMap<Box<[u8]>, Option<Lines>>>,
+    /// Names of functions.
+    pub(crate) sources: Sources,
     /// Names of C functions by address.
     pub(crate) natives: RefCell<HashMap<usize, Box<str>>>,
     /// How often the loaded modules were searched for them.
@@ -64,25 +64,59 @@ pub(crate) fn read_source(file: &Path) -> Option<Vec<u8>> {
     std::fs::read(file).ok().filter(|source| !source.starts_with(b"\x1bLua"))
 }
 
-impl VmRecord {
-    pub(crate) fn register_chunk(&self, name: &[u8], source: &[u8]) {
+/// Names of functions by chunk name and line; `None` for a chunk whose source was looked for in vain.
+#[derive(Default)]
+pub(crate) struct Sources(RefCell<HashMap<Box<[u8]>, Option<Lines>>>);
+
+impl Sources {
+    fn register(&self, name: &[u8], source: &[u8]) {
         let mut lines = Lines::new();
         for (line, name) in definitions(source) {
             lines.entry(line).or_default().push(name.into());
         }
-        self.chunks.borrow_mut().insert(name.into(), Some(lines));
+        self.0.borrow_mut().insert(name.into(), Some(lines));
     }
 
     /// Reads the source of a chunk that names its file, unless that was tried before.
-    pub(crate) fn find_source(&self, chunk: &[u8]) {
-        if self.chunks.borrow().contains_key(chunk) {
+    pub(crate) fn find(&self, chunk: &[u8]) {
+        if self.0.borrow().contains_key(chunk) {
             return;
         }
         match chunk.strip_prefix(b"@").and_then(|path| read_source(OsStr::from_bytes(path).as_ref())) {
-            Some(source) => self.register_chunk(chunk, &source),
+            Some(source) => self.register(chunk, &source),
             None => {
-                self.chunks.borrow_mut().insert(chunk.into(), None);
+                self.0.borrow_mut().insert(chunk.into(), None);
             }
         }
+    }
+
+    /// Whether the chunk's source is known.
+    pub(crate) fn has(&self, chunk: &[u8]) -> bool {
+        self.0.borrow().get(chunk).is_some_and(Option::is_some)
+    }
+
+    /// The name of the function that a known source defines on a line. Where it defines several there, the one that its
+    /// caller's word for it fits.
+    pub(crate) fn known(&self, chunk: &[u8], line: u32, called: Option<&str>) -> Option<String> {
+        let sources = self.0.borrow();
+        match sources.get(chunk)?.as_ref()?.get(&line)?.as_slice() {
+            [name] => Some(name.to_string()),
+            names => names
+                .iter()
+                .find(|name| called.is_some_and(|called| name.ends_with(called)))
+                .map(ToString::to_string),
+        }
+    }
+
+    /// The name of a function by its source, which is read when it was not, or else by its caller's word for it.
+    pub(crate) fn name(&self, chunk: &[u8], line: u32, called: Option<&str>) -> Option<String> {
+        self.find(chunk);
+        self.known(chunk, line, called).or_else(|| called.filter(|_| !self.has(chunk)).map(ToOwned::to_owned))
+    }
+}
+
+impl VmRecord {
+    pub(crate) fn register_chunk(&self, name: &[u8], source: &[u8]) {
+        self.sources.register(name, source);
     }
 }

@@ -1,6 +1,6 @@
 //! Where the processes of one recording leave their sessions: a folder in memory that only its owner can read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ const PREFIX: &str = "tickscope-";
 /// What a session file is called: `PID.WHEN.session`; and what the agent says of a process: `PID.note`.
 const SESSION: &str = "session";
 const NOTE: &str = "note";
+/// What the agent says in any case: `PID.say`.
+const SAY: &str = "say";
 
 /// The folder; it goes with its owner.
 pub(crate) struct Place {
@@ -69,19 +71,24 @@ impl Place {
 
     /// What the agents said of processes without a session.
     pub(super) fn why_nothing(&self) -> String {
-        let notes: HashSet<String> = self
-            .files(NOTE)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|path| fs::read_to_string(path).ok())
-            .map(|note| note.trim().to_owned())
-            .collect();
+        let notes = self.texts(NOTE);
         if notes.is_empty() {
             return "the agent was not loaded; a static or set-uid program takes no LD_PRELOAD".into();
         }
-        let mut notes: Vec<String> = notes.into_iter().collect();
-        notes.sort();
         notes.join("; ")
+    }
+
+    /// What the agents have to say of processes that record.
+    pub(super) fn says(&self) -> Vec<String> {
+        self.texts(SAY)
+    }
+
+    /// Each once, sorted.
+    fn texts(&self, extension: &str) -> Vec<String> {
+        let files = self.files(extension).unwrap_or_default();
+        let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
+        let texts: BTreeSet<String> = texts.map(|text| text.trim().to_owned()).collect();
+        texts.into_iter().collect()
     }
 
     fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {

@@ -6,6 +6,7 @@ mod cli;
 mod deterministic;
 mod doctor;
 mod hostile;
+mod late;
 mod live;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]

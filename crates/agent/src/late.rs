@@ -1,0 +1,125 @@
+//! Lua that is loaded while the program runs, by `dlopen`.
+//!
+//! Whoever loads a library asks for one of its symbols next, before any of its functions can run but those that the loader
+//! calls itself. So `dlsym` and `dlopen` are detoured, and look for what is new before they do their work. Both learn who
+//! called them from the return address, on which `$ORIGIN`, `RUNPATH` and `RTLD_NEXT` depend. So what stands in for them
+//! does not call them: it looks, and jumps.
+
+use std::arch::naked_asm;
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use tickscope_hooks::process::detour::{Detours, Request};
+use tickscope_hooks::process::{modules, symbols};
+
+use crate::{HOME, install};
+
+static DLSYM: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static DLOPEN: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+/// Libraries that were loaded, ever, when it was looked last.
+static LOADED: AtomicU64 = AtomicU64::new(0);
+/// Somebody is looking, or nobody needs to look any more.
+static LOOKING: AtomicBool = AtomicBool::new(false);
+
+/// A function that looks, and goes on in another with the same arguments, stack and return address.
+macro_rules! look_and_jump {
+    ($name:ident, $original:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            naked_asm!(
+                "push rdi",
+                "push rsi",
+                "push rdx", // three words: the stack is aligned for a call
+                "call {look}",
+                "pop rdx",
+                "pop rsi",
+                "pop rdi",
+                "jmp qword ptr [rip + {original}]",
+                look = sym look,
+                original = sym $original,
+            )
+        }
+    };
+}
+
+look_and_jump!(dlsym, DLSYM);
+look_and_jump!(dlopen, DLOPEN);
+
+/// Begins to watch what is loaded; says why not otherwise.
+///
+/// # Safety
+/// No other thread of the program runs.
+pub(crate) unsafe fn watch() -> Result<(), String> {
+    LOADED.store(loaded(), Ordering::Relaxed);
+    let modules = modules::loaded(watch as *const ());
+    let wanted = ["dlsym", "dlopen"];
+    let find = |module: &modules::Module| {
+        let held = module.hold().ok()?;
+        symbols::resolve(&held, &wanted).ok().filter(|found| found.len() == wanted.len())
+    };
+    let in_libc = |module: &&modules::Module| {
+        module.path.file_name().is_some_and(|name| name == "libc.so.6" || name == "libdl.so.2")
+    };
+    let found = modules.iter().filter(in_libc).find_map(|module| Some((module, find(module)?)));
+    let (module, functions) = found.ok_or("its C library has no dlopen and dlsym")?;
+    let requests = [
+        Request { symbol: "dlsym", function: functions["dlsym"], replacement: dlsym as *const () },
+        Request { symbol: "dlopen", function: functions["dlopen"], replacement: dlopen as *const () },
+    ];
+    let mut detours = Detours::prepare(module, &requests).map_err(|error| error.to_string())?;
+    for (place, symbol) in [(&DLSYM, "dlsym"), (&DLOPEN, "dlopen")] {
+        let original = detours.trampoline(symbol).ok_or("it has no trampoline")?;
+        place.store(original.cast_mut(), Ordering::Release);
+    }
+    // SAFETY: no other thread runs, as the caller says; the replacements pass on what they are given, and stay.
+    unsafe { detours.enable() }.map_err(|error| error.to_string())?;
+    std::mem::forget(detours);
+    Ok(())
+}
+
+/// Looks for a Lua if a library was loaded since the last look. Called with the program's registers behind it: changes
+/// nothing that it can see.
+extern "C" fn look() {
+    if LOOKING.swap(true, Ordering::Acquire) {
+        return; // another thread does, or this one: looking opens libraries itself
+    }
+    // SAFETY: `errno` of this thread.
+    let errno = unsafe { *libc::__errno_location() };
+    let found = std::panic::catch_unwind(|| {
+        if loaded() == LOADED.load(Ordering::Relaxed) {
+            return false;
+        }
+        // SAFETY: the library was loaded by who asks for its first symbol now, so no thread runs its functions.
+        let installed = unsafe { install::install() };
+        LOADED.store(loaded(), Ordering::Relaxed);
+        match (installed, HOME.get()) {
+            (Ok(lua), Some(home)) => {
+                home.note(&format!("{lua} ran nothing"));
+                true
+            }
+            (Err(why), Some(home)) => {
+                home.note(&why);
+                false
+            }
+            (_, None) => true,
+        }
+    });
+    if !found.unwrap_or(true) {
+        LOOKING.store(false, Ordering::Release);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// How many libraries this process has loaded so far.
+fn loaded() -> u64 {
+    unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, count: *mut c_void) -> c_int {
+        // SAFETY: the loader's description, and the number of `loaded`.
+        unsafe { *count.cast::<u64>() = (*info).dlpi_adds };
+        1
+    }
+    let mut count = 0_u64;
+    // SAFETY: the callback stores a number.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut count).cast()) };
+    count
+}
