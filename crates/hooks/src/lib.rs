@@ -6,6 +6,7 @@
 //!
 //! - [`lua::Tracer`]: calls, returns, tail calls, errors, coroutines, samples, interrupts, one per thread.
 //! - [`lua::ForeignLua`]: the same in a program that is not ours, for Lua 5.1 to 5.4.
+//! - [`lua::JitTracer`]: LuaJIT there, sampled through its own profiler.
 //! - [`lua::Allocator`]: the memory of one virtual machine, counted and limited.
 //! - [`lock::ForkLock`]: a lock that the child of a fork can take.
 //! - [`lua::definitions`]: names of functions from their source text.
@@ -17,7 +18,7 @@
 //! `debug.sethook` works beside the hooks here, and the profiler's callbacks are never recorded themselves.
 //!
 //! # Deliberately absent
-//! Attaching to a program that already runs, and other runtimes. LuaJIT: its call hooks force it to interpret.
+//! Attaching to a program that already runs, and other runtimes. Traces of LuaJIT: its call hooks force it to interpret.
 pub mod lock;
 pub mod lua;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]

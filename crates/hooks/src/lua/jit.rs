@@ -362,9 +362,9 @@ impl<R: Recorder + 'static> JitTracer<R> {
     /// # Safety
     /// `ar` was filled with `n`.
     unsafe fn native(&self, ar: &lua_Debug) -> SymbolId {
-        // SAFETY: Lua's strings are valid while the function is.
         let name: &[u8] = match ar.name.is_null() {
             true => b"?",
+            // SAFETY: Lua's strings are valid while the function is.
             false => unsafe { std::ffi::CStr::from_ptr(ar.name) }.to_bytes(),
         };
         if let Some(symbol) = self.called.borrow().get(name) {

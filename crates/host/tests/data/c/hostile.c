@@ -174,7 +174,7 @@ static void fork_under_churn(void) {
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, churn, 0);
     lua_State *L = fresh();
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 40; i++) {
         run(L, "return spin(5000)");
         pid_t child = fork();
         if (child < 0) fail("fork");
