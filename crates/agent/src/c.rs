@@ -38,6 +38,11 @@ static NAMES: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
 /// Counts sessions: ids of another generation mean nothing. From 1.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 
+/// Which session of this process this is: ids of another mean nothing.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
 /// In the child of a fork: names stay, what the parent's session called them does not.
 pub(crate) fn forked() {
     NAMES.store(std::ptr::null_mut(), Ordering::Release);
@@ -68,7 +73,7 @@ impl TickscopeName {
     /// The number in `cache`, or what `intern` says, which is kept there.
     #[inline(always)]
     fn known(cache: &AtomicU64, intern: impl FnOnce() -> u32) -> u32 {
-        let generation = u64::from(GENERATION.load(Ordering::Relaxed));
+        let generation = u64::from(generation());
         let known = cache.load(Ordering::Relaxed);
         if known >> 32 == generation {
             return known as u32;

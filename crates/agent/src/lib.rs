@@ -17,6 +17,7 @@ pub mod c;
 mod detours;
 mod home;
 mod install;
+mod io;
 mod jit;
 mod late;
 mod settings;
@@ -52,6 +53,12 @@ extern "C" fn start() {
                 Ok(()) => home.note(&why),
                 Err(unwatched) => home.note(&format!("{why}; what it loads later is not seen: {unwatched}")),
             },
+        }
+        if home.settings.io {
+            // SAFETY: as above.
+            if let Err(why) = unsafe { io::install() } {
+                home.note(&why);
+            }
         }
     });
 }

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) depth: Depth,
     /// Samples a second.
     pub(crate) hz: u32,
+    /// Whether what scripts wait for is recorded too.
+    pub(crate) io: bool,
     /// The folder for sessions and notes.
     pub(crate) folder: PathBuf,
 }
@@ -27,16 +29,17 @@ impl Settings {
         // The folder comes last and may contain anything.
         let at = text.windows(4).position(|window| window == b",in=")?;
         let folder = PathBuf::from(OsStr::from_bytes(&text[at + 4..]));
-        let (mut depth, mut hz) = (Depth::default(), 1_000);
+        let (mut depth, mut hz, mut io) = (Depth::default(), 1_000, false);
         for setting in std::str::from_utf8(&text[..at]).ok()?.split(',') {
             match setting.split_once('=')? {
                 ("depth", name) => depth = Depth::from_name(name)?,
                 ("hz", number) => hz = number.parse().ok().filter(|hz| (1..=10_000).contains(hz))?,
+                ("io", switch) => io = switch == "1",
                 // Of a later version: not for this one.
                 _ => {}
             }
         }
-        folder.is_absolute().then_some(Self { depth, hz, folder })
+        folder.is_absolute().then_some(Self { depth, hz, io, folder })
     }
 }
 
@@ -47,8 +50,8 @@ mod tests {
     #[test]
     fn what_record_writes_is_understood_and_nothing_else() {
         let parse = |text: &str| Settings::parse(OsStr::new(text));
-        let settings = parse("depth=trace,hz=97,in=/dev/shm/a,b=c").unwrap();
-        assert_eq!((settings.depth, settings.hz), (Depth::Trace, 97));
+        let settings = parse("depth=trace,hz=97,io=1,in=/dev/shm/a,b=c").unwrap();
+        assert_eq!((settings.depth, settings.hz, settings.io), (Depth::Trace, 97, true));
         assert_eq!(settings.folder, PathBuf::from("/dev/shm/a,b=c"));
         assert!(parse("depth=sample,later=1,in=/x").is_some());
         for wrong in

@@ -16,9 +16,9 @@ use tickscope_core::{CategoryId, Outcome, SwitchReason, SymbolId};
 use tickscope_hooks::lua::{HostSpan, Tracer, lua_State};
 use tickscope_session::{Session, ThreadRecorder};
 
-use crate::HOME;
 use crate::install::Installed;
 use crate::jit::JitThread;
+use crate::{HOME, io};
 
 /// Lua's statuses, the same in every version.
 pub(crate) const LUA_OK: c_int = 0;
@@ -222,6 +222,17 @@ pub(crate) fn current() -> Option<&'static Thread> {
     Some(unsafe { &*thread })
 }
 
+/// Where this thread records, if it does already. Async-signal-safe.
+#[inline]
+pub(crate) fn recording() -> Option<&'static ThreadRecorder> {
+    let thread = CURRENT.get();
+    if thread.is_null() || ptr::eq(thread, NEVER) {
+        return None;
+    }
+    // SAFETY: as for `current`.
+    Some(unsafe { (*thread).recorder })
+}
+
 /// As [`current`], for a thread that has a name. Whether there was none yet.
 pub(crate) fn begin_as(name: &str) -> bool {
     CURRENT.get().is_null() && !ptr::eq(make(Some(name)), NEVER)
@@ -232,10 +243,14 @@ fn make(name: Option<&str>) -> *const Thread {
     // What is called here must not come here again.
     CURRENT.set(NEVER);
     // The owner is asked for last: there is none any more when the thread is ending.
-    if let Some(session) = HOME.get().and_then(|home| home.session())
+    if let Some(home) = HOME.get()
+        && let Some(session) = home.session()
         && OWNER.try_with(|_| ()).is_ok()
     {
         let recorder = Box::leak(Box::new(session.thread(&name.map_or_else(system_name, str::to_owned))));
+        if home.settings.io {
+            io::prepare(recorder);
+        }
         let thread = Thread {
             recorder,
             session,

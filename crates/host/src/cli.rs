@@ -260,6 +260,10 @@ pub(crate) struct Record {
     /// Samples a second, at depth sample.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) hz: u32,
+    /// Record what scripts wait for as well: reads, writes, connections, locks, sleeps of more than 20 µs, with the peer's
+    /// address or the file's name.
+    #[arg(long)]
+    pub(crate) io: bool,
     /// Print what the program spent its time on when it has ended, to standard error.
     #[arg(long)]
     pub(crate) report: bool,

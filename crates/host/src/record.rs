@@ -216,7 +216,8 @@ fn events(recorded: &Recorded) -> String {
 /// What the agent reads: where to record, and how much.
 fn setting(options: &cli::Record, place: &Place) -> OsString {
     let depth: Depth = options.recording.depth.into();
-    let mut setting = OsString::from(format!("depth={},hz={},in=", depth.name(), options.hz));
+    let mut setting =
+        OsString::from(format!("depth={},hz={},io={},in=", depth.name(), options.hz, u8::from(options.io)));
     setting.push(place.folder());
     setting
 }

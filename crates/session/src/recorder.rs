@@ -78,6 +78,12 @@ impl ThreadRecorder {
         self.thread
     }
 
+    /// Whether a span of this thread, or of what it runs, is open and recorded. A load.
+    #[inline]
+    pub fn has_open_spans(&self) -> bool {
+        self.open.get() > 0
+    }
+
     /// The id under which the session knows `span`, to link to it from elsewhere; `None` when it was not recorded.
     pub fn span_id(&self, span: Span) -> Option<SpanId> {
         SpanId::new(self.ring, span.position()?)

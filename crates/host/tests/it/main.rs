@@ -6,6 +6,7 @@ mod cli;
 mod deterministic;
 mod doctor;
 mod hostile;
+mod io;
 mod late;
 mod live;
 mod lua;

@@ -29,7 +29,7 @@ fn build(scratch: &Path, compiler: &[&str]) -> PathBuf {
 }
 
 /// The lines of the capture as JSON, each an event.
-fn events(capture: &Path) -> Vec<Value> {
+pub(crate) fn events(capture: &Path) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_tickscope"))
         .args(["convert", "--to", "jsonl", "-o", "-"])
         .arg(capture)
