@@ -34,6 +34,10 @@ const OWN: &[(&str, &str)] = &[
 /// The bench of a whole server.
 const HUNDRED: &str = "hundred";
 
+/// The bench of real servers with Lua inside, recorded and not.
+const SERVERS: &str = "servers";
+const ROUNDS: usize = 5;
+
 pub fn run(options: &Options) -> Result<()> {
     let wanted = |bench: &str| options.bench.is_empty() || options.bench.iter().any(|name| name == bench);
     for (package, bench) in OWN.iter().filter(|(_, bench)| wanted(bench)) {
@@ -48,6 +52,10 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if wanted(HUNDRED) {
         hundred::run()?;
+    }
+    if wanted(SERVERS) {
+        process::show(&mut cargo(["build", "--release", "--package", "tickscope-cli"]))?;
+        crate::oracles::record::throughput(ROUNDS, &["boundary", "sample"])?;
     }
     Ok(())
 }

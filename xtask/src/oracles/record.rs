@@ -25,6 +25,8 @@ struct Server {
     files: &'static [(&'static str, &'static str)],
     /// What it answers, with what differs each time left out.
     ask: fn(u16) -> Result<Vec<u8>>,
+    /// How many requests a second it answers, for the bench.
+    load: fn(&Server, u16) -> Result<f64>,
     /// Functions of its scripts that a trace must name.
     named: &'static [&'static str],
 }
@@ -36,6 +38,7 @@ const SERVERS: &[Server] = &[
         words: &["--port", "PORT", "--bind", "127.0.0.1", "--save", "", "--dir", "FOLDER"],
         files: &[],
         ask: ask_redis,
+        load: load_redis,
         named: &["fib", "count"],
     },
     Server {
@@ -44,6 +47,7 @@ const SERVERS: &[Server] = &[
         words: &["-db", "-f", "FOLDER/haproxy.cfg"],
         files: &[("haproxy.cfg", HAPROXY_CFG), ("work.lua", HAPROXY_LUA)],
         ask: ask_haproxy,
+        load: load_http,
         named: &["fib", "respond"],
     },
     Server {
@@ -52,6 +56,7 @@ const SERVERS: &[Server] = &[
         words: &["-F", "--config", "FOLDER/prosody.cfg.lua"],
         files: &[("prosody.cfg.lua", PROSODY_CFG)],
         ask: ask_prosody,
+        load: load_by_asking,
         named: &["streamopened", "fire_event"],
     },
     Server {
@@ -60,6 +65,7 @@ const SERVERS: &[Server] = &[
         words: &["-p", "FOLDER/", "-e", "FOLDER/data/error", "-c", "FOLDER/nginx.conf"],
         files: &[("nginx.conf", NGINX_CONF)],
         ask: ask_nginx,
+        load: load_http,
         named: &["fib"],
     },
 ];
@@ -315,6 +321,16 @@ fn code(status: ExitStatus) -> Option<i32> {
 
 /// Starts the server, asks, and ends it.
 fn serve(server: &Server, depth: Option<&str>) -> Result<Served> {
+    let (answers, status, log) = with(server, depth, server.ask)?;
+    Ok(Served { answers, status, log })
+}
+
+/// Starts the server, plainly or recorded, does `work` with its port, and ends it.
+fn with<T>(
+    server: &Server,
+    depth: Option<&str>,
+    work: impl FnOnce(u16) -> Result<T>,
+) -> Result<(T, ExitStatus, String)> {
     let place = place(server);
     if place.exists() {
         fs::remove_dir_all(&place)?;
@@ -339,11 +355,78 @@ fn serve(server: &Server, depth: Option<&str>) -> Result<Served> {
     command.args(server.words.iter().map(|word| fill(word))).current_dir(&place);
     command.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
     let mut child = command.spawn().with_context(|| format!("cannot start {}", server.program))?;
-    let answers = ready(&mut child, port, &log).and_then(|()| (server.ask)(port));
+    let done = ready(&mut child, port, &log).and_then(|()| work(port));
     let ended = end(&mut child);
     let log = fs::read_to_string(&log).unwrap_or_default();
-    let answers = answers.with_context(|| log.clone())?;
-    Ok(Served { answers, status: ended?, log })
+    let done = done.with_context(|| log.clone())?;
+    Ok((done, ended?, log))
+}
+
+/// What recording costs each server's throughput, for the bench: one line a server and depth.
+pub fn throughput(rounds: usize, depths: &[&str]) -> Result<()> {
+    for server in SERVERS.iter().filter(|server| Path::new(server.program).is_file()) {
+        let measure = |depth| with(server, depth, |port| (server.load)(server, port)).map(|(rate, ..)| rate);
+        let mut rates = vec![Vec::new(); depths.len() + 1];
+        for _ in 0..rounds {
+            // In turn, so that what else the machine does meets all of them.
+            rates[0].push(measure(None)?);
+            for (index, depth) in depths.iter().enumerate() {
+                rates[index + 1].push(measure(Some(depth))?);
+            }
+        }
+        let medians: Vec<f64> = rates.iter_mut().map(|rates| median(rates)).collect();
+        for (depth, rate) in depths.iter().zip(&medians[1..]) {
+            let cost = (1.0 - rate / medians[0]) * 100.0;
+            println!(
+                "{}: {:.0} requests/s, {rate:.0} at depth {depth}: {cost:.1} % less",
+                server.name, medians[0]
+            );
+        }
+    }
+    Ok(())
+}
+
+fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Requests a second by HTTP clients that ask as fast as they are answered.
+fn load_http(_: &Server, port: u16) -> Result<f64> {
+    let mut command = Command::new("wrk");
+    command.args(["-t", "1", "-c", "8", "-d", "3s"]).arg(format!("http://127.0.0.1:{port}/x"));
+    let said =
+        process::capture(&mut command).context("wrk asks this server; it is in Debian's package `wrk`")?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    ensure!(!said.contains("Non-2xx"), "it answers with errors: {said}");
+    let rate = said.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    rate.with_context(|| format!("wrk says {said}"))
+}
+
+fn load_redis(_: &Server, port: u16) -> Result<f64> {
+    const FIB: &str = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end \
+                       return fib(tonumber(ARGV[1]))";
+    let mut command = Command::new("redis-benchmark");
+    command.args(["-p", &port.to_string(), "-n", "40000", "-c", "8", "--csv", "EVAL", FIB, "0", "10"]);
+    let said = process::capture(&mut command).context("redis-benchmark asks this server")?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    // The test's name has commas and quotes: what is measured stands behind it.
+    let rate = said.lines().last().and_then(|line| {
+        let numbers: Vec<&str> = line.rsplit("\",\"").collect();
+        numbers.get(numbers.len().checked_sub(2)?)?.parse().ok()
+    });
+    rate.with_context(|| format!("redis-benchmark says {said}"))
+}
+
+/// Requests a second by one client that asks what the test asks.
+fn load_by_asking(server: &Server, port: u16) -> Result<f64> {
+    let begin = Instant::now();
+    let mut times = 0.0;
+    while begin.elapsed() < Duration::from_secs(3) {
+        (server.ask)(port)?;
+        times += 1.0;
+    }
+    Ok(times / begin.elapsed().as_secs_f64())
 }
 
 fn ready(child: &mut Child, port: u16, log: &Path) -> Result<()> {
