@@ -31,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Looks until processes that outlive the program are mentioned: it may have ended a moment before them.
 const MENTION_AFTER: u32 = 100;
 
+/// Processes that are told of one by one: a program may have thousands.
+const NAMED: usize = 8;
+
 pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
     let (program, args) = options.program.split_first().context("no program was given")?;
     let subject = Path::new(program).file_name().unwrap_or(program).to_owned();
@@ -186,7 +189,11 @@ fn tell_what_was_recorded(options: &cli::Record, recorded: &[Recorded], place: &
         tell!("tickscope: {said}");
     }
     let mut whole = true;
-    for recorded in recorded {
+    for (index, recorded) in recorded.iter().enumerate() {
+        whole &= !recorded.complain();
+        if index >= NAMED {
+            continue;
+        }
         let capture = recorded.capture.display().to_string();
         if options.report {
             tell!(
@@ -200,7 +207,10 @@ fn tell_what_was_recorded(options: &cli::Record, recorded: &[Recorded], place: &
                 recorded.metadata.pid
             );
         }
-        whole &= !recorded.complain();
+    }
+    if let Some(rest) = recorded.get(NAMED..).filter(|rest| !rest.is_empty()) {
+        let last = rest[rest.len() - 1].capture.display().to_string();
+        tell!("tickscope: {} more processes have captures beside these, up to {last}", rest.len());
     }
     whole
 }
