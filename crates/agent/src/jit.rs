@@ -165,7 +165,7 @@ unsafe fn enter(state: *mut lua_State, arguments: c_int, resumes: bool, here: us
         if resumes && (installed().lua.api().lua_status)(state) != LUA_OK {
             jit.suspended.borrow().get(&(state as usize)).copied().unwrap_or(SymbolId::OTHER)
         } else {
-            jit.tracer.function_symbol(state, -arguments - 1)
+            jit.tracer.entry_symbol(state, -arguments - 1)
         }
     };
     let recorder = thread.recorder();

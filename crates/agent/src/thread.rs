@@ -32,8 +32,9 @@ pub(crate) struct Thread {
     tracer: OnceCell<Result<Tracer<&'static ThreadRecorder>, ()>>,
     /// Where the outermost call into Lua stands on this thread's stack; 0 outside Lua.
     outermost: Cell<usize>,
-    /// The names of coroutines that the program resumes and that have yielded: what they run is on no stack then.
-    suspended: RefCell<HashMap<usize, SymbolId>>,
+    /// The names of coroutines that the program resumes and that have yielded, for what they run is on no stack then; and
+    /// their scripts.
+    suspended: RefCell<HashMap<usize, (SymbolId, u32)>>,
     /// As `tracer`, for LuaJIT.
     jit: OnceCell<Result<JitThread, ()>>,
 }
@@ -136,9 +137,12 @@ unsafe fn begin(
         if outermost {
             thread.outermost.set(here);
             symbol = if fresh {
-                tracer.function_symbol(state, -arguments - 1)
+                tracer.entry_symbol(state, -arguments - 1)
             } else {
-                thread.suspended.borrow().get(&(state as usize)).copied().unwrap_or(SymbolId::OTHER)
+                let known = thread.suspended.borrow().get(&(state as usize)).copied();
+                let (symbol, script) = known.unwrap_or((SymbolId::OTHER, 0));
+                tracer.set_script(script);
+                symbol
             };
             span = Some(tracer.span(symbol, CategoryId::ENTRY, None, &[]));
         }
@@ -167,7 +171,9 @@ pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
         if entered.resumed {
             let mut suspended = thread.suspended.borrow_mut();
             match reason {
-                SwitchReason::Yield => suspended.insert(entered.state as usize, entered.symbol),
+                SwitchReason::Yield => {
+                    suspended.insert(entered.state as usize, (entered.symbol, tracer.script()))
+                }
                 _ => suspended.remove(&(entered.state as usize)),
             };
         }

@@ -29,6 +29,8 @@ struct Server {
     load: fn(&Server, u16) -> Result<f64>,
     /// Functions of its scripts that a trace must name.
     named: &'static [&'static str],
+    /// What it calls its scripts: resources that a trace must have.
+    scripts: &'static [&'static str],
 }
 
 const SERVERS: &[Server] = &[
@@ -40,6 +42,8 @@ const SERVERS: &[Server] = &[
         ask: ask_redis,
         load: load_redis,
         named: &["fib", "count"],
+        // The sum of `COUNT`.
+        scripts: &["9bb400779e8a50f47da226d86317187466e39203"],
     },
     Server {
         name: "haproxy (Lua 5.3, a shared library)",
@@ -49,6 +53,7 @@ const SERVERS: &[Server] = &[
         ask: ask_haproxy,
         load: load_http,
         named: &["fib", "respond"],
+        scripts: &["work"],
     },
     Server {
         name: "prosody (Lua 5.4, run by lua5.4)",
@@ -58,6 +63,7 @@ const SERVERS: &[Server] = &[
         ask: ask_prosody,
         load: load_by_asking,
         named: &["streamopened", "fire_event"],
+        scripts: &["saslauth"],
     },
     Server {
         name: "nginx (LuaJIT, by dlopen)",
@@ -67,6 +73,7 @@ const SERVERS: &[Server] = &[
         ask: ask_nginx,
         load: load_http,
         named: &["fib"],
+        scripts: &["content_by_lua(nginx.conf:14)"],
     },
 ];
 
@@ -158,8 +165,7 @@ fn ask_nginx(port: u16) -> Result<Vec<u8>> {
 fn ask_redis(port: u16) -> Result<Vec<u8>> {
     const FIB: &str = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end \
                        return fib(tonumber(ARGV[1]))";
-    // On a line of its own: in 5.1 functions of equal chunk names and lines are one.
-    const COUNT: &str = "\nlocal function count() for i = 1, 20 do redis.call('INCR', 'counted') end end \
+    const COUNT: &str = "local function count() for i = 1, 20 do redis.call('INCR', 'counted') end end \
                          count() return redis.call('GET', 'counted')";
     const CAUGHT: &str = "return tostring(pcall(function() error({ 1 }) end)) .. cjson.encode({ a = 1 })";
     const THROWN: &str = "error('boom')";
@@ -291,7 +297,7 @@ fn recorded(server: &Server, depth: &str, plain: &Served, tally: &mut Tally) -> 
     );
     let captures = captures(server)?;
     ensure!(!captures.is_empty(), "it left no capture: {}", served.log);
-    let mut names = Vec::new();
+    let (mut names, mut scripts) = (Vec::new(), Vec::new());
     for capture in &captures {
         let mut command = process::limited(tickscope(), Duration::from_secs(120));
         command.args(["report", "--format", "json"]).arg(capture);
@@ -300,6 +306,7 @@ fn recorded(server: &Server, depth: &str, plain: &Served, tally: &mut Tally) -> 
         ensure!(report["irregular"] == 0, "{} samples are irregular", report["irregular"]);
         let symbols = report["symbols"].as_array().context("the report has no `symbols`")?;
         names.extend(symbols.iter().filter_map(|symbol| Some(symbol["function"].as_str()?.to_owned())));
+        scripts.extend(symbols.iter().filter_map(|symbol| Some(symbol["resource"].as_str()?.to_owned())));
         if install::trace_processor().is_some() && process::find("node").is_some() {
             engine::sound(capture)?;
         } else {
@@ -310,6 +317,10 @@ fn recorded(server: &Server, depth: &str, plain: &Served, tally: &mut Tally) -> 
     for wanted in server.named.iter().filter(|_| depth == "trace") {
         let found = names.iter().any(|name| name.rsplit(['.', ':']).next() == Some(wanted));
         ensure!(found, "the function `{wanted}` is not among those recorded: {}", names.join(", "));
+    }
+    for wanted in server.scripts.iter().filter(|_| depth == "trace") {
+        let found = scripts.iter().any(|script| script == wanted);
+        ensure!(found, "the script `{wanted}` is not among those recorded: {}", scripts.join(", "));
     }
     Ok(())
 }

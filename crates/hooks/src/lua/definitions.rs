@@ -28,6 +28,66 @@ pub fn definitions(source: &[u8]) -> Vec<(u32, String)> {
     found
 }
 
+/// Functions by which scripts of a host give names to functions of theirs: which of the arguments, from the first, are the
+/// name and the function, which is the last.
+const REGISTRARS: &[(&str, usize, usize)] = &[
+    // HAProxy
+    ("register_action", 0, 2),
+    ("register_converters", 0, 1),
+    ("register_fetches", 0, 1),
+    ("register_service", 0, 2),
+];
+
+/// The names under which `source` registers functions with its host, with the lines on which those are defined:
+/// `core.register_service("hello", "http", function`, or the name of a function instead.
+pub(crate) fn registrations(source: &[u8]) -> Vec<(u32, String)> {
+    let tokens = Scanner::new(source).tokens();
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let rule =
+            REGISTRARS.iter().find(|rule| token.kind == Kind::Name && token.bytes == rule.0.as_bytes());
+        let Some((_, name, function)) = rule else { continue };
+        let (Some(name), Some(function)) = (argument(&tokens, at, *name), argument(&tokens, at, *function))
+        else {
+            continue;
+        };
+        let line = match function.kind {
+            Kind::Function => Some(function.line),
+            Kind::Name => {
+                let called = function.text();
+                definitions(source).into_iter().find(|(_, name)| *name == called).map(|(line, _)| line)
+            }
+            _ => None,
+        };
+        if let (Kind::Text, Some(line)) = (name.kind, line) {
+            found.push((line, name.text()));
+        }
+    }
+    found
+}
+
+/// The first token of an argument of the call of the function named by token `at`.
+fn argument<'t, 's>(tokens: &'t [Token<'s>], at: usize, index: usize) -> Option<&'t Token<'s>> {
+    let mut rest = tokens.get(at + 1..)?.iter();
+    if rest.next()?.bytes != b"(" {
+        return None;
+    }
+    let (mut passed, mut depth) = (0, 0_usize);
+    for token in rest {
+        if passed == index {
+            return Some(token);
+        }
+        match (token.kind, token.bytes) {
+            (Kind::Function, _) => return None,
+            (Kind::Comma, _) if depth == 0 => passed += 1,
+            (Kind::OpenBracket, _) | (Kind::Other, b"(" | b"{") => depth += 1,
+            (Kind::CloseBracket, _) | (Kind::Other, b")" | b"}") => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// `function a.b:c(`
 fn declared(tokens: &[Token<'_>], at: usize) -> Option<String> {
     let mut name = String::new();
@@ -364,6 +424,22 @@ fn word(bytes: &[u8]) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_registered_with_a_host_is_known_by_its_line() {
+        let source = br#"
+local function later(applet) end
+core.register_service("hello", "http", function(applet)
+end)
+core.register_action('mark', { "http-req", "tcp-req" }, function(txn) end, 0)
+core.register_service("late", "http", later)
+core.register_fetches("look", nowhere)
+core.register_task(function() end)
+core.register_service(name, "http", function() end)
+core.register_service("cut", "#;
+        let expected = [(3, "hello".into()), (5, "mark".into()), (2, "late".into())];
+        assert_eq!(registrations(source), expected);
+    }
 
     #[track_caller]
     fn check(source: &str, expected: &[(u32, &str)]) {

@@ -51,8 +51,8 @@ pub(crate) unsafe extern "C-unwind" fn trace<
             } else if (*ar).event == LUA_HOOKCALL
                 && state.direct.get()
                 && (coroutine.depth() == 0 || coroutine.top_call() == identity::previous(call))
-                && let Some(prototype) = identity::prototype(call, layout)
-                && let Some(symbol) = state.cache.get_prototype(prototype)
+                && let Some((prototype, code)) = identity::prototype(call, layout)
+                && let Some(symbol) = state.cache.get_prototype((prototype ^ state.script_salt.get(), code))
                 && state.recorder.enabled(CategoryId::FUNCTION)
             {
                 state.last_event.set(at.0);
@@ -327,6 +327,7 @@ pub(crate) unsafe fn symbol<R: Recorder + 'static>(
         if identity.code == 0 && !coroutine.vm.is_null() {
             identity.key ^= (*coroutine.vm).salt;
         }
+        identity.key ^= state.script_salt.get();
         match state.cache.get(identity) {
             Some(symbol) => symbol,
             None => {

@@ -31,7 +31,7 @@ use tickscope_core::{
 
 use super::api::*;
 use super::layout::Layout;
-use super::resource;
+use super::resource::{self, Scripts};
 use super::signal;
 use super::symbols::file_name;
 use super::ticker::{self, Seat};
@@ -192,8 +192,11 @@ pub struct JitTracer<R: Recorder + 'static> {
     depth: &'static DepthSwitch,
     hz: u32,
     name_native: fn(usize) -> Option<String>,
-    /// The innermost that the program called.
+    /// What the program called last from outside; the script it is of, by number, which what it calls belongs to.
     entry: Cell<SymbolId>,
+    script: Cell<u32>,
+    scripts: RefCell<Scripts>,
+    entries: RefCell<HashMap<SymbolId, u32>>,
     last: Cell<u64>,
     known: RefCell<HashMap<Known, SymbolId>>,
     natives: RefCell<HashMap<usize, SymbolId>>,
@@ -222,6 +225,9 @@ impl<R: Recorder + 'static> JitTracer<R> {
             hz: hz.max(1),
             name_native,
             entry: Cell::new(SymbolId::OTHER),
+            script: Cell::new(0),
+            scripts: RefCell::default(),
+            entries: RefCell::default(),
             last: Cell::new(0),
             known: RefCell::default(),
             natives: RefCell::default(),
@@ -239,6 +245,7 @@ impl<R: Recorder + 'static> JitTracer<R> {
     /// `state` is alive and not running.
     pub unsafe fn enter(&self, state: *mut lua_State, symbol: SymbolId, at: Ticks) {
         self.entry.set(symbol);
+        self.script.set(self.entries.borrow().get(&symbol).copied().unwrap_or(0));
         self.last.set(at.0);
         if self.depth.get() == Depth::Boundary {
             return;
@@ -269,11 +276,12 @@ impl<R: Recorder + 'static> JitTracer<R> {
         std::mem::forget(self);
     }
 
-    /// The symbol of the function at `index` of `state`'s stack; [`SymbolId::OTHER`] when it is none.
+    /// The symbol of the function at `index` of `state`'s stack, which the program is about to call from outside;
+    /// [`SymbolId::OTHER`] when it is none.
     ///
     /// # Safety
     /// `state` is alive; `index` is valid.
-    pub unsafe fn function_symbol(&self, state: *mut lua_State, index: c_int) -> SymbolId {
+    pub unsafe fn entry_symbol(&self, state: *mut lua_State, index: c_int) -> SymbolId {
         let api = &self.lua.api;
         // SAFETY: passed on to the caller; room is made for what is pushed, and `>` takes it off again.
         unsafe {
@@ -290,7 +298,14 @@ impl<R: Recorder + 'static> JitTracer<R> {
             (api.lua_pushvalue)(state, index);
             let mut ar = lua_Debug::new();
             (api.lua_getinfo)(state, c">S".as_ptr(), &mut ar);
-            self.lua_symbol(&ar)
+            self.script.set(0);
+            let symbol = self.lua_symbol(&ar);
+            if !self.entries.borrow().contains_key(&symbol) {
+                let name = resource::of_chunk(Layout::of(Version::Lua51).source(&ar));
+                let script = self.scripts.borrow_mut().number(&name);
+                self.entries.borrow_mut().insert(symbol, script);
+            }
+            symbol
         }
     }
 
@@ -308,7 +323,7 @@ impl<R: Recorder + 'static> JitTracer<R> {
         for byte in source.iter().take(64) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         }
-        let identity = (ar.source as usize, hash, line);
+        let identity = (ar.source as usize, hash ^ u64::from(self.script.get()), line);
         if let Some(symbol) = self.known.borrow().get(&identity) {
             return *symbol;
         }

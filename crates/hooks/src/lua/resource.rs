@@ -1,5 +1,7 @@
 //! What hosts call their scripts, from the names that they give to chunks.
 
+use std::collections::HashMap;
+
 use tickscope_core::escape;
 
 /// A rule: what a chunk's name begins with and contains, and what of it is the script's name.
@@ -36,9 +38,75 @@ pub(crate) fn of_chunk(chunk: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(chunk) else { return String::new() };
     let found = RULES.iter().filter(|rule| text.starts_with(rule.begins)).find_map(|rule| {
         let rest = &text[text.rfind(rule.before)? + rule.before.len()..];
-        rest.strip_suffix(rule.behind).filter(|name| !name.is_empty())
+        let name = match rest.split_once('/') {
+            // A further file in the folder of a script.
+            Some((folder, _)) if !rule.behind.is_empty() => Some(folder),
+            _ => rest.strip_suffix(rule.behind),
+        };
+        name.filter(|name| !name.is_empty())
     });
     found.map(|name| escape(name.as_bytes()).into_owned()).unwrap_or_default()
+}
+
+/// Chunks that all have one name, and are kept by the host under keys of their own, which begin like this: in the registry,
+/// or in older releases among the globals.
+const KEPT: &[(&[u8], &[u8])] = &[
+    // Redis: `f_` and the sum of the script.
+    (b"@user_script", b"f_"),
+];
+
+/// What keys of the chunk's functions begin with, if its host keeps them by keys.
+pub(crate) fn key_prefix(chunk: &[u8]) -> Option<&'static [u8]> {
+    KEPT.iter().find(|(name, _)| *name == chunk).map(|(_, prefix)| *prefix)
+}
+
+/// Scripts that are told apart; the functions of later ones go without.
+const SCRIPTS: usize = 4096;
+
+/// What scripts are called, by number from 1; 0 for none.
+#[derive(Debug, Default)]
+pub(crate) struct Scripts {
+    names: Vec<Box<str>>,
+    numbers: HashMap<Box<str>, u32>,
+    /// Numbers by the address of the function that the host calls, which may have become another's.
+    functions: HashMap<usize, u32>,
+}
+
+impl Scripts {
+    /// The number of a name.
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
+        if name.is_empty() {
+            return 0;
+        }
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        if self.names.len() == SCRIPTS {
+            return 0;
+        }
+        self.names.push(name.into());
+        let number = self.names.len() as u32;
+        self.numbers.insert(name.into(), number);
+        number
+    }
+
+    /// The name of a number; empty for 0.
+    pub(crate) fn name(&self, number: u32) -> &str {
+        (number as usize).checked_sub(1).and_then(|index| self.names.get(index)).map_or("", |name| name)
+    }
+
+    /// What the function at an address was found to be.
+    pub(crate) fn function(&self, address: usize) -> Option<u32> {
+        self.functions.get(&address).copied()
+    }
+
+    /// The function at an address is of a script.
+    pub(crate) fn found(&mut self, address: usize, number: u32) {
+        if self.functions.len() >= 2 * SCRIPTS {
+            self.functions.clear();
+        }
+        self.functions.insert(address, number);
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +118,7 @@ mod tests {
         for (chunk, expected) in [
             ("@/usr/lib/prosody/modules/mod_saslauth.lua", "saslauth"),
             ("@/usr/lib/prosody/modules/mod_pubsub/mod_pubsub.lua", "pubsub"),
-            ("@/usr/lib/prosody/modules/mod_pubsub/commands.lib.lua", ""),
+            ("@/usr/lib/prosody/modules/mod_pubsub/commands.lib.lua", "pubsub"),
             ("@/usr/lib/prosody/util/async.lua", ""),
             ("=content_by_lua(nginx.conf:12)", "content_by_lua(nginx.conf:12)"),
             ("=stdin", ""),

@@ -1,6 +1,6 @@
 //! What a tracer knows of its thread: machines, coroutines, and the stack of contexts.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
@@ -19,6 +19,7 @@ use super::foreign::ForeignOptions;
 use super::interrupt::Shared;
 use super::layout::Layout;
 use super::library::Lua;
+use super::resource::Scripts;
 use super::signal::{self, Timer};
 use super::threads::LuaThread;
 use super::ticker::{self, Seat};
@@ -83,6 +84,11 @@ pub(crate) struct State<R: Recorder> {
     pub(crate) thread_track: TrackId,
     pub(crate) interrupt: Arc<Shared>,
     pub(crate) raised: Cell<u32>,
+    /// What the host calls its scripts, and which one the outermost call belongs to.
+    pub(crate) scripts: RefCell<Scripts>,
+    pub(crate) script: Cell<u32>,
+    /// Sets the functions of one script apart from those of another in the symbol cache.
+    pub(crate) script_salt: Cell<usize>,
     pub(super) timer: Cell<Option<Timer>>,
 }
 
@@ -125,6 +131,9 @@ impl<R: Recorder + 'static> State<R> {
             thread_track,
             interrupt: Shared::of_this_thread(),
             raised: Cell::new(0),
+            scripts: RefCell::default(),
+            script: Cell::new(0),
+            script_salt: Cell::new(0),
             timer: Cell::new(None),
         }
     }

@@ -11,7 +11,7 @@ use super::coroutine::{Context, Coroutine};
 use super::hook::{self, HIDDEN};
 use super::state::State;
 use super::vm::VmRecord;
-use super::{identity, natives};
+use super::{identity, natives, resource};
 
 /// Frames of one coroutine in a sampled stack; what lies further out is cut.
 const FRAMES: usize = 256;
@@ -22,6 +22,8 @@ struct Named {
     file: String,
     line: u32,
     native: bool,
+    /// What the program calls the script of its chunk; empty where that is not known.
+    script: String,
 }
 
 impl<R: Recorder + 'static> State<R> {
@@ -52,7 +54,7 @@ impl<R: Recorder + 'static> State<R> {
                 if name == "?" && vm.is_some_and(|vm| vm.hide_unnamed) {
                     return HIDDEN;
                 }
-                Named { name, file: String::new(), line: 0, native: true }
+                Named { name, file: String::new(), line: 0, native: true, script: String::new() }
             } else {
                 self.lua_name(vm, &*ar)
             }
@@ -79,9 +81,17 @@ impl<R: Recorder + 'static> State<R> {
     }
 
     fn intern(&self, vm: Option<&VmRecord>, named: &Named) -> SymbolId {
+        let scripts = self.scripts.borrow();
+        let mut resource = named.script.as_str();
+        if resource.is_empty() {
+            resource = scripts.name(self.script.get());
+        }
+        if resource.is_empty() {
+            resource = vm.map_or("", |vm| &vm.resource);
+        }
         self.recorder.intern_symbol(SymbolRef {
             runtime: if named.native { Runtime::Native } else { Runtime::Lua },
-            resource: vm.map_or("", |vm| &vm.resource),
+            resource,
             name: &named.name,
             file: &named.file,
             line: named.line,
@@ -96,20 +106,26 @@ impl<R: Recorder + 'static> State<R> {
         // SAFETY: as above.
         let line = u32::try_from(unsafe { self.layout.line_defined(ar) }).unwrap_or(0);
         let file = file_name(source, vm.map_or("", |vm| &vm.resource));
-        // SAFETY: as above.
-        if unsafe { ar.what.read() } == b'm' as c_char {
-            return Named { name: "main chunk".into(), file, line: 0, native: false };
-        }
+        let mut script = String::new();
         if self.foreign.is_some()
             && let Some(vm) = vm
         {
+            // As soon as the chunk runs: the program may give up the right to read it.
             vm.sources.find(source);
+            script = vm.sources.registered(source, line, str::to_owned);
+            if script.is_empty() {
+                script = resource::of_chunk(source);
+            }
+        }
+        // SAFETY: as above.
+        if unsafe { ar.what.read() } == b'm' as c_char {
+            return Named { name: "main chunk".into(), file, line: 0, native: false, script };
         }
         let name = vm
             .and_then(|vm| vm.sources.known(source, line, called.as_deref()))
             .or_else(|| called.filter(|_| !vm.is_some_and(|vm| vm.sources.has(source))))
             .unwrap_or_else(|| format!("function <{file}:{line}>"));
-        Named { name, file, line, native: false }
+        Named { name, file, line, native: false, script }
     }
 
     /// # Safety
@@ -125,6 +141,114 @@ impl<R: Recorder + 'static> State<R> {
         }
     }
 
+    /// The symbol of the function at `index`, which the program calls from outside of Lua; what runs until the next such
+    /// call belongs to its script.
+    ///
+    /// # Safety
+    /// As for [`Self::function_symbol`].
+    pub(crate) unsafe fn entry_symbol(&self, thread: *mut lua_State, index: c_int) -> SymbolId {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            self.set_script(self.script_of(thread, index));
+            self.function_symbol(thread, index)
+        }
+    }
+
+    /// What runs belongs to a script, by its number.
+    pub(crate) fn set_script(&self, script: u32) {
+        self.script.set(script);
+        self.script_salt.set((script as usize).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    }
+
+    unsafe fn script_of(&self, thread: *mut lua_State, index: c_int) -> u32 {
+        // SAFETY: passed on to the caller; coroutines' machines are kept as long as they.
+        unsafe {
+            if (self.api.lua_type)(thread, index) != LUA_TFUNCTION
+                || (self.api.lua_tocfunction)(thread, index).is_some()
+                || (self.api.lua_checkstack)(thread, 6) == 0
+            {
+                return 0;
+            }
+            let Some(vm) = (*self.coroutine(thread)).vm.as_ref() else { return 0 };
+            let mut ar = lua_Debug::new();
+            (self.api.lua_pushvalue)(thread, index);
+            (self.api.lua_getinfo)(thread, c">S".as_ptr(), &mut ar);
+            let source = self.layout.source(&ar);
+            if let Some(prefix) = resource::key_prefix(source) {
+                return self.kept(thread, index, prefix);
+            }
+            let line = u32::try_from(self.layout.line_defined(&ar)).unwrap_or(0);
+            vm.sources.find(source);
+            let number = vm.sources.registered(source, line, |name| self.scripts.borrow_mut().number(name));
+            if number != 0 {
+                return number;
+            }
+            self.scripts.borrow_mut().number(&resource::of_chunk(source))
+        }
+    }
+
+    /// The number of the script that the host keeps by a key that begins with `prefix`.
+    unsafe fn kept(&self, thread: *mut lua_State, index: c_int, prefix: &[u8]) -> u32 {
+        const GLOBALS_OF_51: c_int = -10_002;
+        let api = self.api;
+        // SAFETY: passed on to the caller, who made room for six values; the stack's height is kept. Rust's own values that
+        // live meanwhile are borrowed or plain.
+        unsafe {
+            let top = (api.lua_gettop)(thread);
+            let address = (api.lua_topointer)(thread, index) as usize;
+            // No borrow is held while Lua is called: it may jump.
+            let known = self.scripts.borrow().function(address);
+            if let Some(number) = known {
+                let mut key = [0_u8; 128];
+                let name = self.scripts.borrow().name(number).len() + prefix.len();
+                if name < key.len() {
+                    key[..prefix.len()].copy_from_slice(prefix);
+                    key[prefix.len()..name].copy_from_slice(self.scripts.borrow().name(number).as_bytes());
+                    let mut still = false;
+                    for table in [api.version.registry(), GLOBALS_OF_51] {
+                        if table == GLOBALS_OF_51 && api.version != Version::Lua51 {
+                            continue;
+                        }
+                        (api.lua_pushvalue)(thread, table);
+                        (api.lua_pushlstring)(thread, key.as_ptr().cast(), name);
+                        (api.lua_rawget)(thread, -2);
+                        still |= (api.lua_topointer)(thread, -1) as usize == address;
+                        (api.lua_settop)(thread, top);
+                    }
+                    if still {
+                        return number;
+                    }
+                }
+            }
+            let mut number = 0;
+            for table in [api.version.registry(), GLOBALS_OF_51] {
+                if number != 0 || (table == GLOBALS_OF_51 && api.version != Version::Lua51) {
+                    continue;
+                }
+                (api.lua_pushvalue)(thread, table);
+                (api.lua_pushnil)(thread);
+                while number == 0 && (api.lua_next)(thread, -2) != 0 {
+                    if (api.lua_topointer)(thread, -1) as usize == address
+                        && (api.lua_type)(thread, -2) == LUA_TSTRING
+                    {
+                        let mut len = 0;
+                        let text = (api.lua_tolstring)(thread, -2, &mut len);
+                        let key = std::slice::from_raw_parts(text.cast::<u8>(), len);
+                        if let Some(name) = key.strip_prefix(prefix) {
+                            number = self.scripts.borrow_mut().number(&escape(name));
+                        }
+                    }
+                    api.pop(thread, 1);
+                }
+                (api.lua_settop)(thread, top);
+            }
+            if number != 0 {
+                self.scripts.borrow_mut().found(address, number);
+            }
+            number
+        }
+    }
+
     unsafe fn describe(&self, coroutine: &Coroutine, thread: *mut lua_State, index: c_int) -> Option<Named> {
         // SAFETY: see `function_symbol`.
         unsafe {
@@ -137,7 +261,13 @@ impl<R: Recorder + 'static> State<R> {
             if let Some(function) = (self.api.lua_tocfunction)(thread, index) {
                 let function = function as usize;
                 let name = self.native_name(vm, thread, function);
-                return Some(Named { name, file: String::new(), line: 0, native: true });
+                return Some(Named {
+                    name,
+                    file: String::new(),
+                    line: 0,
+                    native: true,
+                    script: String::new(),
+                });
             }
             (self.api.lua_pushvalue)(thread, index);
             let mut ar = lua_Debug::new();

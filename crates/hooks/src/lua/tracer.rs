@@ -283,6 +283,26 @@ impl<R: Recorder + 'static> Tracer<R> {
         unsafe { self.state().function_symbol(thread, index) }
     }
 
+    /// The symbol of the function at `index` of `thread`'s stack, which a foreign program is about to call from outside
+    /// of Lua. What runs from then on belongs to the script that the program knows it as, if it does.
+    ///
+    /// # Safety
+    /// As for [`Tracer::function_symbol`].
+    pub unsafe fn entry_symbol(&self, thread: *mut lua_State, index: std::ffi::c_int) -> SymbolId {
+        // SAFETY: passed on to the caller.
+        unsafe { self.state().entry_symbol(thread, index) }
+    }
+
+    /// The script that what runs belongs to, for [`Tracer::set_script`].
+    pub fn script(&self) -> u32 {
+        self.state().script.get()
+    }
+
+    /// What runs from now on belongs to a script: it is a coroutine of that script's that goes on.
+    pub fn set_script(&self, script: u32) {
+        self.state().set_script(script);
+    }
+
     /// Pushes onto `thread` a function `wrap(name, function)`: it returns a function that does the same, recorded at
     /// every depth as a span called `name`. Arguments, nils, results, yields and errors pass through.
     ///

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use tickscope_core::SymbolId;
 
+use super::definitions::registrations;
 use super::{Allocator, definitions};
 
 /// How a virtual machine is traced.
@@ -64,17 +65,33 @@ pub(crate) fn read_source(file: &Path) -> Option<Vec<u8>> {
     std::fs::read(file).ok().filter(|source| !source.starts_with(b"\x1bLua"))
 }
 
-/// Names of functions by chunk name and line; `None` for a chunk whose source was looked for in vain.
+/// What the source of a chunk says of its functions.
 #[derive(Default)]
-pub(crate) struct Sources(RefCell<HashMap<Box<[u8]>, Option<Lines>>>);
+struct Chunk {
+    lines: Lines,
+    /// What functions are registered as with the program, by the line they begin on.
+    registered: HashMap<u32, Box<str>>,
+}
+
+/// What is known by chunk name; `None` for a chunk whose source was looked for in vain.
+#[derive(Default)]
+pub(crate) struct Sources(RefCell<HashMap<Box<[u8]>, Option<Chunk>>>);
 
 impl Sources {
     fn register(&self, name: &[u8], source: &[u8]) {
-        let mut lines = Lines::new();
+        let mut chunk = Chunk::default();
         for (line, name) in definitions(source) {
-            lines.entry(line).or_default().push(name.into());
+            chunk.lines.entry(line).or_default().push(name.into());
         }
-        self.0.borrow_mut().insert(name.into(), Some(lines));
+        chunk.registered.extend(registrations(source).into_iter().map(|(line, name)| (line, name.into())));
+        self.0.borrow_mut().insert(name.into(), Some(chunk));
+    }
+
+    /// Gives what the function that begins on a line is registered as to `then`; empty for nothing.
+    pub(crate) fn registered<T>(&self, chunk: &[u8], line: u32, then: impl FnOnce(&str) -> T) -> T {
+        let sources = self.0.borrow();
+        let chunk = sources.get(chunk).and_then(Option::as_ref);
+        then(chunk.and_then(|chunk| chunk.registered.get(&line)).map_or("", |name| name))
     }
 
     /// Reads the source of a chunk that names its file, unless that was tried before.
@@ -99,7 +116,7 @@ impl Sources {
     /// caller's word for it fits.
     pub(crate) fn known(&self, chunk: &[u8], line: u32, called: Option<&str>) -> Option<String> {
         let sources = self.0.borrow();
-        match sources.get(chunk)?.as_ref()?.get(&line)?.as_slice() {
+        match sources.get(chunk)?.as_ref()?.lines.get(&line)?.as_slice() {
             [name] => Some(name.to_string()),
             names => names
                 .iter()
