@@ -216,6 +216,9 @@ unsafe extern "C-unwind" fn pcall(
             context,
             continuation,
         );
+        if entered.is_none() && status != LUA_OK {
+            thread::failed(state);
+        }
         leave(entered, status);
         status
     }

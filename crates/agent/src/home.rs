@@ -44,6 +44,13 @@ impl Home {
         unsafe { self.session.load(Ordering::Acquire).as_ref() }
     }
 
+    /// The session of this process, if there is one. One load.
+    #[inline]
+    pub(crate) fn made(&self) -> Option<&Session> {
+        // SAFETY: made by `session` and never freed.
+        unsafe { self.session.load(Ordering::Acquire).as_ref() }
+    }
+
     fn config(&self) -> Config {
         Config {
             threads: THREADS,

@@ -20,6 +20,7 @@ mod install;
 mod io;
 mod jit;
 mod late;
+mod mono;
 mod settings;
 mod thread;
 
@@ -46,13 +47,16 @@ extern "C" fn start() {
         // SAFETY: the handler only stores, and leaves behind what was the parent's.
         unsafe { libc::pthread_atfork(None, None, Some(forked)) };
         // SAFETY: the loader runs constructors before the program can start a thread.
-        match unsafe { install::install() } {
-            Ok(lua) => home.note(&format!("{lua} ran nothing")),
-            // SAFETY: as above.
-            Err(why) => match unsafe { late::watch() } {
-                Ok(()) => home.note(&why),
-                Err(unwatched) => home.note(&format!("{why}; what it loads later is not seen: {unwatched}")),
-            },
+        let (lua, mono) = unsafe { (install::install(), mono::install(home.settings.depth)) };
+        // SAFETY: as above.
+        let watched = if lua.is_err() { unsafe { late::watch() } } else { Ok(()) };
+        let unseen = watched.err().map(|why| format!("; what it loads later is not seen: {why}"));
+        match (lua, mono) {
+            (Ok(lua), Some(Ok(mono))) => home.note(&format!("{lua} and {mono} ran nothing")),
+            (Ok(found), _) | (_, Some(Ok(found))) => home.note(&format!("{found} ran nothing")),
+            (Err(_), Some(Err(why))) | (Err(why), None) => {
+                home.note(&format!("{why}{}", unseen.unwrap_or_default()));
+            }
         }
         if home.settings.io {
             // SAFETY: as above.
@@ -67,6 +71,7 @@ extern "C" fn start() {
 unsafe extern "C" fn forked() {
     if let Some(home) = HOME.get() {
         tickscope_hooks::lua::after_fork();
+        tickscope_hooks::mono::after_fork();
         c::forked();
         thread::forked();
         install::forked();

@@ -14,6 +14,7 @@ use std::ptr;
 
 use tickscope_core::{CategoryId, Outcome, SwitchReason, SymbolId};
 use tickscope_hooks::lua::{HostSpan, Tracer, lua_State};
+use tickscope_hooks::mono::Calls;
 use tickscope_session::{Session, ThreadRecorder};
 
 use crate::install::Installed;
@@ -37,6 +38,8 @@ pub(crate) struct Thread {
     suspended: RefCell<HashMap<usize, (SymbolId, u32)>>,
     /// As `tracer`, for LuaJIT.
     jit: OnceCell<Result<JitThread, ()>>,
+    /// What it has open of Mono's code.
+    managed: Calls,
 }
 
 /// Nothing can be recorded on this thread: it runs without.
@@ -231,12 +234,30 @@ pub(crate) fn current() -> Option<&'static Thread> {
 /// Where this thread records, if it does already. Async-signal-safe.
 #[inline]
 pub(crate) fn recording() -> Option<&'static ThreadRecorder> {
+    existing().map(|thread| thread.recorder)
+}
+
+/// As [`current`], but makes nothing. Async-signal-safe.
+#[inline]
+pub(crate) fn existing() -> Option<&'static Thread> {
     let thread = CURRENT.get();
     if thread.is_null() || ptr::eq(thread, NEVER) {
         return None;
     }
-    // SAFETY: as for `current`.
-    Some(unsafe { (*thread).recorder })
+    // SAFETY: as in `current`.
+    Some(unsafe { &*thread })
+}
+
+/// A call into Lua that is inside another one failed: the calls that died in it are over, before whoever called goes on.
+///
+/// # Safety
+/// `state` is what was called with, and the call is back.
+#[cold]
+pub(crate) unsafe fn failed(state: *mut lua_State) {
+    if let Some(Ok(tracer)) = existing().and_then(|thread| thread.tracer.get()) {
+        // SAFETY: passed on to the caller.
+        unsafe { tracer.settle(state) };
+    }
 }
 
 /// As [`current`], for a thread that has a name. Whether there was none yet.
@@ -264,6 +285,7 @@ fn make(name: Option<&str>) -> *const Thread {
             outermost: Cell::new(0),
             suspended: RefCell::default(),
             jit: OnceCell::new(),
+            managed: Calls::default(),
         };
         CURRENT.set(Box::into_raw(Box::new(thread)));
     }
@@ -285,6 +307,11 @@ impl Thread {
     #[inline]
     pub(crate) fn jit(&'static self) -> Option<&'static JitThread> {
         self.jit.get_or_init(|| JitThread::new(self.recorder, self.session)).as_ref().ok()
+    }
+
+    /// What the thread has open of Mono's code.
+    pub(crate) fn managed(&self) -> &Calls {
+        &self.managed
     }
 
     #[inline]

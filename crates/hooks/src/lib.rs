@@ -22,4 +22,6 @@
 pub mod lock;
 pub mod lua;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
+pub mod mono;
+#[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub mod process;

@@ -272,6 +272,28 @@ pub(crate) unsafe fn settle<R: Recorder + 'static>(
     }
 }
 
+/// Ends the recorded calls that died in a protected call by C.
+///
+/// # Safety
+/// `thread` is alive and stands still.
+pub(crate) unsafe fn failed<R: Recorder + 'static>(state: &State<R>, thread: *mut lua_State) {
+    if state.top_state.get() != thread {
+        return; // its track is not the one that runs
+    }
+    // SAFETY: the coroutine at work is kept.
+    let Some(coroutine) = (unsafe { state.top.get().as_ref() }) else { return };
+    let mut ar = lua_Debug::new();
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if coroutine.depth() > 0 && (state.api.lua_getstack)(thread, 0, &mut ar) != 0 {
+            let call = state.layout.call(&ar);
+            if coroutine.top_call() != call {
+                repair(state, coroutine, thread, call, state.recorder.now());
+            }
+        }
+    }
+}
+
 /// How many of the recorded calls are alive, when the innermost live one lies below `call`.
 unsafe fn alive_below<R: Recorder>(
     state: &State<R>,

@@ -254,7 +254,7 @@ pub(crate) fn start(hz: u32) -> io::Result<()> {
 fn start_another(mut ticker: ForkGuard<'_, Option<(thread::Thread, libc::pid_t)>>) -> io::Result<()> {
     let period = Duration::from_nanos(1_000_000_000 / u64::from(HZ.load(Relaxed)));
     // The new thread inherits the mask: the program's signals are the program's threads' affair.
-    let before = block_all();
+    let before = block_signals();
     let started =
         thread::Builder::new().name("tickscope".into()).stack_size(64 << 10).spawn(move || run(period));
     // SAFETY: the mask this thread had.
@@ -263,7 +263,8 @@ fn start_another(mut ticker: ForkGuard<'_, Option<(thread::Thread, libc::pid_t)>
     Ok(())
 }
 
-fn block_all() -> libc::sigset_t {
+/// Blocks every signal of this thread; answers what was blocked before.
+pub(crate) fn block_signals() -> libc::sigset_t {
     // SAFETY: valid places for the sets.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();

@@ -205,6 +205,16 @@ impl<R: Recorder + 'static> Tracer<R> {
         state.leave(reason, state.recorder.now());
     }
 
+    /// A protected call from C inside a call from Lua has failed: ends the calls that died in it now, so that what the C
+    /// code ends next is not ended before them.
+    ///
+    /// # Safety
+    /// `thread` is alive, and what it runs stands still.
+    pub unsafe fn settle(&self, thread: *mut lua_State) {
+        // SAFETY: passed on to the caller.
+        unsafe { hook::failed(self.state(), thread) };
+    }
+
     /// The track of a coroutine; made, and named after its function, when it has none yet. A machine's main thread
     /// has none: the answer is the current track.
     ///
