@@ -12,6 +12,7 @@ mod live;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;
+mod mono;
 mod native;
 mod record;
 mod resources;

@@ -1,0 +1,118 @@
+//! `tickscope record`: C# programs under Debian's Mono.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::record::{conserved, installed, record, report, same};
+
+/// Recursion, exceptions, collections, threads, and an end inside managed code.
+const WORK: &str = r#"
+using System; using System.Collections.Generic; using System.Threading; using System.Runtime.CompilerServices;
+namespace Shop {
+  class Item { public int Price; }
+  class Grumble : Exception { }
+  static class Work {
+    const MethodImplOptions Own = MethodImplOptions.NoInlining;
+    [MethodImpl(Own)] static int Fib(int n) { return n < 2 ? n : Fib(n - 1) + Fib(n - 2); }
+    [MethodImpl(Own)] static void Deep(int n) { if (n == 0) throw new Grumble(); Deep(n - 1); }
+    [MethodImpl(Own)] static int Catching() { try { Deep(2); return 0; } catch (Grumble) { return 1; } }
+    [MethodImpl(Own)] static Item[] Stock(int n) {
+      var all = new Item[n]; for (int i = 0; i < n; i++) all[i] = new Item { Price = i }; return all; }
+    static void Aside() { Fib(15); }
+    static int Main(string[] words) {
+      Console.WriteLine("fib {0}", Fib(16));
+      int caught = 0;
+      for (int i = 0; i < 10000; i++) caught += Catching();
+      Console.WriteLine("caught {0}", caught);
+      for (int i = 0; i < 5; i++) { Stock(1000); GC.Collect(); }
+      var threads = new List<Thread>();
+      for (int i = 0; i < 3; i++) { var t = new Thread(Aside); t.Start(); threads.Add(t); }
+      foreach (var t in threads) t.Join();
+      Console.Error.WriteLine("to standard error");
+      Console.WriteLine(string.Join(" ", words));
+      Environment.Exit(7);
+      return 0;
+    }
+  }
+}
+"#;
+
+const SPLIT: &str = r#"
+using System; using System.Runtime.CompilerServices;
+static class Split {
+  const MethodImplOptions Own = MethodImplOptions.NoInlining;
+  [MethodImpl(Own)] static long Hot(int n) { long s = 0; for (int i = 0; i < n * 17; i++) s += i % 7; return s; }
+  [MethodImpl(Own)] static long Warm(int n) { long s = 0; for (int i = 0; i < n * 3; i++) s += i % 7; return s; }
+  static void Main() { long s = 0; for (int i = 0; i < 60000; i++) s += Hot(1000) + Warm(1000); Console.WriteLine(s); }
+}
+"#;
+
+/// Whether there is a Mono here and it compiled the program.
+fn compiled(folder: &Path, name: &str, source: &str) -> bool {
+    if !installed("mcs") || !installed("mono") {
+        return false;
+    }
+    std::fs::write(folder.join(format!("{name}.cs")), source).unwrap();
+    let mut compiler = Command::new("mcs");
+    compiler.arg(format!("-out:{name}.exe")).arg(format!("{name}.cs")).current_dir(folder);
+    let output = compiler.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    true
+}
+
+/// The sum of a figure over what is called so.
+fn sum(report: &Value, function: &str, kind: &str, figure: &str) -> f64 {
+    let symbols = report["symbols"].as_array().unwrap();
+    let own = symbols.iter().filter(|symbol| symbol["function"] == function && symbol["kind"] == kind);
+    own.filter_map(|symbol| symbol[figure].as_f64()).sum()
+}
+
+#[test]
+fn a_program_runs_as_without_and_its_methods_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compiled(folder.path(), "work", WORK) {
+        return;
+    }
+    let words = ["mono", "work.exe", "a", "b"];
+    let plain = Command::new("mono").args(&words[1..]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(plain.status.code(), Some(7));
+    for depth in ["boundary", "sample", "trace"] {
+        let output = record(folder.path(), &["--depth", depth], &words).output().unwrap();
+        same(&output, &plain);
+        let report = report(&folder.path().join("run.perfetto-trace"));
+        conserved(&report, 0);
+        assert_eq!(sum(&report, "Shop.Work:Main", "entry", "calls"), 1.0, "at depth {depth}");
+        assert!(sum(&report, "collect (measured)", "gc", "calls") >= 5.0, "at depth {depth}");
+        if depth != "trace" {
+            continue;
+        }
+        let calls = |name: &str| sum(&report, name, "function", "calls");
+        // What the program does, counted: fib(16) has 3,193 calls, fib(15) 1,973.
+        assert_eq!(calls("Shop.Work:Fib"), 3_193.0 + 3.0 * 1_973.0);
+        assert_eq!(calls("Shop.Work:Catching"), 10_000.0);
+        assert_eq!(calls("Shop.Work:Deep"), 30_000.0);
+        // Each of them was left by the exception, and nothing else was.
+        assert_eq!(sum(&report, "Shop.Work:Deep", "function", "errors"), 30_000.0);
+        assert_eq!(sum(&report, "Shop.Work:Catching", "function", "errors"), 0.0);
+        assert_eq!(calls("Shop.Work:Aside"), 3.0);
+        // Arrays of 1,000 references of 8 bytes, and 1,000 items of 24, five times.
+        assert!(sum(&report, "Shop.Work:Stock", "function", "allocated_bytes") >= 5.0 * 32_000.0);
+    }
+}
+
+#[test]
+fn samples_find_the_methods_that_take_the_time() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compiled(folder.path(), "split", SPLIT) {
+        return;
+    }
+    let output = record(folder.path(), &[], &["mono", "split.exe"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = report(&folder.path().join("run.perfetto-trace"));
+    conserved(&report, 0);
+    let of = |name: &str| sum(&report, name, "function", "self_ms");
+    let share = of("Split:Hot") / (of("Split:Hot") + of("Split:Warm"));
+    assert!((share - 0.85).abs() < 0.02, "Hot has {share:.3} of the time, not 0.85");
+}
