@@ -1,9 +1,11 @@
-//! The library that `tickscope record` preloads into a program: it finds the Lua inside and records what it does.
+//! The library that `tickscope record` preloads into a program: it finds the Lua and the Mono inside and records what
+//! they do.
 //!
 //! # How it works
 //! The loader calls `start` before the program's `main`. It looks for a Lua among the loaded modules, by symbols, and
-//! detours ten of its functions; when there is none, it watches what is loaded later (`late.rs`). The first thread that runs Lua makes the session, a file in shared memory that
-//! `tickscope record` collects from; each thread that runs Lua gets a ring there and a tracer.
+//! detours ten of its functions; when there is none, it watches what is loaded later (`late.rs`). With a Mono it registers a
+//! profiler (`mono.rs`). The first thread that has something to record makes the session, a file in shared memory that
+//! `tickscope record` collects from; each such thread gets a ring there, and what runs Lua a tracer.
 //!
 //! # Guarantees
 //! - A program behaves as without the agent: arguments, results, errors, yields and its own hooks pass through.
@@ -12,7 +14,7 @@
 //! - The child of a fork records into a session of its own, never into its parent's rings.
 //!
 //! # Deliberately absent
-//! Attaching to a program that runs, Mono, and musl: not yet. Traces of LuaJIT: it is sampled, see `jit.rs`.
+//! Attaching to a program that runs, Mono that is loaded by `dlopen`, and musl: not yet. Traces of LuaJIT: it is sampled, see `jit.rs`.
 pub mod c;
 mod detours;
 mod home;

@@ -10,6 +10,7 @@
 //! - [`lua::Allocator`]: the memory of one virtual machine, counted and limited.
 //! - [`lock::ForkLock`]: a lock that the child of a fork can take.
 //! - [`lua::definitions`]: names of functions from their source text.
+//! - `mono` (with `process`): Mono, through its profiler API.
 //! - `process` (a feature of that name): which Lua a process has, and detours of its functions.
 //!
 //! # Guarantees
@@ -18,7 +19,7 @@
 //! `debug.sethook` works beside the hooks here, and the profiler's callbacks are never recorded themselves.
 //!
 //! # Deliberately absent
-//! Attaching to a program that already runs, and other runtimes. Traces of LuaJIT: its call hooks force it to interpret.
+//! Attaching to a program that already runs. Traces of LuaJIT: its call hooks force it to interpret.
 pub mod lock;
 pub mod lua;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]

@@ -33,6 +33,8 @@ const PACKAGES: &[&str] = &[
     "lua-penlight",
     "luajit2",
     "mariadb-server",
+    "mono-mcs",
+    "mono-runtime",
     "nginx",
     "prosody",
     "redis-server",
