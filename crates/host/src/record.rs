@@ -249,18 +249,18 @@ pub(crate) fn agent() -> Result<PathBuf> {
     let folder = program.parent().context("this program lies nowhere")?;
     let places =
         [folder.join(NAME), folder.join("deps").join(NAME), folder.join("../lib/tickscope").join(NAME)];
-    for place in &places {
-        if place.is_file() {
-            let place = place.canonicalize().unwrap_or_else(|_| place.clone());
-            // The loader splits at both.
-            if place.as_os_str().as_encoded_bytes().iter().any(|byte| b": ".contains(byte)) {
-                bail!(
-                    "the agent lies in {}; the loader takes no path with a space or a colon: install it elsewhere",
-                    place.display()
-                );
-            }
-            return Ok(place);
+    // The newest: a build of one package leaves the other place as it was.
+    let made = |place: &PathBuf| std::fs::metadata(place).and_then(|file| file.modified()).ok();
+    if let Some(place) = places.iter().filter(|place| place.is_file()).max_by_key(|place| made(place)) {
+        let place = place.canonicalize().unwrap_or_else(|_| place.clone());
+        // The loader splits at both.
+        if place.as_os_str().as_encoded_bytes().iter().any(|byte| b": ".contains(byte)) {
+            bail!(
+                "the agent lies in {}; the loader takes no path with a space or a colon: install it elsewhere",
+                place.display()
+            );
         }
+        return Ok(place);
     }
     let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
     bail!(
