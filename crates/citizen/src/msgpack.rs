@@ -46,6 +46,42 @@ impl Packed {
 pub(crate) struct Options {
     /// nil stands for what cannot be packed.
     pub ignore_invalid: bool,
+    /// Positive integers in the signed forms.
+    pub signed: bool,
+    /// Floats in 32 bits.
+    pub single: bool,
+    /// Lists with holes as lists with nils, not as maps.
+    pub holes: bool,
+    /// In which forms strings are written.
+    pub strings: Strings,
+}
+
+/// The forms of strings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Strings {
+    /// Without the form for up to 255 bytes, which the first MessagePack did not have.
+    #[default]
+    Compatible,
+    /// All forms of strings.
+    All,
+    /// As binary data.
+    Binary,
+}
+
+impl Options {
+    /// Chooses by the word of a setting: what `msgpack.set_integer` and its kind take. `false` when there is no such.
+    pub(crate) fn choose(&mut self, setting: &str, word: &str) -> bool {
+        match (setting, word) {
+            ("integer", "signed" | "unsigned") => self.signed = word == "signed",
+            ("number", "float" | "double") => self.single = word == "float",
+            ("array", "with_hole" | "without_hole") => self.holes = word == "with_hole",
+            ("string", "string_compat") => self.strings = Strings::Compatible,
+            ("string", "string") => self.strings = Strings::All,
+            ("string", "binary") => self.strings = Strings::Binary,
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Packs `values`. Each function is given to `refer`, which answers the text of a reference to it.
@@ -203,6 +239,11 @@ impl Visit for Writer {
         // the shortest form, unsigned where it can be
         let (tag, width) = match value {
             -32..=127 => return self.out.push(value as u8),
+            128.. if self.options.signed => match value {
+                128..=0x7fff => (0xd1, 2),
+                0x8000..=0x7fff_ffff => (0xd2, 4),
+                _ => (0xd3, 8),
+            },
             128..=0xff => (0xcc, 1),
             0x100..=0xffff => (0xcd, 2),
             0x1_0000..=0xffff_ffff => (0xce, 4),
@@ -217,13 +258,22 @@ impl Visit for Writer {
     }
 
     fn number(&mut self, value: f64) {
+        if self.options.single {
+            self.out.push(0xca);
+            return self.out.extend_from_slice(&(value as f32).to_be_bytes());
+        }
         self.out.push(0xcb);
         self.out.extend_from_slice(&value.to_be_bytes());
     }
 
     fn string(&mut self, bytes: &[u8]) {
-        // without the form for up to 255 bytes, which the first MessagePack did not have: as CitizenFX writes them
-        self.head(bytes.len(), (0xa0, 32), [0xda, 0xdb]);
+        let short = u8::try_from(bytes.len()).ok();
+        match (self.options.strings, short) {
+            (Strings::All, Some(len @ 32..)) => self.out.extend_from_slice(&[0xd9, len]),
+            (Strings::Binary, Some(len)) => self.out.extend_from_slice(&[0xc4, len]),
+            (Strings::Binary, None) => self.head(bytes.len(), (0, 0), [0xc5, 0xc6]),
+            _ => self.head(bytes.len(), (0xa0, 32), [0xda, 0xdb]),
+        }
         self.out.extend_from_slice(bytes);
     }
 
@@ -246,7 +296,7 @@ impl Visit for Writer {
 
     fn open(&mut self, shape: Shape) -> bool {
         match shape {
-            Shape::Array { len, holes: 0, .. } => {
+            Shape::Array { len, holes, .. } if holes == 0 || self.options.holes => {
                 self.head(len, (0x90, 16), [0xdc, 0xdd]);
                 true
             }

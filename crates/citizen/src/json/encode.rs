@@ -19,6 +19,30 @@ pub(crate) struct Options {
     pub empty_as_object: bool,
 }
 
+impl Options {
+    /// Turns an option on or off. Of others nothing changes.
+    pub(crate) fn choose(&mut self, name: &str, on: bool) {
+        match name {
+            "indent" | "pretty" => self.indent = on,
+            "sort_keys" => self.sort_keys = on,
+            "empty_table_as_object" => self.empty_as_object = on,
+            "empty_table_as_array" => self.empty_as_object = !on,
+            _ => {}
+        }
+    }
+
+    /// Whether an option is on; `None` of others.
+    pub(crate) fn get(self, name: &str) -> Option<bool> {
+        match name {
+            "indent" | "pretty" => Some(self.indent),
+            "sort_keys" => Some(self.sort_keys),
+            "empty_table_as_object" => Some(self.empty_as_object),
+            "empty_table_as_array" => Some(!self.empty_as_object),
+            _ => None,
+        }
+    }
+}
+
 /// `value` as JSON.
 ///
 /// # Errors

@@ -157,6 +157,40 @@ end
 
 function host.writable(value, exception) return writable(value, exception, {}) end
 
+-- A string as it stands in JSON.
+local encode = json.encode
+function json.quotestring(text) return encode(tostring(text)) end
+
+-- references as text ---------------------------------------------------------------------------------------------------
+
+local pack_args, unpack_message = msgpack.pack_args, msgpack.unpack
+local byte, char, sub = string.byte, string.char, string.sub
+
+-- The values of a packed list, those that are nil at its end too: what is behind its head is one value after the other.
+local function values_of(list)
+    local tag = byte(list)
+    if tag == 0x90 then return end
+    if tag and tag >= 0x90 and tag <= 0x9f then return unpack_message(sub(list, 2)) end
+    if tag == 0xdc then return unpack_message(sub(list, 4)) end
+    if tag == 0xdd then return unpack_message(sub(list, 6)) end
+    error("bad argument #2 to 'InvokeFunctionReference' (packed list expected)", 3)
+end
+
+-- Calls the function of a reference with packed arguments and gives its packed results.
+function Citizen.InvokeFunctionReference(reference, arguments)
+    if type(reference) ~= 'string' or #reference > 0xff then
+        error("bad argument #1 to 'InvokeFunctionReference' (reference expected)", 2)
+    end
+    if type(arguments) ~= 'string' then
+        error("bad argument #2 to 'InvokeFunctionReference' (packed list expected)", 2)
+    end
+    local call = unpack_message('\xc7' .. char(#reference) .. '\x0a' .. reference) -- as it stands in a message
+    return pack_args(call(values_of(arguments)))
+end
+
+-- The text of the reference with that number.
+function Citizen.CanonicalizeRef(number) return string_format('%s:0:%d', GetCurrentResourceName(), number) end
+
 -- clocks ---------------------------------------------------------------------------------------------------------------
 
 local unix, virtual_clock = host.unix, host.virtual_clock

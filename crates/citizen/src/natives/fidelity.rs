@@ -228,7 +228,7 @@ const APIS: &[Note] = &[
     exact("json", ""),
     approximated(
         "msgpack",
-        "an entity in a message is its handle, not its network id; no msgpack.extend, settype and setoption",
+        "an entity in a message is its handle, not its network id; no msgpack.extend and settype; of setoption's, ignore_invalid",
     ),
     approximated(
         "vec, vec2, vec3, vec4, vector, vector2, vector3, vector4, quat",

@@ -11,21 +11,42 @@ use crate::{json, msgpack};
 /// Where a VM keeps the function that puts the answers of `exception` into what json is to write.
 pub(super) const WRITABLE: &str = "json writable";
 
+/// What `json.encode` and `json.setoption` take.
+const JSON_OPTIONS: [&str; 5] =
+    ["indent", "pretty", "sort_keys", "empty_table_as_object", "empty_table_as_array"];
+
+/// Functions that choose between forms, and what they set.
+const MSGPACK_SETTINGS: [(&str, &str); 4] = [
+    ("msgpack.set_integer", "integer"),
+    ("msgpack.set_number", "number"),
+    ("msgpack.set_array", "array"),
+    ("msgpack.set_string", "string"),
+];
+
+/// How the scripts of a VM want json to be written unless a call says otherwise.
+fn defaults(lua: &mlua::Lua) -> json::Options {
+    lua.app_data_ref::<json::Options>().map_or_else(json::Options::default, |options| *options)
+}
+
+/// How the scripts of a VM want messages to be written.
+fn chosen(lua: &mlua::Lua) -> msgpack::Options {
+    lua.app_data_ref::<msgpack::Options>().map_or_else(msgpack::Options::default, |options| *options)
+}
+
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     let json = define.lua.create_table()?;
     json.raw_set(
         "encode",
         define.make("json.encode", Calls::Recorded, |_, _, lua, args| {
-            let mut options = json::Options::default();
+            let mut options = defaults(lua);
             let mut value = args.get(0).clone();
             if let Value::Table(table) = args.get(1) {
-                let on = |name: &str| -> mlua::Result<bool> {
-                    Ok(!matches!(table.get::<Value>(name)?, Value::Nil | Value::Boolean(false)))
-                };
-                options.indent = on("indent")? || on("pretty")?;
-                options.sort_keys = on("sort_keys")?;
-                options.empty_as_object = on("empty_table_as_object")?
-                    || matches!(table.get("empty_table_as_array")?, Value::Boolean(false));
+                for name in JSON_OPTIONS {
+                    match table.get(name)? {
+                        Value::Nil => {}
+                        value => options.choose(name, !matches!(value, Value::Boolean(false))),
+                    }
+                }
                 if let Value::Function(exception) = table.get("exception")? {
                     let writable: mlua::Function = lua.named_registry_value(WRITABLE)?;
                     value = writable.call((value, exception))?;
@@ -55,6 +76,23 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             }
         })?,
     )?;
+    json.raw_set(
+        "setoption",
+        define.make("json.setoption", Calls::Silent, |_, _, lua, args| {
+            let mut options = defaults(lua);
+            // the others are how this host always writes and reads
+            options.choose(&args.text(0)?, !matches!(args.get(1), Value::Nil | Value::Boolean(false)));
+            lua.set_app_data(options);
+            nothing()
+        })?,
+    )?;
+    json.raw_set(
+        "getoption",
+        define.make("json.getoption", Calls::Silent, |_, _, lua, args| {
+            one(lua, defaults(lua).get(&args.text(0)?))
+        })?,
+    )?;
+    json.raw_set("version", concat!("tickscope ", env!("CARGO_PKG_VERSION")))?;
     json.raw_set("null", Value::NULL)?;
     define.globals.raw_set("json", json)?;
 
@@ -87,11 +125,29 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             // the others choose between forms of the same values
             if args.text(0)? == "ignore_invalid" {
                 let ignore_invalid = !matches!(args.get(1), Value::Nil | Value::Boolean(false));
-                lua.set_app_data(msgpack::Options { ignore_invalid });
+                lua.set_app_data(msgpack::Options { ignore_invalid, ..chosen(lua) });
             }
             nothing()
         })?,
     )?;
+    for (name, setting) in MSGPACK_SETTINGS {
+        let set = define.host.native(
+            define.resource,
+            define.lua,
+            name,
+            Calls::Silent,
+            move |_, _, lua, args| {
+                let (word, mut options) = (args.text(0)?, chosen(lua));
+                if !options.choose(setting, &word) {
+                    let problem = format!("bad argument #1 to '{name}' (this host does not write '{word}')");
+                    return Err(Raise::Text(problem));
+                }
+                lua.set_app_data(options);
+                nothing()
+            },
+        )?;
+        msgpack_table.raw_set(&name["msgpack.".len()..], set)?;
+    }
     msgpack_table.raw_set(
         "unpack",
         define.make("msgpack.unpack", Calls::Recorded, |host, resource, lua, args| {

@@ -212,3 +212,30 @@ fn references_are_tables_that_can_be_called_and_not_looked_into() {
         ],
     );
 }
+
+#[test]
+fn references_as_text_are_called_with_packed_arguments() {
+    check_world(
+        &[
+            ("a/main.lua", "exports('give', function() return Citizen.GetFunctionReference(function(...) return select('#', ...), ... end) end)"),
+            (
+                "b/main.lua",
+                "local text = exports.a:give()
+                 print(msgpack.unpack(Citizen.InvokeFunctionReference(text, msgpack.pack_args('x', nil)))[1])
+                 print(table.unpack(msgpack.unpack(Citizen.InvokeFunctionReference(text, msgpack.pack_args(1, 2)))))
+                 print(#msgpack.unpack(Citizen.InvokeFunctionReference(text, msgpack.pack_args())), Citizen.CanonicalizeRef(7))
+                 print(pcall(Citizen.InvokeFunctionReference, 'a:0:999', msgpack.pack_args()))
+                 print(pcall(Citizen.InvokeFunctionReference, text, 'x')) print(pcall(Citizen.InvokeFunctionReference, {}))",
+            ),
+        ],
+        1,
+        &[
+            "b: 2",
+            "b: 2\t1\t2",
+            "b: 1\tb:0:7",
+            "b: false\tthe function a:0:999 is gone: its resource was stopped",
+            "b: false\tbad argument #2 to 'InvokeFunctionReference' (packed list expected)",
+            "b: false\tbad argument #1 to 'InvokeFunctionReference' (reference expected)",
+        ],
+    );
+}

@@ -202,3 +202,25 @@ proptest! {
         prop_assert_eq!(run_beside(&text.as_bytes()[..at], script), ["a: done"]);
     }
 }
+
+#[test]
+fn what_scripts_set_for_all_their_json_and_messages_holds() {
+    check(
+        "local function hex(s) return (s:gsub('.', function(c) return ('%02x'):format(c:byte()) end)) end
+         print(json.getoption('empty_table_as_array'), json.getoption('indent'), json.getoption('x'), type(json.version))
+         json.setoption('empty_table_as_array', false) json.setoption('sort_keys', true) json.setoption('with_hole', true)
+         print(json.encode({ b = {}, a = 1 }), json.encode({}, { empty_table_as_array = true }), json.quotestring('a\"b'))
+         msgpack.set_integer('signed') msgpack.set_number('float') msgpack.set_array('with_hole') msgpack.set_string('string')
+         print(hex(msgpack.pack(128)), hex(msgpack.pack(65536)), hex(msgpack.pack(1 << 32)), hex(msgpack.pack(1.5)), hex(msgpack.pack({ [1] = 1, [3] = 3 })), hex(msgpack.pack(('x'):rep(32))):sub(1, 6))
+         for _, n in ipairs { 127, 128, 32767, 32768, 0x7fffffff, 0x80000000, math.maxinteger } do assert(msgpack.unpack(msgpack.pack(n)) == n) end
+         msgpack.set_string('binary') print(hex(msgpack.pack('ab')), msgpack.unpack(msgpack.pack(('y'):rep(70000))) == ('y'):rep(70000))
+         print(pcall(msgpack.set_array, 'always_as_map'))",
+        &[
+            "true\tfalse\tnil\tstring",
+            "{\"a\":1,\"b\":{}}\t[]\t\"a\\\"b\"",
+            "d10080\td200010000\td30000000100000000\tca3fc00000\t9301c003\td92078",
+            "c4026162\ttrue",
+            "false\tbad argument #1 to 'msgpack.set_array' (this host does not write 'always_as_map')",
+        ],
+    );
+}
