@@ -8,6 +8,7 @@ use tickscope_core::Metadata;
 use tickscope_hooks::lock::ForkLock;
 use tickscope_session::{Config, ConfigError, Session};
 
+use crate::attach::CONTROL;
 use crate::settings::Settings;
 
 /// Rings for so many threads at a time, of 4 MiB each, made when a thread first runs Lua: 64 MiB at most.
@@ -15,10 +16,30 @@ const THREADS: usize = 16;
 /// Room for names.
 const ARENA_BYTES: usize = 16 << 20;
 
-/// What the process has of the agent. Made once, never freed: detours may run until the last moment.
+static HOME: AtomicPtr<Home> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The recording in force, or the last one.
+pub(crate) fn get() -> Option<&'static Home> {
+    // SAFETY: set below, never freed.
+    unsafe { HOME.load(Ordering::Acquire).as_ref() } // pairs with the Release below
+}
+
+/// Another recording is in force from now on.
+pub(crate) fn set(home: Home) -> &'static Home {
+    let home = Box::leak(Box::new(home));
+    let before = HOME.swap(home, Ordering::AcqRel);
+    // SAFETY: as above.
+    if let Some(before) = unsafe { before.as_ref() } {
+        before.end();
+    }
+    home
+}
+
+/// What the process has of a recording. Never freed: detours may run until the last moment.
 pub(crate) struct Home {
     pub(crate) settings: Settings,
-    /// The session of this process; null before the first Lua runs, and again after a fork. Never freed.
+    /// The session of this process; null before the first Lua runs, and again after a fork. Freed by
+    /// `end` only.
     session: AtomicPtr<Session>,
     making: ForkLock<bool>,
 }
@@ -32,7 +53,7 @@ impl Home {
     pub(crate) fn session(&self) -> Option<&Session> {
         let made = self.session.load(Ordering::Acquire); // pairs with the Release below
         if !made.is_null() {
-            // SAFETY: made below and never freed.
+            // SAFETY: made below, and not freed while a thread records.
             return Some(unsafe { &*made });
         }
         let mut possible = self.making.lock();
@@ -64,6 +85,7 @@ impl Home {
     fn keep(&self, session: Result<Session, ConfigError>) -> bool {
         match session {
             Ok(session) => {
+                CONTROL.depth.store(std::ptr::from_ref(session.depth()) as u64, Ordering::Release);
                 self.session.store(Box::into_raw(Box::new(session)), Ordering::Release);
                 true
             }
@@ -83,6 +105,17 @@ impl Home {
         if let Some(parents) = unsafe { parents.as_ref() } {
             *self.making.lock() =
                 self.keep(parents.create_for_child(&self.session_file(), &program(), self.config()));
+        }
+    }
+
+    /// The recording is over. Its memory goes when no thread has anything of it.
+    pub(crate) fn end(&self) {
+        CONTROL.depth.store(0, Ordering::Release);
+        let session = self.session.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if !session.is_null() && CONTROL.threads.load(Ordering::Acquire) == 0 {
+            // SAFETY: made by `keep`. Threads count themselves before they ask for it, and none does now: whoever calls
+            // has ended the recording before.
+            drop(unsafe { Box::from_raw(session) });
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use tickscope_hooks::lock::ForkLock;
 use tickscope_hooks::lua::{ForeignLua, ForeignOptions, LuaApi, Version};
 use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::lua::{FoundLua, LuaVersion, find_lua};
-use tickscope_hooks::process::modules;
 use tickscope_hooks::process::symbols::FunctionNames;
+use tickscope_hooks::process::{modules, sites};
 use tickscope_session::{Session, ThreadRecorder};
 
+use crate::attach::CONTROL;
 use crate::detours::Function;
 use crate::home::Home;
 use crate::jit;
@@ -48,14 +50,39 @@ impl Installed {
     }
 }
 
+/// Who writes the jumps of the detours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// We do, before the program's own code runs.
+    BeforeMain,
+    /// Somebody outside, while every thread of the program stands still.
+    FromOutside,
+}
+
 /// Bytes of the jump that a detour writes.
 const JUMP: usize = 5;
 
-/// Finds a Lua and hooks it; says why not otherwise.
+/// The Lua that has been hooked, in words.
+static HOOKED: ForkLock<Option<String>> = ForkLock::new(None);
+
+/// Finds a Lua and hooks it; says why not otherwise. Once is enough: what has been prepared stays.
 ///
 /// # Safety
-/// No other thread of the program runs the Lua's functions.
-pub(crate) unsafe fn install() -> Result<String, String> {
+/// [`Place::BeforeMain`]: no other thread of the program runs the Lua's functions.
+pub(crate) unsafe fn install(place: Place) -> Result<String, String> {
+    let mut hooked = HOOKED.lock();
+    if let Some(described) = &*hooked {
+        return Ok(described.clone());
+    }
+    // SAFETY: passed on to the caller.
+    let described = unsafe { install_first(place) }?;
+    *hooked = Some(described.clone());
+    Ok(described)
+}
+
+/// # Safety
+/// As for [`install`].
+unsafe fn install_first(place: Place) -> Result<String, String> {
     let found = find_lua().map_err(|survey| survey.to_string())?;
     let mut refused = Vec::new();
     for lua in found {
@@ -65,7 +92,7 @@ pub(crate) unsafe fn install() -> Result<String, String> {
             lua.module.path.display()
         );
         // SAFETY: passed on to the caller.
-        match unsafe { install_in(&lua) } {
+        match unsafe { install_in(&lua, place) } {
             Ok(()) => return Ok(described),
             Err(why) => refused.push(format!("{described}: {why}")),
         }
@@ -75,12 +102,13 @@ pub(crate) unsafe fn install() -> Result<String, String> {
 
 /// # Safety
 /// As for [`install`].
-unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
+unsafe fn install_in(lua: &FoundLua, place: Place) -> Result<(), String> {
     let version = match lua.version {
         LuaVersion::V51 => Version::Lua51,
         LuaVersion::V52 => Version::Lua52,
         LuaVersion::V53 => Version::Lua53,
         LuaVersion::V54 => Version::Lua54,
+        LuaVersion::LuaJit if place == Place::FromOutside => return Err(jit::NOT_FROM_OUTSIDE.into()),
         // SAFETY: passed on to the caller.
         LuaVersion::LuaJit => return unsafe { jit::install(lua) },
     };
@@ -107,9 +135,15 @@ unsafe fn install_in(lua: &FoundLua) -> Result<(), String> {
     let originals = Function::ALL
         .map(|function| detours.trampoline(function.symbol(version)).unwrap_or(std::ptr::null()));
     INSTALLED.store(Box::into_raw(Box::new(Installed { api, foreign, originals })), Ordering::Release);
-    // SAFETY: no other thread is there, as the caller says; each replacement has its function's signature for this version
-    // and lets pass what unwinds; this library is never unloaded.
-    unsafe { detours.enable() }.map_err(|error| error.to_string())?;
+    if place == Place::BeforeMain {
+        // SAFETY: no other thread runs, as the caller says; each replacement has its function's signature for this
+        // version and lets pass what unwinds; this library is never unloaded.
+        unsafe { detours.enable() }.map_err(|error| error.to_string())?;
+    }
+    // For whoever attaches or detaches from outside.
+    let sites = sites::sites(&detours).map_err(|error| error.to_string())?;
+    CONTROL.sites.store(sites.as_ptr() as u64, Ordering::Relaxed);
+    CONTROL.n_sites.store(sites.len() as u64, Ordering::Release);
     // For ever: a thread may be in a trampoline at any time.
     std::mem::forget(detours);
     Ok(())

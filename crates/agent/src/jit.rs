@@ -11,7 +11,7 @@ use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::lua::FoundLua;
 use tickscope_session::{Session, ThreadRecorder};
 
-use crate::HOME;
+use crate::home;
 use crate::install::name_native;
 use crate::thread::{self, LUA_OK, Thread};
 
@@ -39,6 +39,15 @@ struct Installed {
 
 /// Set before the first detour is enabled, and never freed.
 static INSTALLED: AtomicPtr<Installed> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Why a LuaJIT is left alone in a program that runs already.
+pub(crate) const NOT_FROM_OUTSIDE: &str =
+    "LuaJIT can be recorded only from the start of a program: start it with tickscope record";
+
+/// Whether a LuaJIT is hooked.
+pub(crate) fn is_installed() -> bool {
+    !INSTALLED.load(Ordering::Acquire).is_null()
+}
 
 #[inline(always)]
 fn installed() -> &'static Installed {
@@ -109,7 +118,7 @@ pub(crate) struct JitThread {
 
 impl JitThread {
     pub(crate) fn new(recorder: &'static ThreadRecorder, session: &'static Session) -> Result<Self, ()> {
-        let home = HOME.get().ok_or(())?;
+        let home = home::get().ok_or(())?;
         let made = JitTracer::new(&installed().lua, recorder, session.depth(), home.settings.hz, name_native);
         let tracer = made.map_err(|error| home.note(&error.to_string()))?;
         if home.settings.depth == Depth::Trace {

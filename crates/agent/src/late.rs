@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::{modules, symbols};
 
-use crate::{HOME, install};
+use crate::home;
+use crate::install::{self, Place};
 
 static DLSYM: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static DLOPEN: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -90,9 +91,9 @@ extern "C" fn look() {
             return false;
         }
         // SAFETY: the library was loaded by who asks for its first symbol now, so no thread runs its functions.
-        let installed = unsafe { install::install() };
+        let installed = unsafe { install::install(Place::BeforeMain) };
         LOADED.store(loaded(), Ordering::Relaxed);
-        match (installed, HOME.get()) {
+        match (installed, home::get()) {
             (Ok(lua), Some(home)) => {
                 home.note(&format!("{lua} ran nothing"));
                 true

@@ -4,7 +4,7 @@ use tickscope_core::{Depth, Ticks};
 use tickscope_hooks::mono::{self, Api, Calls};
 use tickscope_session::ThreadRecorder;
 
-use crate::{HOME, thread};
+use crate::{home, thread};
 
 /// Finds a Mono and registers a profiler with it; which one, and why not. `None` when the program has none.
 ///
@@ -30,22 +30,22 @@ impl mono::Host for Agent {
     }
 
     fn own_thread(name: &str) -> Option<ThreadRecorder> {
-        Some(HOME.get()?.session()?.thread(name))
+        Some(home::get()?.session()?.thread(name))
     }
 
     #[inline]
     fn depth() -> Depth {
-        HOME.get().map_or(Depth::Boundary, |home| match home.made() {
+        home::get().map_or(Depth::Boundary, |home| match home.made() {
             Some(session) => session.depth().get(),
             None => home.settings.depth,
         })
     }
 
     fn now() -> Ticks {
-        HOME.get().and_then(|home| home.made()).map_or(Ticks(0), |session| session.clock().now())
+        home::get().and_then(|home| home.made()).map_or(Ticks(0), |session| session.clock().now())
     }
 
     fn sample_hz() -> u32 {
-        HOME.get().map_or(1_000, |home| home.settings.hz)
+        home::get().map_or(1_000, |home| home.settings.hz)
     }
 }

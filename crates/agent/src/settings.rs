@@ -22,6 +22,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// The process that collects: its folder is called after it.
+    pub(crate) fn collector(&self) -> Option<u32> {
+        self.folder.file_name()?.to_str()?.rsplit('-').next()?.parse().ok()
+    }
+
     /// `None` when the text is not what `tickscope record` writes: a program must not suffer from a variable that
     /// somebody else set.
     pub(crate) fn parse(text: &OsStr) -> Option<Self> {

@@ -11,15 +11,18 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tickscope_core::{CategoryId, Outcome, SwitchReason, SymbolId};
 use tickscope_hooks::lua::{HostSpan, Tracer, lua_State};
 use tickscope_hooks::mono::Calls;
 use tickscope_session::{Session, ThreadRecorder};
 
+use crate::attach::{CONTROL, epoch};
+use crate::home;
 use crate::install::Installed;
+use crate::io;
 use crate::jit::JitThread;
-use crate::{HOME, io};
 
 /// Lua's statuses, the same in every version.
 pub(crate) const LUA_OK: c_int = 0;
@@ -29,6 +32,8 @@ pub(crate) struct Thread {
     /// Leaked by `make`, freed by `Owner`, after the tracer.
     recorder: &'static ThreadRecorder,
     session: &'static Session,
+    /// Tells it from others that stood in the same place: a call may end in another recording than it was entered in.
+    serial: u64,
     /// None before the thread first runs Lua; `Err` when there cannot be one.
     tracer: OnceCell<Result<Tracer<&'static ThreadRecorder>, ()>>,
     /// Where the outermost call into Lua stands on this thread's stack; 0 outside Lua.
@@ -47,6 +52,8 @@ const NEVER: *const Thread = ptr::without_provenance(1);
 
 thread_local! {
     static CURRENT: Cell<*const Thread> = const { Cell::new(ptr::null()) };
+    /// The recording that `CURRENT` is of.
+    static AS_OF: Cell<u32> = const { Cell::new(0) };
     /// Ends with the thread, and the thread's recording with it.
     static OWNER: Owner = const { Owner };
 }
@@ -55,10 +62,21 @@ struct Owner;
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let thread = CURRENT.replace(NEVER);
-        if thread.is_null() || ptr::eq(thread, NEVER) {
-            return;
-        }
+        retire(NEVER);
+    }
+}
+
+/// Another recording has begun, or the one in force is over.
+#[cold]
+fn follow() {
+    AS_OF.set(epoch());
+    retire(ptr::null());
+}
+
+/// Drops what this thread records with.
+fn retire(next: *const Thread) {
+    let thread = CURRENT.replace(next);
+    if !thread.is_null() && !ptr::eq(thread, NEVER) {
         // A thread that ends inside Lua comes back to none of the calls below, and a script that ends the process does
         // not either: hooks that handlers of the end call find no tracer and go.
         // SAFETY: made by `make`, and only reached through `CURRENT`, which no longer leads to it, and from calls that
@@ -68,14 +86,15 @@ impl Drop for Owner {
             drop((tracer, jit));
             drop(Box::from_raw(ptr::from_ref(recorder).cast_mut()));
         }
+        CONTROL.threads.fetch_sub(1, Ordering::Release);
     }
 }
 
 /// A call that was entered. Plain values: Lua may jump over the frame that holds it.
 #[derive(Clone, Copy)]
 pub(crate) struct Entered {
-    thread: &'static Thread,
-    tracer: &'static Tracer<&'static ThreadRecorder>,
+    thread: *const Thread,
+    serial: u64,
     state: *mut lua_State,
     /// The span of an outermost call.
     span: Option<HostSpan>,
@@ -150,7 +169,7 @@ unsafe fn begin(
             span = Some(tracer.span(symbol, CategoryId::ENTRY, None, &[]));
         }
         tracer.enter(state, outermost.then_some(symbol));
-        Entered { thread, tracer, state, span, symbol, resumed: call == Call::Coroutine }
+        Entered { thread, serial: thread.serial, state, span, symbol, resumed: call == Call::Coroutine }
     }
 }
 
@@ -158,10 +177,12 @@ unsafe fn begin(
 #[inline]
 pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
     let Some(entered) = entered else { return };
-    let Entered { thread, tracer, .. } = entered;
-    if !thread.is_current() {
-        return; // a fork inside: it was entered in the parent
+    if !ptr::eq(CURRENT.get(), entered.thread) {
+        return; // a fork inside: it was entered in the parent; or in another recording
     }
+    // SAFETY: it is this thread's, so it is alive.
+    let thread = unsafe { &*entered.thread };
+    let (Some(Ok(tracer)), true) = (thread.tracer.get(), thread.serial == entered.serial) else { return };
     let (reason, outcome) = match status {
         LUA_OK => (SwitchReason::Return, Outcome::Ok),
         LUA_YIELD => (SwitchReason::Yield, Outcome::Ok),
@@ -179,6 +200,9 @@ pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
                 }
                 _ => suspended.remove(&(entered.state as usize)),
             };
+        }
+        if AS_OF.get() != epoch() {
+            follow();
         }
     }
 }
@@ -201,6 +225,7 @@ pub(crate) unsafe fn closed(state: *mut lua_State) {
 
 /// This thread is the only one of a new process: what it had belongs to its parent.
 pub(crate) fn forked() {
+    CONTROL.threads.store(0, Ordering::Relaxed);
     let thread = CURRENT.replace(ptr::null());
     if !thread.is_null() && !ptr::eq(thread, NEVER) {
         // Its place is not given back: calls that are under way tell by its address that they are not of this process.
@@ -220,6 +245,9 @@ pub(crate) fn forked() {
 /// This thread's; made when there is none. `None` when nothing can be recorded here.
 #[inline]
 pub(crate) fn current() -> Option<&'static Thread> {
+    if AS_OF.get() != epoch() {
+        follow();
+    }
     let mut thread = CURRENT.get();
     if thread.is_null() {
         thread = make(None);
@@ -227,7 +255,7 @@ pub(crate) fn current() -> Option<&'static Thread> {
     if ptr::eq(thread, NEVER) {
         return None;
     }
-    // SAFETY: lives until the thread ends, or is the child of a fork; nobody keeps it longer than a call.
+    // SAFETY: lives until the thread or the recording ends, or is the child of a fork; nobody keeps it longer than a call.
     Some(unsafe { &*thread })
 }
 
@@ -262,15 +290,22 @@ pub(crate) unsafe fn failed(state: *mut lua_State) {
 
 /// As [`current`], for a thread that has a name. Whether there was none yet.
 pub(crate) fn begin_as(name: &str) -> bool {
+    if AS_OF.get() != epoch() {
+        follow();
+    }
     CURRENT.get().is_null() && !ptr::eq(make(Some(name)), NEVER)
 }
 
 #[cold]
 fn make(name: Option<&str>) -> *const Thread {
     // What is called here must not come here again.
+    static SERIAL: AtomicU64 = AtomicU64::new(1);
     CURRENT.set(NEVER);
+    // Counted before the session is had: it is not freed meanwhile.
+    CONTROL.threads.fetch_add(1, Ordering::AcqRel);
     // The owner is asked for last: there is none any more when the thread is ending.
-    if let Some(home) = HOME.get()
+    if epoch() != 0
+        && let Some(home) = home::get()
         && let Some(session) = home.session()
         && OWNER.try_with(|_| ()).is_ok()
     {
@@ -281,6 +316,7 @@ fn make(name: Option<&str>) -> *const Thread {
         let thread = Thread {
             recorder,
             session,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             tracer: OnceCell::new(),
             outermost: Cell::new(0),
             suspended: RefCell::default(),
@@ -288,6 +324,8 @@ fn make(name: Option<&str>) -> *const Thread {
             managed: Calls::default(),
         };
         CURRENT.set(Box::into_raw(Box::new(thread)));
+    } else {
+        CONTROL.threads.fetch_sub(1, Ordering::Release);
     }
     CURRENT.get()
 }
@@ -321,7 +359,7 @@ impl Thread {
 
     #[cold]
     fn trace(&self, lua: &'static Installed) -> Result<Tracer<&'static ThreadRecorder>, ()> {
-        let home = HOME.get().ok_or(())?;
+        let home = home::get().ok_or(())?;
         // SAFETY: detours give it states of this library only, each run by this thread; `Owner` drops it before the
         // thread ends, and not inside Lua.
         let tracer = unsafe { lua.foreign.tracer(self.recorder, lua.options(home, self.session)) };

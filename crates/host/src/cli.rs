@@ -110,6 +110,7 @@ const RECORD_EXAMPLES: &str = "Examples:
   tickscope record --depth trace --report -- lua5.3 script.lua
   tickscope record -o prosody.perfetto-trace -- prosody -F
   tickscope record -o haproxy.perfetto-trace -- haproxy -f haproxy.cfg
+  tickscope record --pid 4711 --for 30s
 
 The program gets its arguments, standard streams and signals as without tickscope, and ends it with its own exit code.
 Lua 5.1 to 5.4 is recorded where its functions have names: in a shared library, or linked in and exported.
@@ -262,14 +263,20 @@ pub(crate) struct Record {
     pub(crate) hz: u32,
     /// Record what scripts wait for as well: reads, writes, connections, locks, sleeps of more than 20 µs, with the peer's
     /// address or the file's name.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "pid")]
     pub(crate) io: bool,
     /// Print what the program spent its time on when it has ended, to standard error.
     #[arg(long)]
     pub(crate) report: bool,
+    /// Record this process, which runs already; it is left as it was.
+    #[arg(long, value_name = "PID", conflicts_with = "program")]
+    pub(crate) pid: Option<u32>,
+    /// How long to record a process that runs already. [default: until it ends or Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "pid")]
+    pub(crate) time: Option<Duration>,
     /// The program and its arguments.
     #[arg(
-        required = true,
+        required_unless_present = "pid",
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "PROGRAM [ARG]..."

@@ -1,8 +1,9 @@
-//! `tickscope record`: a program that nobody changed, with the agent preloaded.
+//! `tickscope record`: a program that nobody changed, with the agent preloaded, or loaded into it while it runs.
 //!
 //! The agent in each process of the program writes into a session file of its own; this process collects from all of
 //! them, and writes a capture for each.
 
+mod attach;
 pub(crate) mod place;
 mod process;
 
@@ -35,6 +36,14 @@ const MENTION_AFTER: u32 = 100;
 const NAMED: usize = 8;
 
 pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
+    match options.pid {
+        Some(pid) => attach::run(options, pid),
+        None => start(options),
+    }
+}
+
+/// Starts the program and records it to its end.
+fn start(options: &cli::Record) -> Result<ExitCode> {
     let (program, args) = options.program.split_first().context("no program was given")?;
     let subject = Path::new(program).file_name().unwrap_or(program).to_owned();
     let capture = options.recording.output.clone().unwrap_or_else(|| default_capture(Path::new(&subject)));
@@ -54,19 +63,7 @@ pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
     };
     forwarding.to(child.id());
 
-    let control = Control::new(subject.to_string_lossy().into_owned(), options.recording.depth.into());
-    if let Err(error) = socket::listen(place.folder(), control.clone()) {
-        tell!("tickscope: {error:#}; top and ctl will not find this recording");
-    }
-    let mut processes = Processes {
-        options,
-        control,
-        subject,
-        capture,
-        waiting: Vec::new(),
-        running: Vec::new(),
-        ended: Vec::new(),
-    };
+    let mut processes = Processes::new(options, subject, capture, &place);
     let mut left_running = 0;
     let status = loop {
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
@@ -109,7 +106,17 @@ struct Processes<'a> {
     ended: Vec<Recorded>,
 }
 
-impl Processes<'_> {
+impl<'a> Processes<'a> {
+    /// None yet; `top` and `ctl` find those that come.
+    fn new(options: &'a cli::Record, subject: OsString, capture: PathBuf, place: &Place) -> Self {
+        let control = Control::new(subject.to_string_lossy().into_owned(), options.recording.depth.into());
+        if let Err(error) = socket::listen(place.folder(), control.clone()) {
+            tell!("tickscope: {error:#}; top and ctl will not find this recording");
+        }
+        let (waiting, running, ended) = (Vec::new(), Vec::new(), Vec::new());
+        Self { options, control, subject, capture, waiting, running, ended }
+    }
+
     /// Takes up the sessions that are new, and ends those whose process is gone.
     fn look(&mut self, place: &Place) -> Result<()> {
         // Gone before the files are looked at: its session is complete then.

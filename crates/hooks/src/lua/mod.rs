@@ -50,6 +50,6 @@ pub use interrupt::InterruptHandle;
 pub use jit::{JitCallback, JitLua, JitStart, JitStop, JitTracer};
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use ticker::block_signals;
-pub use ticker::{after_fork, step_in, step_out};
+pub use ticker::{after_fork, step_in, step_out, stop_ticker};
 pub use tracer::{HostSpan, Tracer, TracerError, TracerOptions};
 pub use vm::{VmId, VmOptions};

@@ -54,6 +54,8 @@ static SEATS: AtomicPtr<Seat> = AtomicPtr::new(ptr::null_mut());
 static PARKED: AtomicBool = AtomicBool::new(false);
 /// Signals a second.
 static HZ: AtomicU32 = AtomicU32::new(1000);
+/// Which ticker is to run: one that finds another number ends.
+static TURN: AtomicU32 = AtomicU32::new(0);
 /// The ticker's thread, for waking it; and the process it runs in.
 static TICKER: ForkLock<Option<(thread::Thread, libc::pid_t)>> = ForkLock::new(None);
 
@@ -253,10 +255,11 @@ pub(crate) fn start(hz: u32) -> io::Result<()> {
 
 fn start_another(mut ticker: ForkGuard<'_, Option<(thread::Thread, libc::pid_t)>>) -> io::Result<()> {
     let period = Duration::from_nanos(1_000_000_000 / u64::from(HZ.load(Relaxed)));
+    let turn = TURN.fetch_add(1, SeqCst) + 1;
     // The new thread inherits the mask: the program's signals are the program's threads' affair.
     let before = block_signals();
     let started =
-        thread::Builder::new().name("tickscope".into()).stack_size(64 << 10).spawn(move || run(period));
+        thread::Builder::new().name("tickscope".into()).stack_size(64 << 10).spawn(move || run(period, turn));
     // SAFETY: the mask this thread had.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
     *ticker = Some((started?.thread().clone(), process()));
@@ -275,11 +278,22 @@ pub(crate) fn block_signals() -> libc::sigset_t {
     }
 }
 
-fn run(period: Duration) {
+/// Nobody samples any more: the ticker's thread ends. Who enters Lua next while samples are taken starts another.
+pub fn stop_ticker() {
+    let mut ticker = TICKER.lock();
+    TURN.fetch_add(1, SeqCst);
+    if let Some((thread, of)) = ticker.take()
+        && of == process()
+    {
+        thread.unpark();
+    }
+}
+
+fn run(period: Duration, turn: u32) {
     let look = Look::new();
     let mut next = Instant::now() + period;
     let (mut idle, mut last) = (0, Instant::now());
-    loop {
+    while TURN.load(SeqCst) == turn {
         thread::sleep(next.saturating_duration_since(Instant::now()));
         // Ticks that were missed are not made up for: samples weigh what passed since the one before.
         next = (next + period).max(Instant::now());
@@ -296,7 +310,10 @@ fn run(period: Duration) {
         idle = if inside { 0 } else { idle + 1 };
         if idle >= IDLE_ROUNDS {
             PARKED.store(true, SeqCst); // against `inside`: either it sees this, or the seat is seen here
-            while PARKED.load(SeqCst) && !Seat::all().any(|seat| seat.state.load(SeqCst) == INSIDE) {
+            while PARKED.load(SeqCst)
+                && TURN.load(SeqCst) == turn
+                && !Seat::all().any(|seat| seat.state.load(SeqCst) == INSIDE)
+            {
                 thread::park();
             }
             PARKED.store(false, SeqCst);

@@ -10,7 +10,8 @@
 //! and a trampoline never freed, since a thread may be in it. What was patched over by others meanwhile is not undone.
 //!
 //! # Deliberately absent
-//! Anything about other threads: see the contract of [`Detours::enable`].
+//! Anything about other threads: see the contract of [`Detours::enable`]. In a program that runs already, the jumps are
+//! written from outside: see [`sites`](super::sites) and [`outside`](super::outside).
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -44,14 +45,15 @@ pub struct Detours {
 }
 
 #[derive(Debug)]
-struct Patch {
-    symbol: String,
-    address: usize,
+pub(super) struct Patch {
+    pub(super) symbol: String,
+    pub(super) address: usize,
+    pub(super) replacement: usize,
     /// Never dropped: a thread may be in its trampoline.
     detour: ManuallyDrop<RawDetour>,
-    original: [u8; PATCH],
+    pub(super) original: [u8; PATCH],
     /// What stands there while it is enabled.
-    jump: Option<[u8; PATCH]>,
+    pub(super) jump: Option<[u8; PATCH]>,
 }
 
 impl Detours {
@@ -80,6 +82,7 @@ impl Detours {
         let patches = requests.iter().zip(ready).map(|(request, (detour, original))| Patch {
             symbol: request.symbol.to_owned(),
             address: request.function.address,
+            replacement: request.replacement as usize,
             detour: ManuallyDrop::new(detour),
             original,
             jump: None,
@@ -91,6 +94,10 @@ impl Detours {
     pub fn trampoline(&self, symbol: &str) -> Option<*const ()> {
         let patch = self.patches.iter().find(|patch| patch.symbol == symbol)?;
         Some(std::ptr::from_ref(patch.detour.trampoline()))
+    }
+
+    pub(super) fn patches(&self) -> &[Patch] {
+        &self.patches
     }
 
     /// Whether its functions are patched.
@@ -222,7 +229,7 @@ fn read(address: usize) -> [u8; PATCH] {
     unsafe { (address as *const [u8; PATCH]).read_volatile() }
 }
 
-fn refuse(symbol: &str, address: usize, reason: String) -> Error {
+pub(super) fn refuse(symbol: &str, address: usize, reason: String) -> Error {
     Error::Detour { symbol: symbol.to_owned(), address, reason }
 }
 

@@ -57,6 +57,19 @@ impl Place {
         &self.folder
     }
 
+    /// Lets the user of a process write here.
+    pub(super) fn give_to(&self, pid: u32) -> Result<()> {
+        let process =
+            fs::metadata(format!("/proc/{pid}")).with_context(|| format!("process {pid} has ended"))?;
+        let folder = self.folder.display();
+        let own = fs::metadata(&self.folder).with_context(|| format!("cannot read {folder}"))?;
+        if (process.uid(), process.gid()) != (own.uid(), own.gid()) {
+            std::os::unix::fs::chown(&self.folder, Some(process.uid()), Some(process.gid()))
+                .with_context(|| format!("cannot give {folder} to user {}", process.uid()))?;
+        }
+        Ok(())
+    }
+
     /// Sessions that were not there before.
     pub(super) fn new_sessions(&self) -> Result<Vec<Found>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,6 +140,20 @@ pub(crate) fn folders() -> Vec<(u32, PathBuf)> {
             (metadata.is_dir() && Some(metadata.uid()) == me).then(|| (pid, entry.path()))
         })
         .collect()
+}
+
+/// Removes what collectors that died left of a process that records elsewhere now.
+pub(super) fn forget(pid: u32) {
+    let begins = format!("{pid}.");
+    for (collector, folder) in folders() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if !runs(collector) && name.as_encoded_bytes().starts_with(begins.as_bytes()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+    sweep();
 }
 
 /// Removes folders of ours whose collector and whose recording processes are gone: they hold memory.

@@ -86,6 +86,10 @@ impl Process {
         self.watch.look();
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.watch.over
     }

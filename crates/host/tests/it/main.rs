@@ -1,6 +1,7 @@
 //! The `tickscope` command from outside.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod attach;
 mod city;
 mod cli;
 mod deterministic;

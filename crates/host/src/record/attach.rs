@@ -1,0 +1,122 @@
+//! Recording a process that runs already: the agent is loaded into it, and leaves it as it was.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use tickscope_hooks::process::outside::{AttachError, Process};
+
+use super::place::{self, Place};
+use super::{LOOK_EVERY, Processes, agent, setting, tell_what_was_recorded};
+use crate::cli;
+use crate::present::tell;
+use crate::recording::default_capture;
+use crate::signals::{self, Forwarding};
+
+/// Records process `pid` for as long as was asked for, and leaves it as it was.
+pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
+    let mut process = Process::look(pid)?;
+    if let Some(collector) = process.collector()
+        && Path::new("/proc").join(collector.to_string()).exists()
+    {
+        bail!(AttachError::Recorded { pid, collector });
+    }
+    let agent = agent()?;
+    // Before the process is touched: an unwritable place is known now.
+    let subject = name(pid);
+    let capture = capture(options, &subject);
+    let place = Place::new()?;
+    place.give_to(pid)?;
+    let interrupted = signals::forward()?;
+    let found = process.attach(&agent, setting(options, &place).as_encoded_bytes())?;
+    place::forget(pid);
+    tell!(
+        "tickscope: recording process {pid}, {found}; it stood still for {} at most{}",
+        milliseconds(process.longest_stop()),
+        if options.time.is_some() { "" } else { "; Ctrl-C ends the recording" },
+    );
+    let mut processes = Processes::new(options, subject, capture, &place);
+    collect(options, &mut processes, &place, &interrupted, pid)?;
+    let mut all: BTreeSet<u32> = processes.running.iter().map(super::Process::pid).collect();
+    all.remove(&pid);
+    let longest = leave(pid, process.detach().map(|()| process.longest_stop()));
+    for child in all {
+        leave(child, detach(child));
+    }
+    // What began in the last moment is there by now.
+    processes.look(&place)?;
+    if let Some(longest) = longest {
+        tell!("tickscope: left process {pid}; it stood still for {} at most", milliseconds(longest));
+    }
+    finish(options, processes, &place)
+}
+
+/// Until the time is up, somebody asks for the end, or the processes have ended.
+fn collect(
+    options: &cli::Record,
+    processes: &mut Processes<'_>,
+    place: &Place,
+    interrupted: &Forwarding,
+    pid: u32,
+) -> Result<()> {
+    let until = options.time.map(|time| Instant::now() + time);
+    loop {
+        // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
+        let runs = runs(pid);
+        processes.look(place)?;
+        let over = !runs && processes.running.is_empty();
+        if over || interrupted.interrupted() || until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Whether a process runs; one that has ended and waits for its parent does not.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+    !state.is_empty() && !state.starts_with(['Z', 'X'])
+}
+
+fn detach(pid: u32) -> Result<Duration, AttachError> {
+    let mut process = Process::with_agent(pid)?;
+    process.detach()?;
+    Ok(process.longest_stop())
+}
+
+/// Says what went wrong with leaving a process; one that has ended needs no leaving.
+fn leave(pid: u32, left: Result<Duration, AttachError>) -> Option<Duration> {
+    match left {
+        Ok(longest) => Some(longest),
+        Err(_) if !runs(pid) => None,
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            tell!("tickscope: {error:#}; its detours stay, and record nothing");
+            None
+        }
+    }
+}
+
+fn finish(options: &cli::Record, processes: Processes<'_>, place: &Place) -> Result<ExitCode> {
+    let recorded = processes.finish();
+    let whole = tell_what_was_recorded(options, &recorded, place);
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn capture(options: &cli::Record, subject: &OsStr) -> PathBuf {
+    options.recording.output.clone().unwrap_or_else(|| default_capture(Path::new(subject)))
+}
+
+/// What a process's program is called.
+fn name(pid: u32) -> OsString {
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    exe.file_name().map_or_else(|| format!("process-{pid}").into(), OsStr::to_owned)
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
