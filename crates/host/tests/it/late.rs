@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::record::{conserved, functions, report};
+use super::record::{conserved, finds_the_split, functions, report, share};
 
 fn record(folder: &Path, depth: &str, program: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
@@ -96,21 +96,17 @@ fn luajit_is_sampled_with_its_compiler_on() {
         return;
     }
     for depth in ["sample", "trace"] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("split.lua"), SPLIT).unwrap();
-        let output = record(folder.path(), depth, &["luajit", "split.lua"]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        assert_eq!(said.contains("LuaJIT has no trace"), depth == "trace", "{said}");
-        let report = report(&folder.path().join("run.perfetto-trace"));
-        conserved(&report, 0);
-        let of = |name: &str| {
-            let symbols = report["symbols"].as_array().unwrap();
-            let own = symbols.iter().filter(|symbol| symbol["function"] == name);
-            own.filter_map(|symbol| symbol["self_ms"].as_f64()).sum::<f64>()
-        };
-        let share = of("hot") / (of("hot") + of("warm"));
-        assert!((share - 0.85).abs() < 0.05, "hot has {share:.3} of the time, not 0.85");
+        finds_the_split(depth, 0.05, || {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("split.lua"), SPLIT).unwrap();
+            let output = record(folder.path(), depth, &["luajit", "split.lua"]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}");
+            assert_eq!(said.contains("LuaJIT has no trace"), depth == "trace", "{said}");
+            let report = report(&folder.path().join("run.perfetto-trace"));
+            conserved(&report, 0);
+            share(&report)
+        });
     }
 }
 

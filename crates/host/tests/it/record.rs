@@ -112,6 +112,31 @@ fn every_lua_runs_as_without_and_its_functions_are_named() {
     }
 }
 
+/// Whether `measure` finds the 85 % that are known, once in three runs: on a machine with other work a sample may stand
+/// for much more than its millisecond.
+#[track_caller]
+pub(crate) fn finds_the_split(what: &str, within: f64, mut measure: impl FnMut() -> f64) {
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        let share = measure();
+        if (share - 0.85).abs() < within {
+            return;
+        }
+        shares.push(share);
+    }
+    panic!("{what}: hot has {shares:.3?} of the time, not 0.85");
+}
+
+/// The share of `hot` in the time of `hot` and `warm`.
+pub(crate) fn share(report: &Value) -> f64 {
+    let of = |name: &str| {
+        let symbols = report["symbols"].as_array().unwrap();
+        let own = symbols.iter().filter(|symbol| symbol["function"] == name);
+        own.filter_map(|symbol| symbol["self_ms"].as_f64()).sum::<f64>()
+    };
+    of("hot") / (of("hot") + of("warm"))
+}
+
 #[test]
 fn samples_find_what_takes_the_time() {
     const SPLIT: &str = r#"
@@ -122,19 +147,15 @@ local co = coroutine.wrap(function() while true do hot(1000) warm(1000) coroutin
 while os.clock() < stop do hot(1000) warm(1000) co() end
 "#;
     for interpreter in INTERPRETERS.into_iter().filter(|interpreter| installed(interpreter)) {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("split.lua"), SPLIT).unwrap();
-        let output = record(folder.path(), &[], &[interpreter, "split.lua"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let report = report(&folder.path().join("run.perfetto-trace"));
-        conserved(&report, 0);
-        let of = |name: &str| {
-            let symbols = report["symbols"].as_array().unwrap();
-            let own = symbols.iter().filter(|symbol| symbol["function"] == name);
-            own.filter_map(|symbol| symbol["self_ms"].as_f64()).sum::<f64>()
-        };
-        let share = of("hot") / (of("hot") + of("warm"));
-        assert!((share - 0.85).abs() < 0.04, "{interpreter}: hot has {share:.3} of the time, not 0.85");
+        finds_the_split(interpreter, 0.03, || {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("split.lua"), SPLIT).unwrap();
+            let output = record(folder.path(), &[], &[interpreter, "split.lua"]).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let report = report(&folder.path().join("run.perfetto-trace"));
+            conserved(&report, 0);
+            share(&report)
+        });
     }
 }
 

@@ -119,11 +119,13 @@ static void own_profiler(void) {
     setitimer(ITIMER_PROF, &each, 0);
     run(L, "local t = os.clock() while os.clock() - t < 0.5 do spin(1000) end");
     setitimer(ITIMER_PROF, &none, 0);
-    if (profiled < 20 || profiled > 60) {
+    /* Some 50; a machine with other work merges some. */
+    if (profiled < 10 || profiled > 70) {
         fprintf(stderr, "the program's own timer came %d times\n", profiled);
         _exit(96);
     }
-    if (urgent > 1) {
+    /* One may have been on its way on each look of the agent's thread. */
+    if (urgent > 2) {
         fprintf(stderr, "%d signals that nobody sent\n", urgent);
         _exit(96);
     }
