@@ -241,6 +241,9 @@ impl Screen {
         if let Some(at) = self.table.selected() {
             self.table.select(Some(at.min(entries.len().saturating_sub(1))));
         }
+        // A terminal that grew shows what it has room for.
+        let most = entries.len().saturating_sub(usize::from(area.height.saturating_sub(1)));
+        *self.table.offset_mut() = self.table.offset().min(most);
         let table = Table::new(entries.into_iter().map(|entry| row(entry.cells)), widths)
             .header(row(self.head()).style(bold))
             .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
