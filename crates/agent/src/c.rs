@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tickscope_core::{
@@ -35,18 +35,9 @@ type Table = Mutex<HashMap<(String, String, u32), &'static TickscopeName>>;
 /// The table of names. A fork leaves its lock to whoever held it, so that a child takes a new table.
 static NAMES: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Counts sessions: ids of another generation mean nothing. From 1.
-static GENERATION: AtomicU32 = AtomicU32::new(1);
-
-/// Which session of this process this is: ids of another mean nothing.
-pub(crate) fn generation() -> u32 {
-    GENERATION.load(Ordering::Relaxed)
-}
-
 /// In the child of a fork: names stay, what the parent's session called them does not.
 pub(crate) fn forked() {
     NAMES.store(std::ptr::null_mut(), Ordering::Release);
-    GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
 fn names() -> &'static Table {
@@ -72,8 +63,8 @@ fn names() -> &'static Table {
 impl TickscopeName {
     /// The number in `cache`, or what `intern` says, which is kept there.
     #[inline(always)]
-    fn known(cache: &AtomicU64, intern: impl FnOnce() -> u32) -> u32 {
-        let generation = u64::from(generation());
+    fn known(cache: &AtomicU64, generation: u32, intern: impl FnOnce() -> u32) -> u32 {
+        let generation = u64::from(generation);
         let known = cache.load(Ordering::Relaxed);
         if known >> 32 == generation {
             return known as u32;
@@ -90,7 +81,7 @@ impl TickscopeName {
 unsafe fn symbol(thread: &Thread, name: *const TickscopeName) -> SymbolId {
     // SAFETY: names are never freed.
     let Some(name) = (unsafe { name.as_ref() }) else { return SymbolId::OTHER };
-    SymbolId(TickscopeName::known(&name.symbol, || {
+    SymbolId(TickscopeName::known(&name.symbol, thread.generation(), || {
         let (name, file, line) = (name.text.as_str(), name.file.as_str(), name.line);
         thread
             .recorder()
@@ -104,7 +95,9 @@ unsafe fn symbol(thread: &Thread, name: *const TickscopeName) -> SymbolId {
 unsafe fn key(thread: &Thread, name: *const TickscopeName) -> Option<KeyId> {
     // SAFETY: names are never freed.
     let name = unsafe { name.as_ref() }?;
-    Some(KeyId(TickscopeName::known(&name.key, || thread.recorder().intern_key(&name.text).0)))
+    Some(KeyId(TickscopeName::known(&name.key, thread.generation(), || {
+        thread.recorder().intern_key(&name.text).0
+    })))
 }
 
 /// # Safety

@@ -1,7 +1,7 @@
 //! The agent's place in its process: settings, session, notes for whoever records.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use tickscope_core::Metadata;
@@ -42,11 +42,18 @@ pub(crate) struct Home {
     /// `end` only.
     session: AtomicPtr<Session>,
     making: ForkLock<bool>,
+    /// Which session of the process it is: names have other numbers in each.
+    generation: AtomicU32,
 }
 
 impl Home {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, session: AtomicPtr::new(std::ptr::null_mut()), making: ForkLock::new(true) }
+        Self {
+            settings,
+            session: AtomicPtr::new(std::ptr::null_mut()),
+            making: ForkLock::new(true),
+            generation: AtomicU32::new(0),
+        }
     }
 
     /// The session of this process, made when there is none. `None`, for ever, when it cannot be made.
@@ -72,6 +79,11 @@ impl Home {
         unsafe { self.session.load(Ordering::Acquire).as_ref() }
     }
 
+    /// The number of its session, from 1; another after a fork.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Relaxed) // ordered by the session's pointer
+    }
+
     fn config(&self) -> Config {
         Config {
             threads: THREADS,
@@ -85,6 +97,8 @@ impl Home {
     fn keep(&self, session: Result<Session, ConfigError>) -> bool {
         match session {
             Ok(session) => {
+                static SESSIONS: AtomicU32 = AtomicU32::new(0);
+                self.generation.store(SESSIONS.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                 CONTROL.depth.store(std::ptr::from_ref(session.depth()) as u64, Ordering::Release);
                 self.session.store(Box::into_raw(Box::new(session)), Ordering::Release);
                 true

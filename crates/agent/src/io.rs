@@ -20,7 +20,7 @@ use tickscope_hooks::process::modules;
 use tickscope_hooks::process::symbols;
 use tickscope_session::ThreadRecorder;
 
-use crate::{c, thread};
+use crate::thread::{self, Thread};
 
 /// Waits that took no longer, in microseconds, are not recorded: calls that did not have to wait.
 const LONG_ENOUGH: u64 = 20;
@@ -69,11 +69,11 @@ macro_rules! waits {
                     // SAFETY: set before the detour was enabled, to what has this signature; arguments are passed on.
                     unsafe {
                         let original: Original = std::mem::transmute(original);
-                        let Some((recorder, began)) = begin() else { return original($($argument),*) };
+                        let Some((thread, began)) = begin() else { return original($($argument),*) };
                         let result = original($($argument),*);
-                        if is_long(recorder, began) {
+                        if is_long(thread.recorder(), began) {
                             let waited = Waited { function: Function::$constant, on: $on, result: result as i64 };
-                            record(recorder, began, &waited);
+                            record(thread, began, &waited);
                         }
                         result
                     }
@@ -155,9 +155,10 @@ pub(crate) unsafe fn install() -> Result<(), String> {
 }
 
 #[inline]
-fn begin() -> Option<(&'static ThreadRecorder, Ticks)> {
-    let recorder = thread::recording()?;
-    recorder.has_open_spans().then(|| (recorder, recorder.now()))
+fn begin() -> Option<(&'static Thread, Ticks)> {
+    let thread = thread::existing()?;
+    let recorder = thread.recorder();
+    recorder.has_open_spans().then(|| (thread, recorder.now()))
 }
 
 #[inline]
@@ -174,11 +175,12 @@ struct Known {
 }
 
 #[cold]
-unsafe fn record(recorder: &ThreadRecorder, began: Ticks, waited: &Waited) {
+unsafe fn record(thread: &Thread, began: Ticks, waited: &Waited) {
+    let recorder = thread.recorder();
     let ended = recorder.now();
     // SAFETY: this thread's; what is called below may change it.
     let errno = unsafe { *libc::__errno_location() };
-    let known = known(recorder);
+    let known = known(recorder, thread.generation());
     let symbol = match waited.function {
         // May be called by a handler of a signal, which must not allocate.
         Function::Write => known.plain[waited.function as usize],
@@ -198,13 +200,12 @@ unsafe fn record(recorder: &ThreadRecorder, began: Ticks, waited: &Waited) {
 }
 
 /// Names what every wait may need, so that none has to while it is recorded.
-pub(crate) fn prepare(recorder: &ThreadRecorder) {
-    let _ = known(recorder);
+pub(crate) fn prepare(recorder: &ThreadRecorder, generation: u32) {
+    let _ = known(recorder, generation);
 }
 
-fn known(recorder: &ThreadRecorder) -> &'static Known {
+fn known(recorder: &ThreadRecorder, generation: u32) -> &'static Known {
     static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
-    let generation = c::generation();
     // SAFETY: never freed: there is one per session, and a process has one, and another after a fork. The Acquire pairs
     // with the Release below.
     let known = unsafe { KNOWN.load(Ordering::Acquire).as_ref() };

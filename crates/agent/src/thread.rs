@@ -34,6 +34,8 @@ pub(crate) struct Thread {
     session: &'static Session,
     /// Tells it from others that stood in the same place: a call may end in another recording than it was entered in.
     serial: u64,
+    /// See [`home::Home::generation`].
+    generation: u32,
     /// None before the thread first runs Lua; `Err` when there cannot be one.
     tracer: OnceCell<Result<Tracer<&'static ThreadRecorder>, ()>>,
     /// Where the outermost call into Lua stands on this thread's stack; 0 outside Lua.
@@ -259,12 +261,6 @@ pub(crate) fn current() -> Option<&'static Thread> {
     Some(unsafe { &*thread })
 }
 
-/// Where this thread records, if it does already. Async-signal-safe.
-#[inline]
-pub(crate) fn recording() -> Option<&'static ThreadRecorder> {
-    existing().map(|thread| thread.recorder)
-}
-
 /// As [`current`], but makes nothing. Async-signal-safe.
 #[inline]
 pub(crate) fn existing() -> Option<&'static Thread> {
@@ -311,12 +307,13 @@ fn make(name: Option<&str>) -> *const Thread {
     {
         let recorder = Box::leak(Box::new(session.thread(&name.map_or_else(system_name, str::to_owned))));
         if home.settings.io {
-            io::prepare(recorder);
+            io::prepare(recorder, home.generation());
         }
         let thread = Thread {
             recorder,
             session,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            generation: home.generation(),
             tracer: OnceCell::new(),
             outermost: Cell::new(0),
             suspended: RefCell::default(),
@@ -334,6 +331,12 @@ impl Thread {
     /// Where all that happens on this thread is recorded.
     pub(crate) fn recorder(&self) -> &'static ThreadRecorder {
         self.recorder
+    }
+
+    /// Which session its names are numbered in.
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Whether this is the thread's record still: not in the child of a fork.
