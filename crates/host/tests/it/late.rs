@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::record::{conserved, finds_the_split, functions, report, share};
+use super::record::{SPLIT, conserved, finds_the_split, functions, report, share};
 
 fn record(folder: &Path, depth: &str, program: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
@@ -81,14 +81,6 @@ fn luajit() -> bool {
     }
     found
 }
-
-const SPLIT: &str = r#"
-local function hot(n) local s = 0 for i = 1, n * 17 do s = s + i % 7 end return s end
-local function warm(n) local s = 0 for i = 1, n * 3 do s = s + i % 7 end return s end
-local stop = os.clock() + 1.5
-local co = coroutine.wrap(function() while true do hot(1000) warm(1000) coroutine.yield() end end)
-while os.clock() < stop do hot(1000) warm(1000) co() end
-"#;
 
 #[test]
 fn luajit_is_sampled_with_its_compiler_on() {
