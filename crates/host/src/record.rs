@@ -6,12 +6,13 @@
 mod attach;
 pub(crate) mod place;
 mod process;
+mod watch;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tickscope_core::{Depth, Metadata, Source};
@@ -25,12 +26,10 @@ use crate::recording::{Recorded, Sinks, default_capture, producer};
 use crate::signals;
 use place::{Found, Place};
 use process::{Process, Waiting};
+use watch::{LOOK_EVERY, Watch};
 
-/// How often to look for processes that began or ended. Their records wait in memory meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// Looks until processes that outlive the program are mentioned: it may have ended a moment before them.
-const MENTION_AFTER: u32 = 100;
+/// When processes that outlive the program are mentioned: it may have ended a moment before them.
+const MENTION_AFTER: Duration = Duration::from_millis(500);
 
 /// Processes that are told of one by one: a program may have thousands.
 const NAMED: usize = 8;
@@ -64,22 +63,25 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
     forwarding.to(child.id());
 
     let mut processes = Processes::new(options, subject, capture, &place);
-    let mut left_running = 0;
+    let mut program = Watch::new(child.id());
+    let mut ended: Option<Instant> = None;
+    let mut mentioned = false;
     let status = loop {
+        program.look();
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
         let status = child.try_wait().context("cannot wait for the program")?;
         processes.look(&place)?;
         match status {
             Some(status) if processes.running.is_empty() || forwarding.interrupted() => break status,
-            Some(_) => {
-                left_running += 1;
-                if left_running == MENTION_AFTER {
+            Some(_) if !mentioned => {
+                mentioned = ended.get_or_insert_with(Instant::now).elapsed() >= MENTION_AFTER;
+                if mentioned {
                     processes.mention_the_rest();
                 }
             }
-            None => {}
+            _ => {}
         }
-        std::thread::sleep(LOOK_EVERY);
+        processes.wait(&place, &program, Duration::MAX);
     };
     let recorded = processes.finish();
     let whole = tell_what_was_recorded(options, &recorded, &place);
@@ -138,6 +140,15 @@ impl<'a> Processes<'a> {
         self.running = running;
         self.ended.extend(Vec::into_iter(over).map(Process::finish));
         Ok(())
+    }
+
+    /// Until something may have happened that [`Processes::look`] wants to know, at most for `at_most`.
+    fn wait(&self, place: &Place, program: &Watch, at_most: Duration) {
+        // That a thread begins to record shows in memory only.
+        let at_most = if self.waiting.is_empty() { at_most } else { at_most.min(LOOK_EVERY) };
+        let running = self.running.iter().map(|process| &process.watch);
+        let waiting = self.waiting.iter().map(|waiting| &waiting.watch);
+        place.wait(running.chain(waiting).chain([program]), at_most);
     }
 
     fn await_records(&mut self, found: Found) {

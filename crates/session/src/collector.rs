@@ -39,6 +39,7 @@ pub struct Collector {
     accounts: Accounts,
     assembly: Assembly,
     copy: Vec<[u64; 2]>,
+    fill: f64,
     steered: Instant,
     accounted: Instant,
     closing: bool,
@@ -81,6 +82,7 @@ impl Collector {
             rings: Vec::new(),
             accounts: Accounts::default(),
             copy: Vec::new(),
+            fill: 0.0,
             steered: Instant::now(),
             accounted: Instant::now(),
             closing: false,
@@ -153,10 +155,9 @@ impl Collector {
             .map(|(symbol, begin_ns)| (self.assembly.dictionary.symbol(symbol), begin_ns))
     }
 
-    /// How full the fullest ring was at the last poll, 0 to 1.
-    pub fn fill(&mut self) -> f64 {
-        let fill = |ring: &mut Ring| ring.consumer.backlog() as f64 / ring.consumer.capacity() as f64;
-        self.rings.iter_mut().flatten().map(fill).fold(0.0, f64::max)
+    /// How full the fullest ring was when the last poll began, 0 to 1.
+    pub fn fill(&self) -> f64 {
+        self.fill
     }
 
     /// Reads what a flight recorder ([`Policy::Overwrite`]) holds and was not read before. Ends without a begin are
@@ -290,7 +291,9 @@ impl Source for Collector {
         let before = self.assembly.delivered;
         let exported = self.overhead.export.total();
         let mut failed = None;
+        self.fill = 0.0;
         for ring in self.rings.iter_mut().flatten() {
+            self.fill = self.fill.max(ring.consumer.backlog() as f64 / ring.consumer.capacity() as f64);
             let parser = &mut ring.parser;
             ring.consumer.drain(|position, slots| {
                 for (slot, position) in slots.iter().zip(position..) {

@@ -101,6 +101,17 @@ pub(crate) unsafe fn ask(
         if let Some(function) = function {
             return Identity { key: function as usize, code: 0, line: 0 };
         }
+        of_text(layout, ar)
+    }
+}
+
+/// The identity of a Lua function by where it is defined: the address and the first bytes of its chunk's name, and its line.
+///
+/// # Safety
+/// `ar` was filled with `S` for a Lua function that lives.
+pub(crate) unsafe fn of_text(layout: &Layout, ar: *const lua_Debug) -> Identity {
+    // SAFETY: passed on to the caller; Lua's strings end with a zero.
+    unsafe {
         let line = layout.line_defined(ar) as u32;
         // The address of a chunk's name may be used again when it was collected: its beginning tells them apart.
         let mut code = 0xcbf2_9ce4_8422_2325_usize;

@@ -19,6 +19,7 @@ mod api;
 mod cache;
 mod coroutine;
 mod definitions;
+mod entries;
 mod foreign;
 mod hook;
 mod identity;

@@ -15,6 +15,7 @@ use super::alloc::{Freed, Watcher};
 use super::api::*;
 use super::cache::SymbolCache;
 use super::coroutine::{Context, Coroutine};
+use super::entries::Entries;
 use super::foreign::ForeignOptions;
 use super::interrupt::Shared;
 use super::layout::Layout;
@@ -68,6 +69,7 @@ pub(crate) struct State<R: Recorder> {
     pub(crate) last_sample: Cell<u64>,
     pub(crate) last_sample_bytes: Cell<u64>,
     pub(crate) cache: SymbolCache,
+    pub(crate) entries: Entries,
     contexts: UnsafeCell<Vec<Context>>,
     coroutines: UnsafeCell<HashMap<usize, Box<Coroutine>>>,
     /// Records of threads that Lua freed while they stood in a context, boxed: contexts hold their addresses.
@@ -120,6 +122,7 @@ impl<R: Recorder + 'static> State<R> {
             last_sample: Cell::new(0),
             last_sample_bytes: Cell::new(0),
             cache: SymbolCache::new(),
+            entries: Entries::new(),
             contexts: UnsafeCell::new(Vec::with_capacity(64)),
             coroutines: UnsafeCell::new(HashMap::new()),
             graves: UnsafeCell::new(Vec::new()),
@@ -249,6 +252,7 @@ impl<R: Recorder + 'static> State<R> {
 
     pub(super) fn detach(&self, vm: VmId) {
         let Some(record) = self.vms().get_mut(vm.0).and_then(Option::take) else { return };
+        self.entries.forget(record.machine);
         if let Some(allocator) = &record.allocator {
             allocator.watch(None);
         }

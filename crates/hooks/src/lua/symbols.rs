@@ -8,6 +8,7 @@ use tickscope_core::{
 
 use super::api::*;
 use super::coroutine::{Context, Coroutine};
+use super::entries::Entry;
 use super::hook::{self, HIDDEN};
 use super::state::State;
 use super::vm::VmRecord;
@@ -142,15 +143,41 @@ impl<R: Recorder + 'static> State<R> {
     }
 
     /// The symbol of the function at `index`, which the program calls from outside of Lua; what runs until the next such
-    /// call belongs to its script.
+    /// call belongs to its script. Names are made once per function and script.
     ///
     /// # Safety
     /// As for [`Self::function_symbol`].
     pub(crate) unsafe fn entry_symbol(&self, thread: *mut lua_State, index: c_int) -> SymbolId {
-        // SAFETY: passed on to the caller.
+        // SAFETY: passed on to the caller; coroutines' machines are kept as long as they.
         unsafe {
-            self.set_script(self.script_of(thread, index));
-            self.function_symbol(thread, index)
+            let lua_function = (self.api.lua_type)(thread, index) == LUA_TFUNCTION
+                && (self.api.lua_tocfunction)(thread, index).is_none()
+                && (self.api.lua_checkstack)(thread, 6) != 0;
+            let vm = if lua_function { (*self.coroutine(thread)).vm.as_ref() } else { None };
+            let Some(vm) = vm else {
+                self.set_script(0);
+                return self.function_symbol(thread, index);
+            };
+            let mut ar = lua_Debug::new();
+            (self.api.lua_pushvalue)(thread, index);
+            (self.api.lua_getinfo)(thread, c">S".as_ptr(), &mut ar);
+            let source = self.layout.source(&ar);
+            // Which of them is called is not in the chunk.
+            let kept = resource::key_prefix(source).map(|prefix| self.kept(thread, index, prefix));
+            let call = Entry {
+                machine: vm.machine,
+                function: identity::of_text(self.layout, &ar),
+                kept: kept.unwrap_or(0),
+            };
+            if let Some((symbol, script)) = self.entries.get(&call) {
+                self.set_script(script);
+                return symbol;
+            }
+            let script = kept.unwrap_or_else(|| self.script_of(vm, source, &ar));
+            self.set_script(script);
+            let symbol = self.intern(Some(vm), &self.lua_name(Some(vm), &ar));
+            self.entries.insert(call, symbol, script);
+            symbol
         }
     }
 
@@ -160,30 +187,17 @@ impl<R: Recorder + 'static> State<R> {
         self.script_salt.set((script as usize).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     }
 
-    unsafe fn script_of(&self, thread: *mut lua_State, index: c_int) -> u32 {
-        // SAFETY: passed on to the caller; coroutines' machines are kept as long as they.
-        unsafe {
-            if (self.api.lua_type)(thread, index) != LUA_TFUNCTION
-                || (self.api.lua_tocfunction)(thread, index).is_some()
-                || (self.api.lua_checkstack)(thread, 6) == 0
-            {
-                return 0;
-            }
-            let Some(vm) = (*self.coroutine(thread)).vm.as_ref() else { return 0 };
-            let mut ar = lua_Debug::new();
-            (self.api.lua_pushvalue)(thread, index);
-            (self.api.lua_getinfo)(thread, c">S".as_ptr(), &mut ar);
-            let source = self.layout.source(&ar);
-            if let Some(prefix) = resource::key_prefix(source) {
-                return self.kept(thread, index, prefix);
-            }
-            let line = u32::try_from(self.layout.line_defined(&ar)).unwrap_or(0);
-            vm.sources.find(source);
-            let number = vm.sources.registered(source, line, |name| self.scripts.borrow_mut().number(name));
-            if number != 0 {
-                return number;
-            }
-            self.scripts.borrow_mut().number(&resource::of_chunk(source))
+    /// The number of the script that a chunk's source or name tells of.
+    ///
+    /// # Safety
+    /// `ar` was filled with `S` for a Lua function.
+    unsafe fn script_of(&self, vm: &VmRecord, source: &[u8], ar: &lua_Debug) -> u32 {
+        // SAFETY: passed on to the caller.
+        let line = u32::try_from(unsafe { self.layout.line_defined(ar) }).unwrap_or(0);
+        vm.sources.find(source);
+        match vm.sources.registered(source, line, |name| self.scripts.borrow_mut().number(name)) {
+            0 => self.scripts.borrow_mut().number(&resource::of_chunk(source)),
+            number => number,
         }
     }
 

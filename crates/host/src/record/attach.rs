@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use tickscope_hooks::process::outside::{AttachError, Process};
 
 use super::place::{self, Place};
-use super::{LOOK_EVERY, Processes, agent, setting, tell_what_was_recorded};
+use super::watch::Watch;
+use super::{Processes, agent, setting, tell_what_was_recorded};
 use crate::cli;
 use crate::present::tell;
 use crate::recording::default_capture;
@@ -63,15 +64,18 @@ fn collect(
     pid: u32,
 ) -> Result<()> {
     let until = options.time.map(|time| Instant::now() + time);
+    let mut program = Watch::new(pid);
     loop {
+        program.look();
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
         let runs = runs(pid);
         processes.look(place)?;
         let over = !runs && processes.running.is_empty();
-        if over || interrupted.interrupted() || until.is_some_and(|until| Instant::now() >= until) {
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        if over || interrupted.interrupted() || left.is_zero() {
             return Ok(());
         }
-        std::thread::sleep(LOOK_EVERY);
+        processes.wait(place, &program, left);
     }
 }
 

@@ -5,10 +5,13 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tickscope_core::Metadata;
 use tickscope_session::{Collector, OpenError};
+
+use super::watch::{self, NewFiles, Watch};
 
 /// What every such folder is called, before the number of the process that collects.
 const PREFIX: &str = "tickscope-";
@@ -21,6 +24,7 @@ const SAY: &str = "say";
 /// The folder; it goes with its owner.
 pub(crate) struct Place {
     folder: PathBuf,
+    new_files: NewFiles,
     seen: Mutex<HashSet<PathBuf>>,
 }
 
@@ -50,11 +54,17 @@ impl Place {
         DirBuilder::new().mode(0o700).create(&folder).with_context(|| {
             format!("cannot make the folder {} for the program's records", folder.display())
         })?;
-        Ok(Self { folder, seen: Mutex::default() })
+        let new_files = NewFiles::of(&folder);
+        Ok(Self { folder, new_files, seen: Mutex::default() })
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Waits until there may be a new session, or one of `processes` ends; at most for `at_most`, and some 50 ms.
+    pub(super) fn wait<'a>(&'a self, processes: impl IntoIterator<Item = &'a Watch>, at_most: Duration) {
+        watch::wait(&self.new_files, processes, at_most);
     }
 
     /// Lets the user of a process write here.

@@ -1,48 +1,18 @@
 //! One process that records.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tickscope_core::Source;
 use tickscope_session::Collector;
 
 use super::place::Found;
+use super::watch::Watch;
 use crate::live::control::Control;
 use crate::recording::{Collecting, Recorded, Sinks};
 
-/// Tells when a process ends.
-struct Watch {
-    /// None when it had by the time it was looked for.
-    alive: Option<OwnedFd>,
-    over: bool,
-}
-
-impl Watch {
-    fn new(pid: u32) -> Self {
-        let alive = i32::try_from(pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { alive, over: false }
-    }
-
-    fn look(&mut self) {
-        self.over |= match &self.alive {
-            None => true,
-            // A process's descriptor becomes readable when it ends.
-            Some(process) => {
-                let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-                poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
-            }
-        };
-    }
-}
-
 /// A process that has a session and no thread that records: the child of a fork, which may never run any Lua.
 pub(super) struct Waiting {
-    watch: Watch,
+    pub(super) watch: Watch,
     pub(super) session: Found,
     pub(super) collector: Collector,
 }
@@ -59,7 +29,7 @@ impl Waiting {
 
     /// Whether it ended, as far as was noted.
     pub(super) fn is_over(&self) -> bool {
-        self.watch.over
+        self.watch.is_over()
     }
 }
 
@@ -67,7 +37,7 @@ impl Waiting {
 pub(super) struct Process {
     pid: u32,
     name: String,
-    watch: Watch,
+    pub(super) watch: Watch,
     collecting: Collecting,
     /// The session's file goes when all of it was collected.
     session: Found,
@@ -91,7 +61,7 @@ impl Process {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.watch.over
+        self.watch.is_over()
     }
 
     /// Drains what is left.

@@ -52,9 +52,17 @@ impl Program {
     /// What it prints at its end; it must end well.
     fn end(mut self, folder: &Path) -> Vec<String> {
         std::fs::write(folder.join("stop"), "").unwrap();
-        let rest = self.lines.map(Result::unwrap).collect();
+        let rest = self.lines.by_ref().map(Result::unwrap).collect();
         assert!(self.child.wait().unwrap().success());
         rest
+    }
+}
+
+impl Drop for Program {
+    /// A test that failed leaves nothing behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
