@@ -1,4 +1,4 @@
-//! Lua that is loaded while the program runs, by `dlopen`.
+//! Lua and Mono that are loaded while the program runs, by `dlopen`.
 //!
 //! Whoever loads a library asks for one of its symbols next, before any of its functions can run but those that the loader
 //! calls itself. So `dlsym` and `dlopen` are detoured, and look for what is new before they do their work. Both learn who
@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::{modules, symbols};
 
-use crate::home;
-use crate::install::{self, Place};
+use crate::{Found, home};
 
 static DLSYM: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static DLOPEN: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -78,7 +77,7 @@ pub(crate) unsafe fn watch() -> Result<(), String> {
     Ok(())
 }
 
-/// Looks for a Lua if a library was loaded since the last look. Called with the program's registers behind it: changes
+/// Looks for a Lua and a Mono if a library was loaded since the last look. Called with the program's registers behind it: changes
 /// nothing that it can see.
 extern "C" fn look() {
     if LOOKING.swap(true, Ordering::Acquire) {
@@ -90,20 +89,12 @@ extern "C" fn look() {
         if loaded() == LOADED.load(Ordering::Relaxed) {
             return false;
         }
+        let Some(home) = home::get() else { return true };
         // SAFETY: the library was loaded by who asks for its first symbol now, so no thread runs its functions.
-        let installed = unsafe { install::install(Place::BeforeMain) };
+        let found = unsafe { Found::look(home) };
         LOADED.store(loaded(), Ordering::Relaxed);
-        match (installed, home::get()) {
-            (Ok(lua), Some(home)) => {
-                home.note(&format!("{lua} ran nothing"));
-                true
-            }
-            (Err(why), Some(home)) => {
-                home.note(&why);
-                false
-            }
-            (_, None) => true,
-        }
+        found.note(home, None);
+        found.everything()
     });
     if !found.unwrap_or(true) {
         LOOKING.store(false, Ordering::Release);

@@ -3,8 +3,8 @@
 //!
 //! # How it works
 //! The loader calls `start` before the program's `main`. It looks for a Lua among the loaded modules, by symbols, and
-//! detours ten of its functions; when there is none, it watches what is loaded later (`late.rs`). With a Mono it registers a
-//! profiler (`mono.rs`). The first thread that has something to record makes the session, a file in shared memory that
+//! detours ten of its functions; with a Mono it registers a profiler (`mono.rs`). What is not there may be loaded later, and
+//! is looked for then (`late.rs`). The first thread that has something to record makes the session, a file in shared memory that
 //! `tickscope record` collects from; each such thread gets a ring there, and what runs Lua a tracer.
 //!
 //! When it is loaded into a program that runs, a thread that was started from outside calls it instead, and the jumps of
@@ -17,7 +17,7 @@
 //! - The child of a fork records into a session of its own, never into its parent's rings.
 //!
 //! # Deliberately absent
-//! Mono that is loaded by `dlopen` or was there before us, and musl: not yet. Traces of LuaJIT: it is sampled, see `jit.rs`.
+//! Mono whose runtime had started before we came: it takes no sampler any more. Musl: not yet. Traces of LuaJIT: it is sampled, see `jit.rs`.
 mod attach;
 pub mod c;
 mod detours;
@@ -30,6 +30,7 @@ mod mono;
 mod settings;
 mod thread;
 
+use home::Home;
 use install::Place;
 use settings::Settings;
 
@@ -48,21 +49,10 @@ extern "C" fn start() {
         let home = attach::begin(settings);
         watch_forks();
         // SAFETY: the loader runs constructors before the program can start a thread.
-        let (lua, mono) =
-            unsafe { (install::install(Place::BeforeMain), mono::install(home.settings.depth)) };
-        if let Some(Ok(_)) = mono {
-            attach::stays();
-        }
+        let found = unsafe { Found::look(home) };
         // SAFETY: as above.
-        let watched = if lua.is_err() { unsafe { late::watch() } } else { Ok(()) };
-        let unseen = watched.err().map(|why| format!("; what it loads later is not seen: {why}"));
-        match (lua, mono) {
-            (Ok(lua), Some(Ok(mono))) => home.note(&format!("{lua} and {mono} ran nothing")),
-            (Ok(found), _) | (_, Some(Ok(found))) => home.note(&format!("{found} ran nothing")),
-            (Err(_), Some(Err(why))) | (Err(why), None) => {
-                home.note(&format!("{why}{}", unseen.unwrap_or_default()));
-            }
-        }
+        let watched = if found.everything() { Ok(()) } else { unsafe { late::watch() } };
+        found.note(home, watched.err().map(|why| format!("; what it loads later is not seen: {why}")));
         if home.settings.io {
             // SAFETY: as above.
             if let Err(why) = unsafe { io::install() } {
@@ -70,6 +60,44 @@ extern "C" fn start() {
             }
         }
     });
+}
+
+/// What of the program can be recorded, and why not otherwise.
+struct Found {
+    lua: Result<String, String>,
+    mono: Option<Result<String, String>>,
+}
+
+impl Found {
+    /// Finds and hooks what is not hooked yet.
+    ///
+    /// # Safety
+    /// No other thread of the program runs a Lua that was not there at the last look.
+    unsafe fn look(home: &Home) -> Self {
+        // SAFETY: passed on to the caller.
+        let lua = unsafe { install::install(Place::BeforeMain) };
+        Self { lua, mono: mono::install(home.settings.depth) }
+    }
+
+    /// Whether there is nothing left to look for.
+    fn everything(&self) -> bool {
+        self.lua.is_ok() && self.mono.is_some()
+    }
+
+    /// Leaves word of it for `tickscope record`.
+    fn note(&self, home: &Home, unseen: Option<String>) {
+        match (&self.lua, &self.mono) {
+            (Ok(lua), Some(Ok(mono))) => home.note(&format!("{lua} and {mono} ran nothing")),
+            (Ok(lua), Some(Err(why))) => {
+                home.note(&format!("{lua} ran nothing; {why}"));
+                home.say(why);
+            }
+            (Ok(found), _) | (_, Some(Ok(found))) => home.note(&format!("{found} ran nothing")),
+            (Err(_), Some(Err(why))) | (Err(why), None) => {
+                home.note(&format!("{why}{}", unseen.unwrap_or_default()));
+            }
+        }
+    }
 }
 
 /// From now on the children of forks know that they are.

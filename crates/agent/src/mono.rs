@@ -1,21 +1,29 @@
 //! The program's Mono, told to tell.
 
 use tickscope_core::{Depth, Ticks};
+use tickscope_hooks::lock::ForkLock;
 use tickscope_hooks::mono::{self, Api, Calls};
 use tickscope_session::ThreadRecorder;
 
-use crate::{home, thread};
+use crate::{attach, home, thread};
 
-/// Finds a Mono and registers a profiler with it; which one, and why not. `None` when the program has none.
-///
-/// # Safety
-/// No other thread of the program runs.
-pub(crate) unsafe fn install(deepest: Depth) -> Option<Result<String, String>> {
-    Some(Api::find(install as *const ())?.and_then(|(api, module)| {
-        // SAFETY: the program has not begun, so that its Mono has not either.
-        unsafe { mono::install::<Agent>(api, deepest) }?;
-        Ok(format!("Mono in {}", module.path.display()))
-    }))
+/// The Mono that was found: which one it is, or why it is not recorded.
+static FOUND: ForkLock<Option<Result<String, String>>> = ForkLock::new(None);
+
+/// Finds a Mono and registers a profiler with it; which one, and why not. `None` when the program has none. Once is enough.
+pub(crate) fn install(deepest: Depth) -> Option<Result<String, String>> {
+    let mut found = FOUND.lock();
+    if found.is_none() {
+        *found = Some(Api::find(install as *const ())?.and_then(|(api, module)| {
+            let module = module.path.display();
+            // SAFETY: what was found stays loaded.
+            unsafe { mono::install::<Agent>(api, deepest) }
+                .map_err(|why| format!("the Mono in {module} is not recorded: {why}"))?;
+            attach::stays();
+            Ok(format!("Mono in {module}"))
+        }));
+    }
+    found.clone()
 }
 
 struct Agent;

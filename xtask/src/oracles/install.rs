@@ -20,6 +20,7 @@ const PACKAGES: &[&str] = &[
     "liblua5.2-0",
     "liblua5.3-0",
     "liblua5.4-dev",
+    "libmono-2.0-dev",
     "libnginx-mod-http-lua",
     "lua5.1",
     "lua5.2",

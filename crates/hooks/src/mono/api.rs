@@ -66,6 +66,7 @@ api! {
     mono_object_get_class(Pointer) -> Pointer;
     mono_object_get_size(Pointer) -> u32;
     mono_gc_get_heap_size() -> i64;
+    mono_get_root_domain() -> Pointer;
     mono_free(Pointer);
 }
 

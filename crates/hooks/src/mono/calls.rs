@@ -69,10 +69,13 @@ impl Calls {
     }
 
     /// Ends a call that an exception leaves, when it is the innermost: code that was compiled ahead of time tells that it
-    /// is left, and not that it was entered.
+    /// is left, and not that it was entered. An invocation whose caller lets exceptions pass does not tell of its end.
     pub(super) fn thrown_out<R: Recorder>(&self, recorder: &R, at: Ticks, method: usize) {
-        if self.open().last().is_some_and(|open| open.method == method && !open.invoked) {
-            self.end_top(recorder, at, Outcome::Error);
+        let passed = self.open().iter().rev().take_while(|open| open.invoked).count();
+        if self.open().iter().rev().nth(passed).is_some_and(|open| open.method == method) {
+            for _ in 0..=passed {
+                self.end_top(recorder, at, Outcome::Error);
+            }
         }
     }
 

@@ -132,15 +132,20 @@ unsafe fn name<R: Recorder>(api: &Api, recorder: &R, method: Pointer, assembly: 
         (api.mono_free)(name.cast());
         copy
     };
-    // What Mono makes to get from native code to managed and back.
-    if name.is_empty() || name.starts_with('(') {
-        return UNWANTED;
+    match name.strip_prefix(TO_NATIVE) {
+        Some(name) => symbol(recorder, Runtime::Native, assembly, name),
+        // What else Mono makes to get from native code to managed and back.
+        None if name.is_empty() || name.starts_with('(') => UNWANTED,
+        None => symbol(recorder, Runtime::CSharp, assembly, &name),
     }
-    symbol(recorder, assembly, &name)
 }
 
-fn symbol<R: Recorder>(recorder: &R, resource: &str, name: &str) -> u64 {
-    let symbol = SymbolRef { runtime: Runtime::CSharp, resource, name, ..SymbolRef::default() };
+/// What Mono puts before the name of the method that it makes for one in native code: an internal call, or one by
+/// `DllImport`.
+const TO_NATIVE: &str = "(wrapper managed-to-native) ";
+
+fn symbol<R: Recorder>(recorder: &R, runtime: Runtime, resource: &str, name: &str) -> u64 {
+    let symbol = SymbolRef { runtime, resource, name, ..SymbolRef::default() };
     u64::from(recorder.intern_symbol(symbol).0)
 }
 
@@ -158,7 +163,7 @@ pub(super) unsafe fn exception<R: Recorder>(api: &Api, recorder: &R, class: Poin
     if let Some(symbol) = known(class as usize).and_then(Known::symbol) {
         return (symbol, name);
     }
-    let value = symbol(recorder, "", &name);
+    let value = symbol(recorder, Runtime::CSharp, "", &name);
     keep(class as usize, value);
     (SymbolId(value as u32), name)
 }

@@ -11,8 +11,9 @@
 //!   are compiled from then on.
 //!
 //! # What is named
-//! Methods of the program's own assemblies. Mono's and the framework's get no spans and no frames of their own: what
-//! they take is their caller's. Code that was compiled ahead of time tells nothing. Files and lines are not known.
+//! Methods of the program's own assemblies, and the native code that they call, by the names of the methods that stand for
+//! it. Mono's and the framework's get no spans and no frames of their own: what they take is their caller's. Code that was
+//! compiled ahead of time tells nothing. Files and lines are not known.
 //!
 //! # Suspension
 //! Mono stops threads wherever they are to collect. No lock is taken between the moments at which a collection stops the

@@ -72,11 +72,16 @@ const INSTRUMENT: c_int = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 6;
 /// Registers a profiler with Mono.
 ///
 /// # Errors
-/// When one is registered already.
+/// When one is registered already, or the runtime has started: what is compiled by then tells of nothing, and Mono takes
+/// no sampler any more.
 ///
 /// # Safety
-/// `api` is of this process, stays loaded, and its runtime has not started.
+/// `api` is of this process and stays loaded.
 pub unsafe fn install<H: Host>(api: Api, deepest: Depth) -> Result<(), String> {
+    // SAFETY: reads a pointer, which is null until the runtime starts.
+    if !unsafe { (api.mono_get_root_domain)() }.is_null() {
+        return Err("its runtime had started before it was seen".into());
+    }
     // SAFETY: Mono keeps the descriptor and asks nothing of the null that stands for our data.
     let handle = unsafe { (api.mono_profiler_create)(std::ptr::null_mut()) };
     if INSTALLED.set(Installed { api, handle: handle as usize, names: OnceLock::new() }).is_err() {
