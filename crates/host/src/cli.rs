@@ -25,6 +25,7 @@ const STYLES: Styles = Styles::styled()
   tickscope top -- redis-server                   what takes the time, live
   tickscope report city.perfetto-trace            the same report again, from the capture
   tickscope convert city.perfetto-trace --to svg  a flame graph
+  tickscope import profile.bin                    what FXServer's own profiler saved, as a capture
 
 Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too; `resources`: something is missing), 2 wrong usage. `lua` and `record` end with the program's own code.")]
 pub(crate) struct Cli {
@@ -69,6 +70,16 @@ Exit codes: 0 when what was asked about can be recorded, 1 when not, 2 wrong usa
   tickscope report city.perfetto-trace
   tickscope report --format json city.perfetto-trace | jq '.late_ticks[0].causes'")]
     Report(Report),
+    /// Make a capture of what another profiler recorded.
+    #[command(
+        after_help = "Reads what FXServer's profiler writes (`profiler save` and `profiler saveJSON`), Chrome trace JSON, and folded stacks.
+
+Examples:
+  tickscope import profile.bin && tickscope report profile.perfetto-trace
+  tickscope import trace.json -o mine.perfetto-trace
+  perf script | stackcollapse-perf.pl | tickscope import - --hz 99 -o perf.perfetto-trace"
+    )]
+    Import(Import),
     /// Turn a capture into another format.
     #[command(after_help = "Examples:
   tickscope convert city.perfetto-trace --to speedscope -o city.speedscope.json
@@ -391,6 +402,21 @@ pub(crate) struct Report {
     pub(crate) capture: PathBuf,
     #[command(flatten)]
     pub(crate) presentation: Presentation,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What the other profiler wrote; `-` for standard input.
+    pub(crate) file: PathBuf,
+    /// The capture to write. [default: the file's name with the ending `.perfetto-trace`]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Folded stacks count samples, so many a second. [default: they count nanoseconds]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) hz: Option<u32>,
+    /// How long a tick may take. [default: 50ms, FXServer's]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) budget: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod console;
 mod convert;
 mod doctor;
 mod hitch;
+mod import;
 mod live;
 mod lua;
 mod natives;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Convert(options) => convert::run(&options),
     };
     result.unwrap_or_else(|error| {

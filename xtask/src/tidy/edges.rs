@@ -10,6 +10,7 @@ use crate::metadata::Package;
 /// Edges that tests, examples and benches may have beyond the table.
 const DEV_EDGES: &[(&str, &[&str])] = &[
     ("export", &["session", "ring", "analysis"]),
+    ("import", &["analysis", "export"]),
     ("analysis", &["export"]),
     ("hooks", &["session", "ring", "citizen", "lua"]),
     ("citizen", &["session", "ring", "analysis", "export"]),

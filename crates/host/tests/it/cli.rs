@@ -475,3 +475,45 @@ fn commands_typed_while_it_runs_are_carried_out() {
     assert!(out.contains("[shop] 0\t5\n") && out.contains("hello there"), "{out}");
     assert!(out.contains("nonsense"), "an unknown command is told: {out}");
 }
+
+#[test]
+fn what_another_profiler_recorded_becomes_a_capture_like_any_other() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("trace.json");
+    let events = r#"[{"ph":"B","name":"outer","ts":0,"pid":1,"tid":1},{"ph":"X","name":"inner","ts":10,"dur":4000,"pid":1,"tid":1},"#;
+    fs::write(&file, events).expect("a writable file");
+    let output = tickscope().arg("import").arg(&file).output().expect("runs");
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("4 events of Chrome trace JSON") && errors.contains("breaks off"), "{errors}");
+    let output = report(&file.with_extension("perfetto-trace"), "json");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let names: Vec<_> =
+        report["symbols"].as_array().expect("a list").iter().map(|one| &one["function"]).collect();
+    assert!(names.contains(&&Value::from("inner")) && names.contains(&&Value::from("outer")), "{names:?}");
+
+    let piped = |args: &[&str], input: &str| {
+        let mut command = tickscope();
+        command.arg("import").arg("-").args(args).current_dir(dir.path());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        use std::io::Write;
+        child.stdin.take().expect("is piped").write_all(input.as_bytes()).expect("is read");
+        child.wait_with_output().expect("ends")
+    };
+    let output = piped(&["--hz", "100", "-o", "folded.perfetto-trace"], "main;pay 30\nmain 10\n");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for (args, input, says) in [
+        (&[][..], "main 1\n", "choose one with -o"),
+        (&["-o", "x.perfetto-trace"], "what is this", "expected what FXServer's"),
+    ] {
+        let output = piped(args, input);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+    assert!(!dir.path().join("x.perfetto-trace").exists());
+}
