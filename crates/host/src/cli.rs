@@ -70,6 +70,15 @@ Exit codes: 0 when what was asked about can be recorded, 1 when not, 2 wrong usa
   tickscope report city.perfetto-trace
   tickscope report --format json city.perfetto-trace | jq '.late_ticks[0].causes'")]
     Report(Report),
+    /// Tell what a live FXServer says of its ticks by itself. Nothing is installed on it.
+    #[command(after_help = "Examples:
+  tickscope watch --server http://127.0.0.1:30120 --log server.log
+  docker logs -f --since 0s fxserver | tickscope watch --log -
+  tickscope watch --log server.log --format json | jq 'select(.kind == \"hitch\")'
+  tickscope watch --server http://127.0.0.1:30120 --log server.log --metrics 127.0.0.1:9465
+
+Ctrl-C ends it with a summary.")]
+    Watch(Watch),
     /// Make a capture of what another profiler recorded.
     #[command(
         after_help = "Reads what FXServer's profiler writes (`profiler save` and `profiler saveJSON`), Chrome trace JSON, and folded stacks.
@@ -402,6 +411,47 @@ pub(crate) struct Report {
     pub(crate) capture: PathBuf,
     #[command(flatten)]
     pub(crate) presentation: Presentation,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The server's address: its `/perf/` is asked for tick times.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Its console log, followed as it grows; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Read the log from its start; its lines count as if they came now.
+    #[arg(long, requires = "log")]
+    pub(crate) from_start: bool,
+    /// For how long. [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) time: Option<Duration>,
+    /// How often the server is asked. It answers twice a second at most.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = at_least_a_second)]
+    pub(crate) every: Duration,
+    /// How often everything is summed up.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = at_least_a_second)]
+    pub(crate) summary: Duration,
+    /// `sv_prometheusBasicAuthUser`, where the server has one.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub(crate) user: Option<String>,
+    /// A file with `sv_prometheusBasicAuthPassword`.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Words, or one JSON document a line.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: FormatArg,
+    /// Serve counts for Prometheus there.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time < Duration::from_secs(1) => Err("expected 1s or more".into()),
+        time => Ok(time),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod report;
 mod resources;
 mod run;
 mod signals;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Natives(options) => natives::run(&options),
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Watch(options) => watch::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Convert(options) => convert::run(&options),
     };

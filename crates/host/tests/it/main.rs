@@ -19,3 +19,4 @@ mod native;
 mod record;
 mod resources;
 mod roleplay;
+mod watch;
