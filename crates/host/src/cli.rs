@@ -131,6 +131,7 @@ const RECORD_EXAMPLES: &str = "Examples:
   tickscope record -o prosody.perfetto-trace -- prosody -F
   tickscope record -o haproxy.perfetto-trace -- haproxy -f haproxy.cfg
   tickscope record --pid 4711 --for 30s
+  tickscope record --attach                       goes on where a tickscope that was killed stopped
 
 The program gets its arguments, standard streams and signals as without tickscope, and ends it with its own exit code.
 Lua 5.1 to 5.4 is recorded where its functions have names: in a shared library, or linked in and exported.
@@ -291,12 +292,20 @@ pub(crate) struct Record {
     /// Record this process, which runs already; it is left as it was.
     #[arg(long, value_name = "PID", conflicts_with = "program")]
     pub(crate) pid: Option<u32>,
+    /// Go on with a recording whose tickscope was killed, at the depth that it has: of this process, or the only one.
+    #[arg(
+        long,
+        value_name = "PID",
+        num_args = 0..=1,
+        conflicts_with_all = ["program", "pid", "depth", "hz", "io"]
+    )]
+    pub(crate) attach: Option<Option<u32>>,
     /// How long to record a process that runs already. [default: until it ends or Ctrl-C]
-    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "pid")]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "program")]
     pub(crate) time: Option<Duration>,
     /// The program and its arguments.
     #[arg(
-        required_unless_present = "pid",
+        required_unless_present_any = ["pid", "attach"],
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "PROGRAM [ARG]..."

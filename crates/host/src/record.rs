@@ -1,11 +1,13 @@
 //! `tickscope record`: a program that nobody changed, with the agent preloaded, or loaded into it while it runs.
 //!
 //! The agent in each process of the program writes into a session file of its own; this process collects from all of
-//! them, and writes a capture for each.
+//! them, and writes a capture for each. When it dies the program runs on, and another may go on collecting (`again.rs`).
 
+mod again;
 mod attach;
 pub(crate) mod place;
 mod process;
+mod running;
 mod watch;
 
 use std::ffi::OsString;
@@ -35,9 +37,10 @@ const MENTION_AFTER: Duration = Duration::from_millis(500);
 const NAMED: usize = 8;
 
 pub(crate) fn run(options: &cli::Record) -> Result<ExitCode> {
-    match options.pid {
-        Some(pid) => attach::run(options, pid),
-        None => start(options),
+    match (options.pid, options.attach) {
+        (Some(pid), _) => attach::run(options, pid),
+        (None, Some(pid)) => again::run(options, pid),
+        (None, None) => start(options),
     }
 }
 
@@ -106,6 +109,10 @@ struct Processes<'a> {
     waiting: Vec<Waiting>,
     running: Vec<Process>,
     ended: Vec<Recorded>,
+    /// The process whose recording is gone on with: its capture has the name, its depth stays as it is.
+    main: Option<u32>,
+    /// Whether a capture has the name.
+    named: bool,
 }
 
 impl<'a> Processes<'a> {
@@ -116,7 +123,12 @@ impl<'a> Processes<'a> {
             tell!("tickscope: {error:#}; top and ctl will not find this recording");
         }
         let (waiting, running, ended) = (Vec::new(), Vec::new(), Vec::new());
-        Self { options, control, subject, capture, waiting, running, ended }
+        Self { options, control, subject, capture, waiting, running, ended, main: None, named: false }
+    }
+
+    /// The recording of process `pid` was begun by another.
+    fn go_on_with(&mut self, pid: u32) {
+        self.main = Some(pid);
     }
 
     /// Takes up the sessions that are new, and ends those whose process is gone.
@@ -164,9 +176,13 @@ impl<'a> Processes<'a> {
     }
 
     fn begin(&mut self, found: Found, collector: Collector) -> Result<()> {
-        let first = self.running.is_empty() && self.ended.is_empty();
-        let capture =
-            if first { self.capture.clone() } else { beside(&self.capture, collector.metadata().pid) };
+        let pid = collector.metadata().pid;
+        let first = !self.named && self.main.is_none_or(|main| main == pid);
+        self.named |= first;
+        if first && self.main.is_some() {
+            self.control.choose(collector.metadata().depth, None);
+        }
+        let capture = if first { self.capture.clone() } else { beside(&self.capture, pid) };
         let sinks = Sinks::create(&self.options.recording, capture, None)?;
         self.running.push(Process::new(found, collector, sinks, &self.control));
         Ok(())
@@ -182,6 +198,13 @@ impl<'a> Processes<'a> {
 
     fn finish(mut self) -> Vec<Recorded> {
         self.ended.extend(self.running.into_iter().map(Process::finish));
+        self.ended
+    }
+
+    /// As [`Processes::finish`], but what goes on stays for the next one to go on with.
+    fn leave(mut self) -> Vec<Recorded> {
+        self.ended.extend(self.running.into_iter().map(Process::leave));
+        self.waiting.into_iter().for_each(Waiting::leave);
         self.ended
     }
 }

@@ -13,6 +13,7 @@ use tickscope_ring::{Consumer, Policy};
 
 use crate::arena::ArenaReader;
 use crate::mapping::{Mapping, OpenError, state};
+use crate::marks::{Marks, Taken};
 use crate::session::{Shared, describe, measure_pair};
 
 mod assemble;
@@ -25,6 +26,9 @@ const STEER_EVERY: Duration = Duration::from_secs(1);
 const ACCOUNT_EVERY: Duration = Duration::from_millis(100);
 /// How many samples make a batch.
 const BATCH: usize = 4_096;
+
+/// The fact that says which part of a recording this is, when it is not the first: see [`Collector::open`].
+pub const PART: &str = "part";
 
 /// Drains a session's rings; a [`Source`] that ends once [`Collector::close`] was called.
 ///
@@ -53,6 +57,12 @@ struct Ring {
     consumer: Consumer,
     parser: Parser,
     reported: Account,
+    /// What earlier collectors took.
+    before: Taken,
+    /// See [`Marks::set`].
+    turn: bool,
+    /// Events attempted when it was last drained: what was committed then is taken now.
+    attempted: u64,
 }
 
 impl Collector {
@@ -92,9 +102,13 @@ impl Collector {
     }
 
     /// Collects what another process records into the session file `path` ([`Session::create`](crate::Session::create)).
-    /// A session has one collector at a time; one that takes over from another that is gone goes on where that one
-    /// was, with the spans that were open then lost. `metadata` says what is recorded; start, process, clock and depth
-    /// are the session's. Takes about 5 ms.
+    /// A session has one collector at a time. `metadata` says what is recorded; start, process, clock and depth are the
+    /// session's. Takes about 5 ms.
+    ///
+    /// One that takes over from another that is gone, or that was closed while the program went on, begins where that one
+    /// was, and so does its account: `attempted` counts what was neither taken nor reported as dropped before. Ends of
+    /// spans that began before are discarded, and until a coroutine that ran then is suspended, what it does stands on the
+    /// thread's track. The fact `part` in its metadata is 2, or more.
     ///
     /// # Errors
     /// When the file is no session, or not of this version.
@@ -102,8 +116,13 @@ impl Collector {
         let mapping = Mapping::open(path)?;
         let header = mapping.header();
         let (pid, depth) = (header.pid.load(Ordering::Relaxed), header.depth.get());
+        let part = header.collectors.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let begun = header.entries.load(Ordering::Relaxed) > 0;
         let (shared, calibration) = Shared::of_another(mapping);
-        let metadata = Metadata { pid, depth, ..describe(&shared, metadata) };
+        let mut metadata = Metadata { pid, depth, ..describe(&shared, metadata) };
+        if part > 1 && begun {
+            metadata.facts.push((PART.into(), part.to_string()));
+        }
         Ok(Self::new(shared, metadata, calibration))
     }
 
@@ -198,14 +217,26 @@ impl Collector {
         }
         for index in 0..entries {
             let entry = mapping.entry(index);
-            if self.rings[index].is_none() && entry.state.load(Ordering::Acquire) != state::EMPTY {
+            let state = entry.state.load(Ordering::Acquire);
+            if self.rings[index].is_none() && state == state::FREED {
+                // SAFETY: its producer is gone, and so is the collector that was about to do this.
+                unsafe { clear(mapping, index) };
+            } else if self.rings[index].is_none() && state != state::EMPTY {
                 let Ok(memory) = mapping.ring(index) else { continue };
                 let number = RingId(entry.number.load(Ordering::Relaxed));
                 let track = TrackId(entry.track.load(Ordering::Relaxed));
                 // SAFETY: this collector is the session's only one, and drains each ring through one consumer.
                 let consumer = unsafe { memory.consumer() };
-                let parser = Parser::new(number, track);
-                self.rings[index] = Some(Ring { number, consumer, parser, reported: Account::default() });
+                let at = consumer.position();
+                self.rings[index] = Some(Ring {
+                    number,
+                    parser: Parser::new(number, track),
+                    reported: Account::default(),
+                    before: entry.marks.at(at).unwrap_or_default(),
+                    turn: entry.marks.turn(at),
+                    attempted: consumer.attempted(),
+                    consumer,
+                });
             }
         }
     }
@@ -216,16 +247,21 @@ impl Collector {
             return;
         }
         self.accounted = Instant::now();
-        for ring in self.rings.iter_mut().flatten() {
+        for (index, ring) in self.rings.iter_mut().enumerate() {
+            let Some(ring) = ring else { continue };
             let account = ring.account();
             if account != ring.reported {
                 ring.reported = account;
+                ring.mark(&self.shared.mapping.entry(index).marks);
                 self.accounts.update(ring.number, account);
                 self.assembly.account(Some(&ring.parser), account);
             }
         }
-        let ringless = self.shared.mapping.header().ringless.load(Ordering::Relaxed);
-        if ringless > 0 && now {
+        let header = self.shared.mapping.header();
+        let ringless = header.ringless.load(Ordering::Relaxed);
+        let told = if now { header.ringless_told.swap(ringless, Ordering::Relaxed) } else { ringless };
+        let ringless = ringless.saturating_sub(told);
+        if ringless > 0 {
             let account = Account { attempted: ringless, dropped: ringless, ..Account::default() };
             self.accounts.update(RingId(0), account);
             self.assembly.account(None, account);
@@ -246,23 +282,64 @@ impl Collector {
             self.assembly.account(Some(&ring.parser), account);
             self.rings[index] = None;
             // SAFETY: its producer is gone (closed) and its consumer was dropped with the ring above.
-            unsafe { self.shared.mapping.clear_ring(index) };
-            entry.state.store(state::EMPTY, Ordering::Release); // pairs with the Acquire in `Session::thread`
+            unsafe { clear(&self.shared.mapping, index) };
         }
     }
+}
+
+/// Gives a ring back. A collector that dies in here leaves the rest to the next one.
+///
+/// # Safety
+/// Nobody uses the ring.
+unsafe fn clear(mapping: &Mapping, index: usize) {
+    let entry = mapping.entry(index);
+    entry.state.store(state::FREED, Ordering::Release); // before anything is cleared
+    entry.marks.clear();
+    // SAFETY: passed on to the caller.
+    unsafe { mapping.clear_ring(index) };
+    entry.state.store(state::EMPTY, Ordering::Release); // pairs with the Acquire in `Session::thread`
 }
 
 impl Ring {
     fn account(&self) -> Account {
         let (delivered, discarded) = (self.parser.delivered, self.parser.discarded);
-        let (attempted, dropped) = (self.consumer.attempted(), self.consumer.dropped());
-        let overwritten = match self.consumer.policy() {
-            Policy::Drop => 0,
-            // Slots that were overwritten cannot be counted in events: what is missing from the sum.
-            Policy::Overwrite => attempted.saturating_sub(dropped + delivered + discarded),
-        };
-        let committed = delivered + discarded + overwritten;
-        Account { attempted, committed, delivered, overwritten, discarded, dropped }
+        // In this order: what is dropped was attempted before.
+        let dropped = self.consumer.dropped().saturating_sub(self.before.dropped);
+        let attempted = self.consumer.attempted();
+        let here =
+            |attempted: u64| attempted.saturating_sub(self.before.events).saturating_sub(self.before.dropped);
+        let taken = delivered + discarded;
+        match self.consumer.policy() {
+            Policy::Drop => {
+                // The program goes on: what it attempted since the ring was drained is neither here nor there yet.
+                let (least, most) = (here(self.attempted), here(attempted));
+                let attempted = taken.saturating_add(dropped).clamp(least.min(most), most);
+                Account { attempted, committed: taken, delivered, overwritten: 0, discarded, dropped }
+            }
+            Policy::Overwrite => {
+                // Slots that were overwritten cannot be counted in events: what is missing from the sum.
+                let attempted = here(attempted);
+                let overwritten = attempted.saturating_sub(dropped.saturating_add(taken));
+                let committed = taken + overwritten;
+                Account { attempted, committed, delivered, overwritten, discarded, dropped }
+            }
+        }
+    }
+
+    /// Keeps what has been taken, for the next collector.
+    fn mark(&mut self, marks: &Marks) {
+        let taken = taken(self.before, &self.parser, self.reported);
+        marks.set(&mut self.turn, self.consumer.position(), taken);
+    }
+}
+
+/// What this collector and those before it have taken of a ring, and reported as dropped. An event of which a part was
+/// read counts: nobody else will make something of the rest.
+fn taken(before: Taken, parser: &Parser, reported: Account) -> Taken {
+    let events = parser.delivered + parser.discarded + u64::from(parser.mid_event());
+    Taken {
+        events: before.events.saturating_add(events),
+        dropped: before.dropped.saturating_add(reported.dropped),
     }
 }
 
@@ -292,13 +369,17 @@ impl Source for Collector {
         let exported = self.overhead.export.total();
         let mut failed = None;
         self.fill = 0.0;
-        for ring in self.rings.iter_mut().flatten() {
+        for (index, ring) in self.rings.iter_mut().enumerate() {
+            let Some(ring) = ring else { continue };
             self.fill = self.fill.max(ring.consumer.backlog() as f64 / ring.consumer.capacity() as f64);
-            let parser = &mut ring.parser;
-            ring.consumer.drain(|position, slots| {
+            let marks = &self.shared.mapping.entry(index).marks;
+            let Ring { consumer, parser, turn, .. } = ring;
+            ring.attempted = consumer.attempted();
+            consumer.drain(|position, slots| {
                 for (slot, position) in slots.iter().zip(position..) {
                     self.assembly.read(parser, position, slot.words());
                 }
+                marks.set(turn, position + slots.len() as u64, taken(ring.before, parser, ring.reported));
                 if self.assembly.len() >= BATCH && !parser.mid_event() && failed.is_none() {
                     self.arena.read(&mut self.assembly.dictionary);
                     failed = push(&mut self.assembly, sink, &mut self.stopped, &mut self.overhead).err();

@@ -31,6 +31,7 @@ mod arena;
 mod clock;
 mod collector;
 mod mapping;
+mod marks;
 mod pump;
 mod record;
 mod recorder;
@@ -38,7 +39,7 @@ mod session;
 mod tracks;
 
 pub use clock::Clock;
-pub use collector::Collector;
+pub use collector::{Collector, PART};
 pub use mapping::OpenError;
 pub use pump::{Finished, Observer, Pump, PumpConfig, SinkOutcome};
 pub use recorder::{MAX_TEXT, ThreadRecorder};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0        Header     magic, version, shape, whose it is, clock, arena length, ring count, refusals
-//! 4096     directory  MAX_RINGS entries: where each ring lies, whose it is
+//! 4096     directory  MAX_RINGS entries: whose each ring is, and how far collectors have come with it
 //! …        arena      definitions, append-only
 //! …        rings      equal parts, handed out lazily, reused after their thread is gone
 //! ```
@@ -19,12 +19,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tickscope_core::DepthSwitch;
 use tickscope_ring::{ConfigError as RingError, Memory, Policy, required_bytes};
 
+use crate::marks::Marks;
+
 /// The most rings that exist at one time.
 pub(crate) const MAX_RINGS: usize = 1_024;
 const HEADER_BYTES: usize = 4_096;
 const MAGIC: u64 = u64::from_le_bytes(*b"tickscop");
 /// Version of this layout and of the records in it. Both sides must agree.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Room for the program's name.
 const NAME_WORDS: usize = 32;
 
@@ -33,6 +35,8 @@ pub(crate) mod state {
     pub(crate) const EMPTY: u32 = 0;
     pub(crate) const LIVE: u32 = 1;
     pub(crate) const CLOSED: u32 = 2;
+    /// A collector is about to make it empty. One that died then left that to the next.
+    pub(crate) const FREED: u32 = 3;
 }
 
 #[repr(C)]
@@ -65,6 +69,10 @@ pub(crate) struct Header {
     pub(crate) numbers: AtomicU32,
     /// Events of threads that got no ring, all dropped.
     pub(crate) ringless: AtomicU64,
+    /// Those of them that a collector has reported.
+    pub(crate) ringless_told: AtomicU64,
+    /// Collectors that opened the session so far.
+    pub(crate) collectors: AtomicU32,
 }
 
 impl Header {
@@ -97,9 +105,12 @@ pub(crate) struct Entry {
     /// The thread's track.
     pub(crate) track: AtomicU32,
     _spare: AtomicU32,
+    /// The collector's.
+    pub(crate) marks: Marks,
 }
 
 const ENTRY_BYTES: usize = size_of::<Entry>();
+const _: () = assert!(ENTRY_BYTES == 64);
 const PAGE: usize = 4_096;
 /// The arena of a file grows in steps of this size.
 const ARENA_STEP: usize = 256 << 10;
@@ -210,7 +221,7 @@ impl Mapping {
         file.set_len(shape.bytes() as u64)?;
         let base = map(shape.bytes(), Some(file))?;
         let mapping = Self { base, shape, in_file: true, arena_ready: AtomicU64::new(0) };
-        mapping.have(0, shape.arena_offset())?;
+        mapping.have(0, HEADER_BYTES + shape.rings * ENTRY_BYTES)?;
         let header = mapping.header();
         header.version.store(VERSION, Ordering::Relaxed);
         header.policy.store(u32::from(shape.policy == Policy::Overwrite), Ordering::Relaxed);
@@ -279,7 +290,7 @@ impl Mapping {
     /// Directory entry `index`, below [`MAX_RINGS`].
     pub(crate) fn entry(&self, index: usize) -> &Entry {
         assert!(index < MAX_RINGS);
-        // SAFETY: within the directory, aligned to 16.
+        // SAFETY: within the directory, aligned to 64.
         unsafe { self.base.add(HEADER_BYTES + index * ENTRY_BYTES).cast().as_ref() }
     }
 

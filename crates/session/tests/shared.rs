@@ -9,7 +9,7 @@ use tickscope_core::{
     ArgInput, CategoryId, Depth, Event, Metadata, Outcome, Progress, Recorder, RecordingSink, Sink, Source,
     SymbolRef,
 };
-use tickscope_session::{Collector, Config, ConfigError, OpenError, Session, ThreadRecorder};
+use tickscope_session::{Collector, Config, ConfigError, OpenError, PART, Session, ThreadRecorder};
 
 /// Set in the environment of the process that records: where, and what it does.
 const PLACE: &str = "TICKSCOPE_TEST_SESSION";
@@ -112,24 +112,77 @@ fn what_was_committed_outlives_a_process_that_is_killed() {
 }
 
 #[test]
-fn a_collector_that_goes_leaves_the_program_alone_and_another_finds_the_session() {
+fn a_collector_that_goes_leaves_the_program_alone_and_another_goes_on() {
     let path = place("collector");
     let _removed = Removed(path.clone());
     let session = Session::create(&path, "server", config()).unwrap();
     let recorder = session.thread("main");
     let mut first = Collector::open(&path, Metadata::default()).unwrap();
     span(&recorder, "seen by the first");
+    let name = recorder.intern_symbol(SymbolRef::host("open when it goes"));
+    let open = recorder.enter(recorder.now(), name, CategoryId::DEFAULT);
     let mut sink = RecordingSink::default();
     first.poll(&mut sink).unwrap();
-    assert_eq!(sink.samples.iter().filter(|sample| matches!(sample.event, Event::Begin { .. })).count(), 1);
+    assert_eq!(sink.samples.iter().filter(|sample| matches!(sample.event, Event::Begin { .. })).count(), 2);
     drop(first);
+    recorder.exit(recorder.now(), open, Outcome::Ok, 0);
     for _ in 0..100_000 {
         span(&recorder, "far more than a ring holds");
     }
+    // What the first one took is not the second's, whatever becomes of it.
+    let mut sink = RecordingSink::default();
+    let second = Collector::open(&path, Metadata::default()).unwrap();
+    assert_eq!(second.metadata().facts, [(PART.to_owned(), "2".to_owned())]);
+    let account = collect(second, &mut sink);
+    assert!(account.holds(0), "{account:?}");
+    // Gaps are told of where there is room for that.
+    let gaps = account.attempted - (1 + 2 * 100_000);
+    assert!(gaps < 10, "{account:?}");
+    assert_eq!(account.discarded, 1, "the end of what was open");
+    assert!(account.dropped > 100_000 && account.delivered > 1_000, "{account:?}");
+    let names: Vec<&str> = sink.dictionary.symbols().iter().map(|symbol| symbol.as_ref().name).collect();
+    assert!(names.contains(&"seen by the first"), "names are read from the beginning: {names:?}");
+    // The second one was closed. What comes then is the third's.
+    for _ in 0..10 {
+        span(&recorder, "the rest");
+    }
+    let account =
+        collect(Collector::open(&path, Metadata::default()).unwrap(), &mut RecordingSink::default());
+    assert_eq!((account.delivered, account.dropped), (20 + 1, 0), "with the last gap");
+    assert!(account.holds(0), "{account:?}");
+}
+
+/// A session whose collectors are killed, one after the other, while threads come and go.
+#[test]
+fn collectors_that_die_anywhere_leave_nothing_unaccounted_for() {
+    let path = place("relay");
+    let _removed = Removed(path.clone());
+    let session = Session::create(&path, "server", config()).unwrap();
+    let (mut spans, mut taken) = (0, 0);
+    let stays = session.thread("stays");
+    for round in 0..40 {
+        let mut collector = Collector::open(&path, Metadata::default()).unwrap();
+        let mut sink = RecordingSink::default();
+        for poll in 0..4 {
+            let goes = session.thread("goes");
+            for work in 0..(round * 37 + poll * 13) % 200 {
+                span(if work % 3 == 0 { &goes } else { &stays }, "work");
+                spans += 1;
+            }
+            drop(goes);
+            // The last thread of a round is still there for the next.
+            if poll < 3 {
+                collector.poll(&mut sink).unwrap();
+            }
+        }
+        let ends = |sample: &&tickscope_core::Sample| matches!(sample.event, Event::End(_));
+        taken += sink.samples.iter().filter(ends).count();
+    }
     let mut sink = RecordingSink::default();
     let account = collect(Collector::open(&path, Metadata::default()).unwrap(), &mut sink);
-    assert!(account.dropped > 100_000, "{account:?}");
-    assert!(account.delivered > 1_000);
+    assert!(account.holds(0), "{account:?}");
+    taken += sink.samples.iter().filter(|sample| matches!(sample.event, Event::End(_))).count();
+    assert_eq!((taken, account.dropped), (spans, 0));
 }
 
 #[test]
@@ -216,7 +269,7 @@ fn a_full_file_system_refuses_and_counts() {
 
 /// The head's counts, the directory, the begin of the arena, and the first ring's head and slots.
 fn where_it_hurts() -> impl Strategy<Value = usize> {
-    let arena = 4_096_usize + 16_384;
+    let arena = 4_096_usize + 65_536;
     let ring = arena + (256 << 10);
     prop_oneof![48usize..512, 4_096usize..4_200, arena..arena + 4_096, ring..ring + 256, ring..ring + 8_192]
 }

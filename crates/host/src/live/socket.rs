@@ -38,6 +38,8 @@ enum Answer {
 /// Answers questions about `control` as long as this process runs.
 pub(crate) fn listen(folder: &Path, control: Control) -> Result<()> {
     let path = folder.join(NAME);
+    // What a recorder that died left here answers nobody.
+    let _ = std::fs::remove_file(&path);
     let listener =
         UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
     std::thread::Builder::new()
@@ -96,7 +98,7 @@ impl Client {
     pub(crate) fn find(pid: Option<u32>) -> Result<Self> {
         let mut found = recordings();
         if let Some(pid) = pid {
-            found.retain(|(owner, folder)| *owner == pid || folder.join(format!("{pid}.session")).exists());
+            found.retain(|(owner, folder)| *owner == pid || place::has_session_of(folder, pid));
         }
         match (&found[..], pid) {
             ([(_, folder)], _) => Self::connect(folder),
@@ -154,7 +156,8 @@ impl Client {
 fn recordings() -> Vec<(u32, PathBuf)> {
     let mut found: Vec<_> = place::folders()
         .into_iter()
-        .filter(|(_, folder)| UnixStream::connect(folder.join(NAME)).is_ok())
+        .filter(|folder| UnixStream::connect(folder.path.join(NAME)).is_ok())
+        .filter_map(|folder| Some((folder.collector()?, folder.path)))
         .collect();
     found.sort();
     found

@@ -270,6 +270,9 @@ impl Page {
             metadata.clock.source,
             time(metadata.clock.error_ns),
         );
+        if let Some((_, part)) = metadata.facts.iter().find(|(fact, _)| fact == tickscope_session::PART) {
+            line!(self, "part {} of a recording: what was before is in another capture", plain(part));
+        }
         if accounts.dropped > 0 {
             let advice = "what was dropped is missing above: record less (--depth), or only --resource NAME";
             line!(self, "{}", self.style.red(advice));

@@ -1,7 +1,7 @@
 //! Recording a process that runs already: the agent is loaded into it, and leaves it as it was.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tickscope_hooks::process::outside::{AttachError, Process};
 
-use super::place::{self, Place};
+use super::place::{self, Place, lost};
+use super::running::{name, runs};
 use super::watch::Watch;
 use super::{Processes, agent, setting, tell_what_was_recorded};
 use crate::cli;
@@ -24,6 +25,12 @@ pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
         && Path::new("/proc").join(collector.to_string()).exists()
     {
         bail!(AttachError::Recorded { pid, collector });
+    }
+    if let Some(collector) = place::collector_of(pid) {
+        bail!(AttachError::Recorded { pid, collector });
+    }
+    if lost::all().iter().any(|lost| lost.processes.contains(&pid)) {
+        tell!("tickscope: a recording of process {pid} was left; record --attach {pid} goes on with it");
     }
     let agent = agent()?;
     // Before the process is touched: an unwritable place is known now.
@@ -79,13 +86,6 @@ fn collect(
     }
 }
 
-/// Whether a process runs; one that has ended and waits for its parent does not.
-fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-    !state.is_empty() && !state.starts_with(['Z', 'X'])
-}
-
 fn detach(pid: u32) -> Result<Duration, AttachError> {
     let mut process = Process::with_agent(pid)?;
     process.detach()?;
@@ -113,12 +113,6 @@ fn finish(options: &cli::Record, processes: Processes<'_>, place: &Place) -> Res
 
 fn capture(options: &cli::Record, subject: &OsStr) -> PathBuf {
     options.recording.output.clone().unwrap_or_else(|| default_capture(Path::new(subject)))
-}
-
-/// What a process's program is called.
-fn name(pid: u32) -> OsString {
-    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    exe.file_name().map_or_else(|| format!("process-{pid}").into(), OsStr::to_owned)
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -1,17 +1,27 @@
 //! Where the processes of one recording leave their sessions: a folder in memory that only its owner can read.
+//!
+//! The folder is called after the process that made it, and holds the sessions (`PID.WHEN.session`), what the agents
+//! said, the socket, and the file that tells who collects (`owner.rs`). When that one dies, the processes record on into
+//! rings that nobody drains, and another may take the folder over (`lost.rs`). It goes when none of them is left.
+
+pub(crate) mod lost;
+mod owner;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use tickscope_core::Metadata;
 use tickscope_session::{Collector, OpenError};
 
+use super::running::{has_run_since, runs};
 use super::watch::{self, NewFiles, Watch};
+use lost::Lost;
+use owner::Owner;
 
 /// What every such folder is called, before the number of the process that collects.
 const PREFIX: &str = "tickscope-";
@@ -21,28 +31,38 @@ const NOTE: &str = "note";
 /// What the agent says in any case: `PID.say`.
 const SAY: &str = "say";
 
-/// The folder; it goes with its owner.
+/// The folder. It goes with its owner, but for what [`Place::leave`] leaves to the next.
 pub(crate) struct Place {
     folder: PathBuf,
     new_files: NewFiles,
     seen: Mutex<HashSet<PathBuf>>,
+    left: bool,
+    _owner: Owner,
 }
 
 /// A session that has just appeared.
 pub(super) struct Found {
     path: PathBuf,
+    left: bool,
 }
 
 impl Found {
     pub(super) fn open(&self, metadata: Metadata) -> Result<Collector, OpenError> {
         Collector::open(&self.path, metadata)
     }
+
+    /// Somebody may go on with it.
+    pub(super) fn leave(mut self) {
+        self.left = true;
+    }
 }
 
 impl Drop for Found {
     /// A session that nobody collects any more is only memory that is taken.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if !self.left {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -54,8 +74,26 @@ impl Place {
         DirBuilder::new().mode(0o700).create(&folder).with_context(|| {
             format!("cannot make the folder {} for the program's records", folder.display())
         })?;
+        let owner = Owner::new(&folder).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&folder);
+        })?;
+        Ok(Self::of(folder, owner))
+    }
+
+    /// The folder of a recording whose collector is gone, with all that its processes left and leave there.
+    pub(super) fn take_over(lost: &Lost) -> Result<Self> {
+        let owner = Owner::after_another(&lost.folder)?;
+        Ok(Self::of(lost.folder.clone(), owner))
+    }
+
+    fn of(folder: PathBuf, owner: Owner) -> Self {
         let new_files = NewFiles::of(&folder);
-        Ok(Self { folder, new_files, seen: Mutex::default() })
+        Self { folder, new_files, seen: Mutex::default(), left: false, _owner: owner }
+    }
+
+    /// Leaves it to the next one when processes that record are left.
+    pub(super) fn leave(mut self) {
+        self.left = recording(&self.folder);
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -84,9 +122,10 @@ impl Place {
     pub(super) fn new_sessions(&self) -> Result<Vec<Found>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = Vec::new();
-        for path in self.files(SESSION)? {
+        fs::metadata(&self.folder).with_context(|| format!("cannot read {}", self.folder.display()))?;
+        for SessionFile { path, .. } in session_files(&self.folder) {
             if seen.insert(path.clone()) {
-                new.push(Found { path });
+                new.push(Found { path, left: false });
             }
         }
         Ok(new)
@@ -129,7 +168,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        if !self.left {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 
@@ -139,26 +180,50 @@ fn root() -> PathBuf {
     if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() }
 }
 
-/// The folders of this user, each with the number of the process that made it.
-pub(crate) fn folders() -> Vec<(u32, PathBuf)> {
+/// A folder of a recording.
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    /// The process that made it.
+    maker: u32,
+}
+
+impl Folder {
+    /// The process that collects; none when it is gone.
+    pub(crate) fn collector(&self) -> Option<u32> {
+        owner::of(&self.path, self.maker)
+    }
+}
+
+/// The folders of this user.
+pub(crate) fn folders() -> Vec<Folder> {
     let me = fs::metadata("/proc/self").map(|metadata| metadata.uid()).ok();
     let entries = fs::read_dir(root()).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+            let maker = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
             let metadata = fs::symlink_metadata(entry.path()).ok()?;
-            (metadata.is_dir() && Some(metadata.uid()) == me).then(|| (pid, entry.path()))
+            let ours = metadata.is_dir() && Some(metadata.uid()) == me;
+            ours.then(|| Folder { path: entry.path(), maker })
         })
         .collect()
+}
+
+/// Who collects from process `pid`.
+pub(super) fn collector_of(pid: u32) -> Option<u32> {
+    folders().iter().filter(|folder| has_session_of(&folder.path, pid)).find_map(Folder::collector)
+}
+
+/// Whether process `pid` records into `folder`.
+pub(crate) fn has_session_of(folder: &Path, pid: u32) -> bool {
+    session_files(folder).iter().any(|session| session.pid() == pid && session.is_recording())
 }
 
 /// Removes what collectors that died left of a process that records elsewhere now.
 pub(super) fn forget(pid: u32) {
     let begins = format!("{pid}.");
-    for (collector, folder) in folders() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if !runs(collector) && name.as_encoded_bytes().starts_with(begins.as_bytes()) {
+    for folder in folders().into_iter().filter(|folder| folder.collector().is_none()) {
+        for entry in fs::read_dir(&folder.path).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(begins.as_bytes()) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -168,25 +233,67 @@ pub(super) fn forget(pid: u32) {
 
 /// Removes folders of ours whose collector and whose recording processes are gone: they hold memory.
 fn sweep() {
-    for (pid, folder) in folders() {
-        if !runs(pid) && !recording(&folder) {
-            let _ = fs::remove_dir_all(&folder);
+    for folder in folders() {
+        if folder.collector().is_none() && !recording(&folder.path) {
+            let _ = fs::remove_dir_all(&folder.path);
         }
     }
 }
 
 /// Whether a process that records into `folder` runs.
 fn recording(folder: &Path) -> bool {
-    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
-        let path = entry.path();
-        path.extension().is_some_and(|extension| extension == SESSION)
-            && path
-                .file_stem()
-                .and_then(|stem| stem.to_str()?.split('.').next()?.parse().ok())
-                .is_some_and(runs)
-    })
+    session_files(folder).iter().any(SessionFile::is_recording)
 }
 
-fn runs(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+/// A session by its name: `PID.WHEN.session`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SessionFile {
+    path: PathBuf,
+    pid: u32,
+    made: SystemTime,
+}
+
+impl SessionFile {
+    fn new(path: PathBuf) -> Option<Self> {
+        let (pid, when) = path.file_stem()?.to_str()?.split_once('.')?;
+        let when = Duration::from_nanos(u64::from_str_radix(when, 16).ok()?);
+        let (pid, made) = (pid.parse().ok()?, SystemTime::UNIX_EPOCH.checked_add(when)?);
+        path.extension().is_some_and(|extension| extension == SESSION).then_some(Self { path, pid, made })
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether the process that made it runs.
+    fn is_recording(&self) -> bool {
+        has_run_since(self.pid, self.made)
+    }
+}
+
+/// The first to be made first.
+fn session_files(folder: &Path) -> Vec<SessionFile> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<SessionFile> = entries.filter_map(|entry| SessionFile::new(entry.path())).collect();
+    files.sort_by_key(|file| file.made);
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_sessions_are_understood_and_nothing_else() {
+        let file = SessionFile::new("/dev/shm/tickscope-7/4711.17a3f2e1c0.session".into()).unwrap();
+        assert_eq!(
+            (file.pid(), file.made),
+            (4711, SystemTime::UNIX_EPOCH + Duration::from_nanos(0x17a3f2e1c0))
+        );
+        for other in
+            ["4711.session", "4711.zz.session", "x.17.session", "4711.17.session.new", "4711.17.note", ""]
+        {
+            assert_eq!(SessionFile::new(other.into()), None, "{other}");
+        }
+    }
 }

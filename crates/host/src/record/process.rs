@@ -31,6 +31,11 @@ impl Waiting {
     pub(super) fn is_over(&self) -> bool {
         self.watch.is_over()
     }
+
+    /// Its session stays.
+    pub(super) fn leave(self) {
+        self.session.leave();
+    }
 }
 
 /// A process of the program, from the moment it records.
@@ -68,6 +73,13 @@ impl Process {
     pub(super) fn finish(self) -> Recorded {
         let recorded = self.collecting.finish();
         drop(self.session);
+        recorded
+    }
+
+    /// Drains what is there, and leaves its session to the next one.
+    pub(super) fn leave(self) -> Recorded {
+        let recorded = self.collecting.finish();
+        self.session.leave();
         recorded
     }
 }

@@ -9,6 +9,7 @@ mod deterministic;
 mod doctor;
 mod hostile;
 mod io;
+mod kills;
 mod late;
 mod live;
 mod lua;
