@@ -3,6 +3,7 @@
 //! Everything here runs other programs (cargo, node, a browser, plain Lua) and judges what they say. What is not on
 //! the machine is reported as skipped, by name, and never counted as passed.
 
+mod agent;
 mod bench;
 mod cargo;
 mod examples;
@@ -47,7 +48,7 @@ enum Chore {
     Tidy,
     /// All that a merge needs, a stage after the other, each timed.
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --install\n  \
-                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, release, loom, \
+                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, release, agent, loom, \
                             sanitizer, examples, captures, perfetto, speedscope, svg, lua, soak")]
     Test(test::Options),
     /// The loom models, and each again with one ordering weakened, which must fail.

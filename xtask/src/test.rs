@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::cargo::{FEATURES, cargo, run_tests};
 use crate::oracles::{self, captures, install, lua, pages, perfetto, record};
 use crate::tally::Tally;
-use crate::{examples, loom, sanitizer, soak, tidy};
+use crate::{agent, examples, loom, sanitizer, soak, tidy};
 
 #[derive(Args)]
 pub struct Options {
@@ -24,6 +24,7 @@ enum Stage {
     Workspace,
     Doc,
     Release,
+    Agent,
     Loom,
     Sanitizer,
     Examples,
@@ -42,6 +43,7 @@ impl Stage {
         Self::Workspace,
         Self::Doc,
         Self::Release,
+        Self::Agent,
         Self::Captures,
         Self::Perfetto,
         Self::Speedscope,
@@ -58,7 +60,8 @@ impl Stage {
     fn needs_release(self) -> bool {
         matches!(
             self,
-            Self::Captures
+            Self::Agent
+                | Self::Captures
                 | Self::Perfetto
                 | Self::Speedscope
                 | Self::Svg
@@ -111,6 +114,7 @@ fn body(stage: Stage, tally: &mut Tally) -> Result<()> {
         Stage::Release => {
             tally.command("release build", cargo(["build", "--release", "--package", "tickscope-cli"]))
         }
+        Stage::Agent => agent::run(tally),
         Stage::Loom => loom::run(&loom::Options::default(), tally),
         Stage::Sanitizer => sanitizer::run(tally),
         Stage::Examples => examples::run(tally),

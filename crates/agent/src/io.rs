@@ -121,17 +121,16 @@ waits! {
 /// No other thread of the program runs.
 pub(crate) unsafe fn install() -> Result<(), String> {
     let modules = modules::loaded(install as *const ());
-    let libc = modules
-        .iter()
-        .find(|module| {
-            module.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libc.so"))
-        })
-        .ok_or("no C library was found to see waits in")?;
+    let libc = modules::c_library(&modules).ok_or("no C library was found to see waits in")?;
     let held = libc.hold().map_err(|error| error.to_string())?;
-    let functions = symbols::resolve(&held, NAMES).map_err(|error| error.to_string())?;
+    // Newer versions of musl have no second names of these for long files: all are long.
+    let plain = NAMES.iter().filter_map(|name| name.strip_suffix("64"));
+    let names: Vec<&str> = NAMES.iter().copied().chain(plain).collect();
+    let functions = symbols::resolve(&held, &names).map_err(|error| error.to_string())?;
     let mut refused = Vec::new();
     for (index, name) in NAMES.iter().copied().enumerate() {
-        let Some(function) = functions.get(name) else {
+        let found = functions.get(name).or_else(|| functions.get(name.strip_suffix("64")?));
+        let Some(function) = found else {
             refused.push(format!("{name}: not there"));
             continue;
         };

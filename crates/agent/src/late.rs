@@ -4,9 +4,12 @@
 //! calls itself. So `dlsym` and `dlopen` are detoured, and look for what is new before they do their work. Both learn who
 //! called them from the return address, on which `$ORIGIN`, `RUNPATH` and `RTLD_NEXT` depend. So what stands in for them
 //! does not call them: it looks, and jumps.
+//!
+//! In musl only `dlsym` asks who called it, and cannot be detoured: it is two instructions of assembly whose symbol does not
+//! say how long it is. There it is looked when `dlopen` is back.
 
 use std::arch::naked_asm;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use tickscope_hooks::process::detour::{Detours, Request};
@@ -45,6 +48,18 @@ macro_rules! look_and_jump {
 look_and_jump!(dlsym, DLSYM);
 look_and_jump!(dlopen, DLOPEN);
 
+/// Stands in for musl's `dlopen`.
+unsafe extern "C-unwind" fn dlopen_and_look(name: *const c_char, mode: c_int) -> *mut c_void {
+    type Original = unsafe extern "C-unwind" fn(*const c_char, c_int) -> *mut c_void;
+    // SAFETY: set before the detour was enabled; called as `dlopen`.
+    let handle = unsafe {
+        let original = std::mem::transmute::<*mut (), Original>(DLOPEN.load(Ordering::Relaxed));
+        original(name, mode)
+    };
+    look();
+    handle
+}
+
 /// Begins to watch what is loaded; says why not otherwise.
 ///
 /// # Safety
@@ -57,19 +72,22 @@ pub(crate) unsafe fn watch() -> Result<(), String> {
         let held = module.hold().ok()?;
         symbols::resolve(&held, &wanted).ok().filter(|found| found.len() == wanted.len())
     };
-    let in_libc = |module: &&modules::Module| {
-        module.path.file_name().is_some_and(|name| name == "libc.so.6" || name == "libdl.so.2")
-    };
-    let found = modules.iter().filter(in_libc).find_map(|module| Some((module, find(module)?)));
+    // A library of its own before glibc 2.34.
+    let libdl =
+        modules.iter().find(|module| module.path.file_name().is_some_and(|name| name == "libdl.so.2"));
+    let mut places = modules::c_library(&modules).into_iter().chain(libdl);
+    let found = places.find_map(|module| Some((module, find(module)?)));
     let (module, functions) = found.ok_or("its C library has no dlopen and dlsym")?;
-    let requests = [
-        Request { symbol: "dlsym", function: functions["dlsym"], replacement: dlsym as *const () },
-        Request { symbol: "dlopen", function: functions["dlopen"], replacement: dlopen as *const () },
-    ];
+    let request = |symbol, replacement| Request { symbol, function: functions[symbol], replacement };
+    let requests = match functions["dlsym"].size {
+        0 => vec![request("dlopen", dlopen_and_look as *const ())],
+        _ => vec![request("dlsym", dlsym as *const ()), request("dlopen", dlopen as *const ())],
+    };
     let mut detours = Detours::prepare(module, &requests).map_err(|error| error.to_string())?;
     for (place, symbol) in [(&DLSYM, "dlsym"), (&DLOPEN, "dlopen")] {
-        let original = detours.trampoline(symbol).ok_or("it has no trampoline")?;
-        place.store(original.cast_mut(), Ordering::Release);
+        if let Some(original) = detours.trampoline(symbol) {
+            place.store(original.cast_mut(), Ordering::Release);
+        }
     }
     // SAFETY: no other thread runs, as the caller says; the replacements pass on what they are given, and stay.
     unsafe { detours.enable() }.map_err(|error| error.to_string())?;
@@ -90,7 +108,7 @@ extern "C" fn look() {
             return false;
         }
         let Some(home) = home::get() else { return true };
-        // SAFETY: the library was loaded by who asks for its first symbol now, so no thread runs its functions.
+        // SAFETY: the library was loaded by who asks for its first symbol now, or will, so no thread runs its functions.
         let found = unsafe { Found::look(home) };
         LOADED.store(loaded(), Ordering::Relaxed);
         found.note(home, None);

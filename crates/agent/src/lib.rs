@@ -17,9 +17,11 @@
 //! - The child of a fork records into a session of its own, never into its parent's rings.
 //!
 //! # Deliberately absent
-//! Mono whose runtime had started before we came: it takes no sampler any more. Musl: not yet. Traces of LuaJIT: it is sampled, see `jit.rs`.
+//! Mono whose runtime had started before we came: it takes no sampler any more. Traces of LuaJIT: it is sampled, see
+//! `jit.rs`.
 mod attach;
 pub mod c;
+mod c_library;
 mod detours;
 mod home;
 mod install;
@@ -104,9 +106,7 @@ impl Found {
 fn watch_forks() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     // SAFETY: the handler only stores, and leaves behind what was the parent's.
-    ONCE.call_once(|| unsafe {
-        libc::pthread_atfork(None, None, Some(forked));
-    });
+    ONCE.call_once(|| unsafe { c_library::at_fork(forked) });
 }
 
 /// In the child of a fork, on its only thread.

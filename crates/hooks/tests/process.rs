@@ -502,11 +502,11 @@ fn files_that_do_not_run_are_examined() {
         &stripped,
         "is stripped: a Lua linked into it would not be seen; it contains the text of Lua 5.4.6",
     );
-    assert!(examine(&stripped).unwrap().has_loader);
+    assert!(examine(&stripped).unwrap().loader.is_some());
     let program = Path::new("/usr/bin/lua5.4");
     if program.exists() {
         let report = examine(program).unwrap();
-        assert!(report.has_loader);
+        assert!(report.loader.is_some());
         assert!(matches!(
             report.verdict,
             Verdict::Lua { version: LuaVersion::V54, release: Some(ref release) } if release.starts_with("5.4.")

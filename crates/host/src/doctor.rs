@@ -49,8 +49,8 @@ pub(crate) fn run(options: &cli::Doctor) -> Result<ExitCode> {
     if let Some(pid) = options.pid {
         sections.push((format!("process {pid}"), program::look_at_process(pid)?));
     }
-    if let Some((program, _)) = options.program.split_first() {
-        sections.push((program.display().to_string(), program::look_at_file(program)?));
+    if let Some((program, args)) = options.program.split_first() {
+        sections.push((program.display().to_string(), program::look_at_file(program, args)?));
     }
     let mut text = String::new();
     for (title, findings) in &sections {

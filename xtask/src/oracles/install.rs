@@ -36,6 +36,7 @@ const PACKAGES: &[&str] = &[
     "mariadb-server",
     "mono-mcs",
     "mono-runtime",
+    "musl-tools",
     "nginx",
     "prosody",
     "redis-server",

@@ -91,9 +91,10 @@ impl<'a> Elf<'a> {
         self.programs.iter().filter_map(segment).collect()
     }
 
-    /// Whether it asks for a dynamic loader, so that libraries can be preloaded into it.
-    pub fn has_loader(&self) -> bool {
-        self.programs.iter().any(|program| program.p_type(LE) == elf::PT_INTERP)
+    /// The dynamic loader that it asks for. Without one, nothing can be preloaded into it.
+    pub fn loader(&self) -> Option<&'a [u8]> {
+        let program = self.programs.iter().find(|program| program.p_type(LE) == elf::PT_INTERP)?;
+        text(slice(self.data, program.p_offset(LE), program.p_filesz(LE))?, 0)
     }
 
     /// The bytes at an address before the load bias.

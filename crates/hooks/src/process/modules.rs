@@ -48,6 +48,11 @@ pub fn loaded(own: *const ()) -> Vec<Module> {
     modules
 }
 
+/// The C library among `modules`, glibc's or musl's: the one whose function tells us of errors.
+pub fn c_library(modules: &[Module]) -> Option<&Module> {
+    modules.iter().find(|module| module.has_code(libc::__errno_location as *const () as usize))
+}
+
 unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
     // SAFETY: the loader describes a module that stays while the callback runs; `data` is the list of `loaded`, which
     // nobody else uses meanwhile. Program headers are plain numbers.

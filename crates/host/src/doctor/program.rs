@@ -19,9 +19,21 @@ const MOST_INTERPRETERS: usize = 4;
 /// Set-user-id and set-group-id.
 const SET_ID: u32 = 0o6000;
 
-pub(super) fn look_at_file(program: &OsStr) -> Result<Vec<Finding>> {
+pub(super) fn look_at_file(program: &OsStr, args: &[OsString]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut path = on_path(program)?;
+    // By the name it was given: a loader may be a link to what has another.
+    let started = behind_loader(Path::new(program), args);
+    let (mut loader, mut options) = (None, &args[..0]);
+    if let Some((program, before)) = started {
+        findings.push(Finding::good(format!(
+            "{} is a loader, which runs {}",
+            path.display(),
+            program.display()
+        )));
+        (loader, options) = (Some(path), before);
+        path = PathBuf::from(program);
+    }
     for _ in 0..MOST_INTERPRETERS {
         let Some(interpreter) = interpreter(&path)? else { break };
         findings.push(Finding::good(format!(
@@ -38,18 +50,17 @@ pub(super) fn look_at_file(program: &OsStr) -> Result<Vec<Finding>> {
         ));
     }
     let report = examine(&path).with_context(|| format!("cannot look into {}", path.display()))?;
-    if !report.has_loader {
+    let loader = loader.or_else(|| report.loader.clone());
+    if loader.is_none() {
         findings.push(Finding::bad(
             format!("{} is linked statically: nothing can be preloaded into it", path.display()),
             "build it against shared libraries (as a Lua in one), or attach to it while it runs with --pid",
         ));
     }
-    let libraries = libraries(&path);
+    let libraries = loader.as_deref().map(|loader| libraries(loader, options, &path)).unwrap_or_default();
     findings.extend(of_modules(report, &libraries));
-    if !libraries.iter().any(|library| is_named(library, "libc.so.6"))
-        && libraries.iter().any(|library| is_musl(library))
-    {
-        findings.push(musl());
+    if loader.is_some_and(|loader| is_musl(&loader)) {
+        findings.push(Finding::good("its C library is musl"));
     }
     Ok(findings)
 }
@@ -74,7 +85,10 @@ pub(super) fn look_at_process(pid: u32) -> Result<Vec<Finding>> {
     let others: Vec<PathBuf> = modules.into_iter().filter(|module| *module != program).collect();
     findings.extend(of_modules(FileReport { path: program, ..report }, &others));
     if others.iter().any(|module| is_musl(module)) {
-        findings.push(musl());
+        findings.push(Finding::note(
+            "its C library is musl: what runs already cannot be attached to",
+            "start it with `tickscope record -- …`",
+        ));
     }
     Ok(findings)
 }
@@ -148,19 +162,29 @@ fn of_module(report: &FileReport) -> Option<Finding> {
     }
 }
 
-fn musl() -> Finding {
-    Finding::note("its C library is musl", "an agent for both C libraries is not there yet")
-}
-
+/// Alpine's is one file, `ld-musl-x86_64.so.1`; Debian's is called `libc.so`, in a folder for musl.
 fn is_musl(library: &Path) -> bool {
-    library.file_name().is_some_and(|name| {
-        let name = name.to_string_lossy();
-        name.starts_with("ld-musl-") || name.starts_with("libc.musl-")
-    })
+    let is_called = |name: std::borrow::Cow<'_, str>| name.starts_with("ld-musl-") || name == "libc.so";
+    library.file_name().is_some_and(|name| is_called(name.to_string_lossy()))
+        && library.to_string_lossy().contains("musl")
 }
 
-fn is_named(library: &Path, name: &str) -> bool {
-    library.file_name().is_some_and(|found| found == name)
+/// The program that a loader is started with (`ld-musl-x86_64.so.1 --library-path … -- FXServer`), and the words before.
+fn behind_loader<'a>(program: &Path, args: &'a [OsString]) -> Option<(&'a OsStr, &'a [OsString])> {
+    const WITH_VALUE: [&str; 6] =
+        ["--library-path", "--preload", "--argv0", "--inhibit-rpath", "--audit", "--glibc-hwcaps-prepend"];
+    let name = program.file_name()?.to_string_lossy();
+    if !["ld-musl-", "ld-linux", "ld.so"].iter().any(|loader| name.starts_with(loader)) {
+        return None;
+    }
+    let mut index = 0;
+    while let Some(word) = args.get(index).filter(|word| word.as_bytes().starts_with(b"--")) {
+        if word.as_bytes() == b"--" {
+            return Some((args.get(index + 1)?, &args[..index]));
+        }
+        index += if WITH_VALUE.iter().any(|option| word == option) { 2 } else { 1 };
+    }
+    Some((args.get(index)?, &args[..index]))
 }
 
 /// The program as a shell would find it.
@@ -199,20 +223,15 @@ fn interpreter(path: &Path) -> Result<Option<OsString>> {
     Ok(named.map(|name| OsStr::from_bytes(name).to_owned()))
 }
 
-/// The libraries the loader would load, with theirs: it lists them, and runs nothing of the program.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    const LOADERS: [&str; 2] = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"];
-    for loader in LOADERS.into_iter().filter(|loader| Path::new(loader).exists()) {
-        let Ok(listed) = Command::new(loader).arg("--list").arg(program).output() else { continue };
-        if listed.status.success() {
-            // name => path (address)
-            let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-            let words =
-                text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
-            return words.map(PathBuf::from).collect();
-        }
-    }
-    Vec::new()
+/// The libraries that `loader` would load for `program`, with theirs: it lists them, and runs nothing of the program.
+fn libraries(loader: &Path, options: &[OsString], program: &Path) -> Vec<PathBuf> {
+    let listed = Command::new(loader).args(options).arg("--list").arg(program).output();
+    let Ok(listed) = listed.as_ref().map(|listed| String::from_utf8_lossy(&listed.stdout)) else {
+        return Vec::new();
+    };
+    // name => path (address); the loader itself stands there without a name, the kernel's part without a path
+    let paths = listed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    paths.map(PathBuf::from).collect()
 }
 
 /// The files of which a process has code in memory.
@@ -227,6 +246,24 @@ fn mapped(folder: &Path) -> BTreeSet<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loader_is_started_with_a_program() {
+        let check = |words: &str, wanted: Option<(&str, usize)>| {
+            let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            let found = behind_loader(Path::new(&words[0]), &words[1..]);
+            assert_eq!(
+                found.map(|(program, options)| (program.to_str().unwrap(), options.len())),
+                wanted,
+                "{words:?}"
+            );
+        };
+        check("/bin/lua5.4 --library-path a b", None);
+        check("opt/ld-musl-x86_64.so.1 --library-path a:b -- FXServer +set a b", Some(("FXServer", 2)));
+        check("/lib/ld-musl-x86_64.so.1 --library-path=a ./lua x.lua", Some(("./lua", 1)));
+        check("/lib64/ld-linux-x86-64.so.2 /bin/lua5.4", Some(("/bin/lua5.4", 0)));
+        check("ld.so --list", None);
+    }
 
     #[test]
     fn scripts_name_their_interpreter() {

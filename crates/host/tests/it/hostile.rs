@@ -7,6 +7,21 @@ use std::process::{Command, Stdio};
 /// Where Debian keeps each version's headers, and its library.
 const LUAS: [(&str, &str); 2] = [("/usr/include/lua5.1", "lua5.1"), ("/usr/include/lua5.4", "lua5.4")];
 
+/// The ways that the program knows.
+pub(crate) const WAYS: [&str; 11] = [
+    "fork-inside",
+    "exec-inside",
+    "default-signals",
+    "own-profiler",
+    "descriptors",
+    "fork-under-churn",
+    "thread-ends-inside",
+    "fibers",
+    "movers",
+    "close-late",
+    "drop-rights",
+];
+
 /// The host with a Lua of Debian's; `None`, said by name, where that or the compiler is not installed.
 fn host(folder: &Path, (headers, library): (&str, &str)) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/c/hostile.c");
@@ -31,28 +46,37 @@ fn check(way: &str) -> Vec<Vec<String>> {
     let mut captures = Vec::new();
     for lua in LUAS {
         let folder = tempfile::tempdir().unwrap();
-        let Some(host) = host(folder.path(), lua) else { continue };
-        let plain = Command::new(&host).arg(way).output().unwrap();
-        assert!(plain.status.success(), "{way} alone: {}", String::from_utf8_lossy(&plain.stderr));
-        for depth in ["sample", "trace"] {
-            let into = folder.path().join(depth);
-            std::fs::create_dir(&into).unwrap();
-            let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
-            command.args(["record", "--depth", depth, "-o"]).arg(into.join("run.perfetto-trace"));
-            let output = command.arg("--").arg(&host).arg(way).stdin(Stdio::null()).output().unwrap();
-            let errors = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(
-                (output.status.code(), String::from_utf8_lossy(&output.stdout)),
-                (Some(0), String::from_utf8_lossy(&plain.stdout)),
-                "{way} with {} at depth {depth}: {errors}",
-                lua.1
-            );
-            for capture in std::fs::read_dir(&into).unwrap().flatten() {
-                let report = super::record::report(&capture.path());
-                // What a process that ends without warning was about to record.
-                super::record::conserved(&report, 1);
-                captures.push(super::record::functions(&report));
-            }
+        if let Some(host) = host(folder.path(), lua) {
+            captures.extend(check_host(&host, lua.1, way));
+        }
+    }
+    captures
+}
+
+/// [`check`] of a host that has been built with `library`.
+#[track_caller]
+pub(crate) fn check_host(host: &Path, library: &str, way: &str) -> Vec<Vec<String>> {
+    let mut captures = Vec::new();
+    let folder = tempfile::tempdir().unwrap();
+    let plain = Command::new(host).arg(way).output().unwrap();
+    assert!(plain.status.success(), "{way} alone: {}", String::from_utf8_lossy(&plain.stderr));
+    for depth in ["sample", "trace"] {
+        let into = folder.path().join(depth);
+        std::fs::create_dir(&into).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+        command.args(["record", "--depth", depth, "-o"]).arg(into.join("run.perfetto-trace"));
+        let output = command.arg("--").arg(host).arg(way).stdin(Stdio::null()).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stdout)),
+            (Some(0), String::from_utf8_lossy(&plain.stdout)),
+            "{way} with {library} at depth {depth}: {errors}"
+        );
+        for capture in std::fs::read_dir(&into).unwrap().flatten() {
+            let report = super::record::report(&capture.path());
+            // What a process that ends without warning was about to record.
+            super::record::conserved(&report, 1);
+            captures.push(super::record::functions(&report));
         }
     }
     captures

@@ -16,6 +16,7 @@ mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;
 mod mono;
+mod musl;
 mod native;
 mod record;
 mod resources;

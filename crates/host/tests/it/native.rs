@@ -45,7 +45,9 @@ fn of<'a>(events: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
 
 #[test]
 fn a_c_program_says_what_it_does() {
-    let compilers: [&[&str]; 2] = [&["cc", "-std=c99"], &["c++", "-x", "c++", "-std=c++11"]];
+    // The last one's C library is musl.
+    let compilers: [&[&str]; 3] =
+        [&["cc", "-std=c99"], &["c++", "-x", "c++", "-std=c++11"], &["musl-gcc", "-std=c99"]];
     for compiler in compilers.into_iter().filter(|compiler| installed(compiler[0])) {
         let scratch = tempfile::tempdir().unwrap();
         let program = build(scratch.path(), compiler);

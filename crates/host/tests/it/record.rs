@@ -8,10 +8,10 @@ use serde_json::Value;
 
 /// Interpreters of Debian.
 const INTERPRETERS: [&str; 4] = ["lua5.1", "lua5.2", "lua5.3", "lua5.4"];
-const DEPTHS: [&str; 3] = ["boundary", "sample", "trace"];
+pub(crate) const DEPTHS: [&str; 3] = ["boundary", "sample", "trace"];
 
 /// Plain work, coroutines, errors, and a hook of the program's own.
-const PROGRAM: &str = r#"
+pub(crate) const PROGRAM: &str = r#"
 local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
 local function grumble() error("boom", 0) end
 local function producer()
@@ -60,7 +60,7 @@ pub(crate) fn conserved(report: &Value, in_flight: u64) {
     assert_eq!(number("committed"), number("delivered") + number("overwritten") + number("discarded"));
 }
 
-pub(super) fn functions(report: &Value) -> Vec<String> {
+pub(crate) fn functions(report: &Value) -> Vec<String> {
     let symbols = report["symbols"].as_array().unwrap();
     symbols.iter().filter_map(|symbol| Some(symbol["function"].as_str()?.to_owned())).collect()
 }

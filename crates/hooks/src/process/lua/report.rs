@@ -1,7 +1,9 @@
 //! What was looked at and what it was, for people.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::super::elf::{Elf, Image, Kind, Table};
@@ -85,8 +87,8 @@ pub struct FileReport {
     pub path: PathBuf,
     /// Whether it is, or has in it, a Lua.
     pub verdict: Verdict,
-    /// Whether a library can be preloaded into it. A program without a dynamic loader takes none.
-    pub has_loader: bool,
+    /// The dynamic loader that it asks for. Into a program without one nothing can be preloaded.
+    pub loader: Option<PathBuf>,
     /// The libraries it asks for, by name.
     pub needed: Vec<String>,
     /// A Lua's text, as `Lua 5.4.4`, in a file that has no symbols of one.
@@ -106,7 +108,7 @@ impl fmt::Display for FileReport {
         if let Some(lua) = self.needed.iter().find(|name| name.to_lowercase().contains("lua")) {
             write!(f, "; it asks for {lua}")?;
         }
-        if !self.has_loader && self.needed.is_empty() {
+        if self.loader.is_none() && self.needed.is_empty() {
             f.write_str("; it is linked statically, so nothing can be preloaded into it")?;
         }
         Ok(())
@@ -146,7 +148,7 @@ pub fn examine(path: &Path) -> Result<FileReport, Error> {
     Ok(FileReport {
         path: path.to_owned(),
         verdict,
-        has_loader: elf.has_loader(),
+        loader: elf.loader().map(|loader| OsStr::from_bytes(loader).into()),
         needed: image.needed().into_iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
         text,
     })
