@@ -53,6 +53,8 @@ api! {
     mono_profiler_set_method_end_invoke_callback(Pointer, Callback);
     mono_profiler_set_method_free_callback(Pointer, Callback);
     mono_profiler_set_exception_throw_callback(Pointer, Callback);
+    mono_profiler_set_thread_name_callback(Pointer, Callback);
+    mono_profiler_set_thread_stopping_callback(Pointer, Callback);
     mono_profiler_set_gc_event_callback(Pointer, Callback);
     mono_profiler_set_gc_allocation_callback(Pointer, Callback);
     mono_profiler_set_sample_hit_callback(Pointer, Callback);

@@ -104,6 +104,8 @@ pub unsafe fn install<H: Host>(api: Api, deepest: Depth) -> Result<(), String> {
             (api.mono_profiler_enable_allocations)();
             (api.mono_profiler_set_gc_allocation_callback)(handle, allocated::<H> as Callback);
         }
+        (api.mono_profiler_set_thread_name_callback)(handle, samples::named::<H> as Callback);
+        (api.mono_profiler_set_thread_stopping_callback)(handle, samples::stopping::<H> as Callback);
         (api.mono_profiler_set_sample_hit_callback)(handle, samples::hit::<H> as Callback);
         (api.mono_profiler_enable_sampling)(handle);
     }

@@ -6,7 +6,7 @@
 //! waits inside managed code costs nothing.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{
     AtomicI32, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -163,9 +163,55 @@ static ASKED: AtomicU32 = AtomicU32::new(0);
 /// A `Reader` of the host's recorder, made by the first to read.
 static READER: std::sync::atomic::AtomicPtr<c_void> = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
 
-/// Makes Mono sample when the depth says so, and stop when it does not. One load when nothing changes.
+/// Held while Mono is asked for another sampling.
+static ASKING: ForkLock<()> = ForkLock::new(());
+/// Threads that unload a domain.
+static UNLOADING: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static UNLOADS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A thread has a name: the one that Mono makes to unload a domain, before it does. To stop the domain's threads it looks at
+/// their stacks, and Mono ends the process when its own sampling signal comes between. So nothing is sampled meanwhile.
+pub(super) unsafe extern "C" fn named<H: Host>(_: Pointer, thread: usize, name: *const c_char) {
+    // SAFETY: no arguments, cannot fail.
+    let here = unsafe { libc::pthread_self() } as usize;
+    // SAFETY: Mono gives a C string.
+    if thread != here || name.is_null() || unsafe { CStr::from_ptr(name) } != c"Domain unloader" {
+        return;
+    }
+    if let Some(mono) = installed()
+        && !UNLOADS.replace(true)
+    {
+        UNLOADING.fetch_add(1, AcqRel);
+        follow::<H>(mono);
+        // For a round of signals that has begun.
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// A thread of Mono's is about to end.
+pub(super) unsafe extern "C" fn stopping<H: Host>(_: Pointer, _thread: usize) {
+    if UNLOADS.take() {
+        UNLOADING.fetch_sub(1, AcqRel);
+        if let Some(mono) = installed() {
+            follow::<H>(mono);
+        }
+    }
+}
+
+fn wanted<H: Host>() -> u32 {
+    u32::from(H::depth() == Depth::Sample && UNLOADING.load(Acquire) == 0)
+}
+
+/// Makes Mono sample when the depth says so, and stop when it does not. A few loads when nothing changes.
 pub(super) fn follow<H: Host>(mono: &Installed) {
-    let wanted = u32::from(H::depth() == Depth::Sample);
+    if ASKED.load(Relaxed) == wanted::<H>() {
+        return;
+    }
+    let _one_at_a_time = ASKING.lock();
+    let wanted = wanted::<H>();
     if ASKED.swap(wanted, Relaxed) == wanted {
         return;
     }

@@ -259,3 +259,22 @@ fn the_recorded_tree_is_the_one_that_the_program_prints() {
     // Mono that a plugin brings.
     at_every_depth(folder.path(), &["./crossing-late", ".", "./managed.so"]);
 }
+
+#[test]
+fn a_mono_that_has_started_is_refused() {
+    if !can_be_built() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = |name: &str| format!("{}/tests/data/c/{name}", env!("CARGO_MANIFEST_DIR"));
+    compile(folder.path(), "late_mono", &["-rdynamic", &source("late_mono.c"), "-ldl"]);
+    let library = ["-shared", "-fPIC", &source("starts_mono.c"), "-lmonosgen-2.0"];
+    compile(folder.path(), "starts_mono.so", &library);
+    let words = ["./late_mono", "./starts_mono.so"];
+    let plain = Command::new(words[0]).arg(words[1]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(text(&plain.stdout), "Mono runs\n");
+    let output = record(folder.path(), &[], &words).output().unwrap();
+    same(&output, &plain);
+    let errors = text(&output.stderr);
+    assert!(errors.contains("its runtime had started before it was seen"), "{errors}");
+}

@@ -49,6 +49,65 @@ static class Split {
 }
 "#;
 
+/// Domains that come and go, children, and what is finalized at the end.
+const LIFE: &str = r#"
+using System; using System.Diagnostics; using System.Runtime.CompilerServices;
+class Last {
+  ~Last() { System.IO.File.WriteAllText("finalized", Environment.HasShutdownStarted.ToString()); }
+}
+class Guest : MarshalByRefObject {
+  [MethodImpl(MethodImplOptions.NoInlining)] public int Twice(int n) { return n == 0 ? 0 : Twice(n - 1) + 2; }
+  public int Throws() { throw new InvalidOperationException("across domains"); }
+}
+static class Life {
+  internal static Last last = new Last();
+  static void Domain(int number) {
+    var domain = AppDomain.CreateDomain("guest " + number);
+    var guest = (Guest)domain.CreateInstanceAndUnwrap(typeof(Guest).Assembly.FullName, "Guest");
+    int sum = guest.Twice(number);
+    try { guest.Throws(); } catch (InvalidOperationException error) { Console.WriteLine(error.Message); }
+    AppDomain.Unload(domain);
+    Console.WriteLine("{0} {1}", domain == AppDomain.CurrentDomain, sum);
+  }
+  static void Child(string word) {
+    var start = new ProcessStartInfo("sh", "-c \"echo " + word + "; exit 3\"") { UseShellExecute = false, RedirectStandardOutput = true };
+    using (var child = Process.Start(start)) {
+      Console.Write(child.StandardOutput.ReadToEnd());
+      child.WaitForExit();
+      Console.WriteLine("ended with {0}", child.ExitCode);
+    }
+  }
+  static void Main() {
+    for (int i = 1; i <= 8; i++) Domain(i);
+    for (int i = 0; i < 5; i++) Child("word" + i);
+    Console.WriteLine("the end");
+  }
+}
+"#;
+
+/// Exceptions that pass through three methods, many times; leaves the most memory that it had, in KiB, in a file.
+const THROWS: &str = r#"
+using System; using System.IO; using System.Runtime.CompilerServices;
+static class Throws {
+  const MethodImplOptions Own = MethodImplOptions.NoInlining;
+  static int cleaned;
+  [MethodImpl(Own)] static void Deep(int n) {
+    if (n == 0) throw new InvalidOperationException();
+    try { Deep(n - 1); } finally { cleaned++; }
+  }
+  [MethodImpl(Own)] static int Catching() {
+    try { Deep(2); return 0; } catch (InvalidOperationException) { return 1; }
+  }
+  static void Main() {
+    int caught = 0;
+    for (int i = 0; i < 100000; i++) caught += Catching();
+    Console.WriteLine("{0} {1}", caught, cleaned);
+    foreach (var line in File.ReadLines("/proc/self/status"))
+      if (line.StartsWith("VmHWM:")) File.WriteAllText("peak", line.Split(new[] { ' ', '\t' }, StringSplitOptions.RemoveEmptyEntries)[1]);
+  }
+}
+"#;
+
 /// Whether there is a Mono here and it compiled the program.
 fn compiled(folder: &Path, name: &str, source: &str) -> bool {
     if !installed("mcs") || !installed("mono") {
@@ -118,4 +177,52 @@ fn samples_find_the_methods_that_take_the_time() {
         let of = |name: &str| sum(&report, name, "function", "self_ms");
         of("Split:Hot") / (of("Split:Hot") + of("Split:Warm"))
     });
+}
+
+#[test]
+fn domains_children_and_finalizers_are_as_without() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compiled(folder.path(), "life", LIFE) {
+        return;
+    }
+    let words = ["mono", "life.exe"];
+    let plain = Command::new("mono").arg("life.exe").current_dir(folder.path()).output().unwrap();
+    assert!(plain.status.success(), "{}", String::from_utf8_lossy(&plain.stderr));
+    let finalized = folder.path().join("finalized");
+    assert_eq!(std::fs::read_to_string(&finalized).unwrap(), "True");
+    for depth in ["boundary", "sample", "trace"] {
+        std::fs::remove_file(&finalized).unwrap();
+        let output = record(folder.path(), &["--depth", depth], &words).output().unwrap();
+        same(&output, &plain);
+        assert_eq!(std::fs::read_to_string(&finalized).unwrap(), "True");
+        let report = report(&folder.path().join("run.perfetto-trace"));
+        conserved(&report, 0);
+        if depth == "trace" {
+            // Domain n asks for n + 1 calls.
+            assert_eq!(sum(&report, "Guest:Twice", "function", "calls"), 44.0);
+            assert_eq!(sum(&report, "Guest:Throws", "function", "errors"), 8.0);
+            assert_eq!(sum(&report, "Life:Child", "function", "calls"), 5.0);
+        }
+    }
+}
+
+#[test]
+fn many_exceptions_cost_no_more_memory_than_few() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compiled(folder.path(), "throws", THROWS) {
+        return;
+    }
+    let peak = || -> u64 { std::fs::read_to_string(folder.path().join("peak")).unwrap().parse().unwrap() };
+    let plain = Command::new("mono").arg("throws.exe").current_dir(folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&plain.stdout), "100000 200000\n");
+    let without = peak();
+    for depth in ["boundary", "sample", "trace"] {
+        let output = record(folder.path(), &["--depth", depth], &["mono", "throws.exe"]).output().unwrap();
+        same(&output, &plain);
+        let report = report(&folder.path().join("run.perfetto-trace"));
+        conserved(&report, 0);
+        // A process is promised 80 MiB at most; the agent's own code and tables are on top.
+        let more = peak().saturating_sub(without);
+        assert!(more < 100 << 10, "{more} KiB more at depth {depth}");
+    }
 }

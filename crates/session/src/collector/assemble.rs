@@ -651,7 +651,8 @@ impl Assembly {
     /// Reports where the events of a ring went; `parser` is none for threads that got no ring.
     pub(super) fn account(&mut self, parser: Option<&Parser>, account: Account) {
         let (time_ns, ring, track) = match parser {
-            Some(parser) => (parser.last_ns, parser.ring, parser.thread),
+            // A thread that recorded nothing has no time of its own.
+            Some(parser) => (parser.last_ns.max(self.last_ns_floor()), parser.ring, parser.thread),
             None => (self.last_ns, RingId(0), TrackId::PROCESS),
         };
         self.samples.push(sample(time_ns, ring, track, Event::Account(account)));
