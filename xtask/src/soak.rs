@@ -49,6 +49,12 @@ pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
             run_tests(&format!("soak {}", package.name), &mut command, tally)?;
         }
     }
+    if full {
+        // In `cargo xtask test` they are among the tests of the command, with fewer rounds.
+        let mut command = cargo(["test", "--release", "--package", "tickscope-cli", "--test", "it", "--"]);
+        command.args(["--nocapture", "kills::", "attach::"]).env("TICKSCOPE_SOAK", "full");
+        run_tests("soak: kills, and a thousand times attached and left", &mut command, tally)?;
+    }
     ensure!(tickscope().is_file(), "there is no release build; run `cargo xtask test --only release`");
     let city = metadata::root().join("examples/city");
     let out = metadata::target_dir().join("soak");

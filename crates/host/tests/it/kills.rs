@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use super::attach;
 use super::record::{conserved, installed, record, report};
 
 /// Writes down how many of its calls are complete, after each; ends when it is told to and says whether it was right.
@@ -256,4 +257,33 @@ fn what_cannot_be_gone_on_with_is_said() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("process 2147483646 has no recording to go on with"), "{errors}");
+}
+
+#[test]
+fn a_tickscope_that_is_killed_while_it_attaches_harms_nobody() {
+    if !attach::may_trace() {
+        return;
+    }
+    let mut moments = Moments::new();
+    for round in 0..4 * kills() {
+        for interpreter in interpreters() {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path();
+            let program = attach::Program::start(folder, interpreter);
+            let pid = program.child.id().to_string();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+            command.args(["record", "--pid", &pid, "-o", "first.perfetto-trace"]).current_dir(folder);
+            let mut first = command.stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_micros(moments.below(120_000)));
+            first.kill().unwrap();
+            first.wait().unwrap();
+            // It is as it was: it can be attached to, and comes to the right end.
+            let again =
+                attach::attach(folder, program.child.id(), &["--for", "20ms", "-o", "again.perfetto-trace"]);
+            let errors = String::from_utf8_lossy(&again.stderr);
+            assert!(again.status.success(), "{interpreter}, round {round}: {errors}");
+            let rest = program.end(folder);
+            assert!(rest[0].starts_with("wrong\t0"), "{interpreter}, round {round}: {rest:?}");
+        }
+    }
 }

@@ -12,6 +12,9 @@ use std::path::PathBuf;
 pub(super) struct Mapped {
     pub(super) range: Range<u64>,
     pub(super) executable: bool,
+    pub(super) writable: bool,
+    /// Nobody may do anything there.
+    pub(super) guard: bool,
     pub(super) offset: u64,
     /// Its file, as the process names it; empty for none, in brackets for the kernel's.
     pub(super) path: PathBuf,
@@ -41,9 +44,24 @@ fn parse(line: &[u8]) -> Option<Mapped> {
     Some(Mapped {
         range: number(start)?..number(end)?,
         executable: flags.as_bytes().get(2) == Some(&b'x'),
+        writable: flags.as_bytes().get(1) == Some(&b'w'),
+        guard: flags.starts_with("---"),
         offset: number(offset)?,
         path: std::ffi::OsString::from_vec(path.to_vec()).into(),
     })
+}
+
+/// How many bytes below `address` belong to the same stack; 0 when it is not plainly one: the process's first, or one with
+/// a guard before it.
+pub(super) fn room_on_stack(mapped: &[Mapped], address: u64) -> u64 {
+    let Some(at) = mapped.iter().position(|one| one.writable && one.range.contains(&address)) else {
+        return 0;
+    };
+    let guarded = at
+        .checked_sub(1)
+        .is_some_and(|before| mapped[before].guard && mapped[before].range.end == mapped[at].range.start);
+    let is_stack = guarded || mapped[at].path.as_os_str() == "[stack]";
+    if is_stack { address - mapped[at].range.start } else { 0 }
 }
 
 /// `/proc/PID/mem`: reads and writes also what the process itself may only execute.
@@ -94,6 +112,19 @@ mod tests {
         for wrong in [&b""[..], b"7f00", b"7f00-7f10", b"x-y r-xp 0 0 0", b"7f00-7f10 r-xp"] {
             assert_eq!(parse(wrong), None);
         }
+    }
+
+    #[test]
+    fn a_stack_is_told_from_other_memory() {
+        let lines = [
+            &b"1000-2000 ---p 0 0:0 0"[..],
+            b"2000-9000 rw-p 0 0:0 0",
+            b"a000-c000 rw-p 0 0:0 0",
+            b"d000-f000 rw-p 0 0:0 0    [stack]",
+        ];
+        let mapped: Vec<Mapped> = lines.into_iter().filter_map(parse).collect();
+        let room = |address| room_on_stack(&mapped, address);
+        assert_eq!((room(0x8000), room(0xb000), room(0xd800), room(0xc800)), (0x6000, 0, 0x800, 0));
     }
 
     #[test]

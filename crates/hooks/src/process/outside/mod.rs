@@ -5,7 +5,8 @@
 //! untouched. Then, in steps that each stop as little as possible for as short as possible:
 //!
 //! 1. One thread is stopped where it holds no lock of the C library, and starts another thread there
-//!    (`pthread_create`). It is put back as it was, in the middle of a system call too.
+//!    (`pthread_create`). It is put back as it was, in the middle of a system call too. Should we be killed meanwhile, it
+//!    puts itself back: what it calls returns into the frame of a signal (`frame.rs`).
 //! 2. The new thread loads the agent and calls it, while the program runs. The agent finds the Lua and prepares detours,
 //!    but writes none.
 //! 3. All threads are stopped, until none stands in the bytes that change; the jumps are written from here.
@@ -20,6 +21,7 @@
 //! happen: nothing of the process runs while its bytes change.
 
 mod error;
+mod frame;
 mod look;
 mod memory;
 mod tasks;
@@ -40,11 +42,18 @@ const ENTRY_OF_AGENT: &str = handover::ATTACH;
 /// A block and the stack of the thread that starts another; behind it a page of code.
 const SCRATCH: u64 = 64 << 10;
 const PAGE: u64 = 4096;
-/// Where in the code page the new thread begins; a system call stands before it.
-const THREAD: u64 = 16;
+/// Where in the code page the new thread begins; what restores the thread that starts it stands before.
+const THREAD: u64 = 32;
+/// Where in the scratch memory that one's frame is, behind the block: a multiple of 64.
+const FRAME: u64 = 8 << 10;
+/// What no function's frame uses below the stack pointer but as it runs; and how much is taken there, of how much.
+const RED_ZONE: u64 = 128;
+const TAKEN: u64 = 16 << 10;
+const ROOM: u64 = 48 << 10;
 /// `mov rax, 15; syscall`: how a signal's handler ends.
 const RESTORER: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// `syscall; ret`.
+const SYSCALL: [u8; 3] = [0x0f, 0x05, 0xc3];
 /// How long one stop of all threads may wait for the last of them.
 const STOP: Duration = Duration::from_millis(40);
 /// How long to look for a thread at a safe place, and how long to insist on the safest.
@@ -234,21 +243,25 @@ impl Process {
         let left = self.agent.as_ref().and_then(|(control, _)| {
             self.memory.word(control + std::mem::offset_of!(Control, scratch) as u64).ok()
         });
+        let mut landing = None;
         let block = match left {
             Some(block) if block != 0 => block,
             _ => {
                 let writable = (libc::PROT_READ | libc::PROT_WRITE) as u64;
                 let private = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
                 let map = [0, SCRATCH + PAGE, writable, private, u64::MAX, 0];
-                let block = task.system_call(saved, self.gadget, libc::SYS_mmap, map)?;
+                landing = self.landing(saved)?;
+                let place = (self.gadget, landing.unwrap_or(saved.registers.rsp));
+                let block = task.system_call(saved, place, libc::SYS_mmap, map)?;
                 let code = (libc::PROT_READ | libc::PROT_EXEC) as u64;
                 let protect = [block + SCRATCH, PAGE, code, 0, 0, 0];
-                task.system_call(saved, self.gadget, libc::SYS_mprotect, protect)?;
+                task.system_call(saved, place, libc::SYS_mprotect, protect)?;
                 block
             }
         };
-        let code = block + SCRATCH;
-        self.memory.write(code, &SYSCALL)?;
+        let (code, frame) = (block + SCRATCH, block + FRAME);
+        self.memory.write(code, &frame::code(frame))?;
+        self.memory.write(frame, &frame::frame(saved, frame))?;
         self.memory.write(code + THREAD, &thread_code())?;
         self.memory.write(block, &self.block(agent, entry, settings))?;
         // A function begins 8 bytes off a multiple of 16, at its return address.
@@ -256,11 +269,29 @@ impl Process {
         self.memory.write(top, &code.to_le_bytes())?;
         let thread = block + SCRATCH - 16;
         let arguments = [thread, 0, code + THREAD, block];
-        let answer = task.call(saved, self.pthread_create, arguments, top, Duration::from_millis(500))?;
+        let stack = (top, frame);
+        let answer = task.call(saved, self.pthread_create, arguments, stack, Duration::from_millis(500))?;
+        if let Some(landing) = landing {
+            // What is left there must not look like a signal's.
+            self.memory.write(landing, &[0; 8])?;
+        }
         match answer as i32 {
             0 => Ok(block),
             error => Err(std::io::Error::from_raw_os_error(error)),
         }
+    }
+
+    /// A stack on which a return has the thread restore itself: as for a signal, below what it uses of its own. Where that
+    /// is not plainly a stack with room its own is left alone, and so is what would become of it.
+    fn landing(&self, saved: &tasks::Saved) -> std::io::Result<Option<u64>> {
+        let pointer = saved.registers.rsp;
+        if memory::room_on_stack(&memory::mapped(self.pid)?, pointer) < ROOM {
+            return Ok(None);
+        }
+        let frame = (pointer - RED_ZONE - TAKEN) & !63;
+        self.memory.write(frame, &frame::frame(saved, frame))?;
+        self.memory.write(frame - 8, &self.restorer.to_le_bytes())?;
+        Ok(Some(frame - 8))
     }
 
     fn block(&self, agent: &Path, entry: &str, settings: &[u8]) -> Vec<u8> {
@@ -543,7 +574,7 @@ mod tests {
     fn blocks_and_sites_have_no_surprises() {
         let fields = 5 * 8 + 8 + 8 + 4 + 4 + 0x40 + 0x400 + 0x400 + 0x800;
         assert_eq!(size_of::<Block>(), fields, "no gaps");
-        assert!((size_of::<Block>() as u64) < SCRATCH / 2);
+        assert!((size_of::<Block>() as u64) < FRAME);
         assert_eq!(size_of::<Site>(), 24);
         const { assert!(at::DONE < 128 && at::HANDLE < 128 && at::ERROR < 128, "one-byte offsets") };
     }

@@ -40,9 +40,9 @@ pub(super) struct Task {
 
 /// All that a call of ours changes.
 pub(super) struct Saved {
-    registers: libc::user_regs_struct,
-    vectors: Vec<u8>,
-    mask: u64,
+    pub(super) registers: libc::user_regs_struct,
+    pub(super) vectors: Vec<u8>,
+    pub(super) mask: u64,
 }
 
 fn ptrace(request: libc::c_uint, tid: i32, address: usize, data: usize) -> io::Result<()> {
@@ -167,18 +167,18 @@ impl Task {
         ptrace(PTRACE_SETSIGMASK, self.tid, 8, (&raw const mask) as usize)
     }
 
-    /// Takes down all that calls change, and blocks signals until [`Task::restore`].
+    /// Takes down all that calls change. They block signals until [`Task::restore`].
     pub(super) fn save(&self) -> io::Result<Saved> {
         let mut vectors = vec![0; XSTATE_BYTES];
         let mut part = libc::iovec { iov_base: vectors.as_mut_ptr().cast(), iov_len: vectors.len() };
         ptrace(libc::PTRACE_GETREGSET, self.tid, NT_X86_XSTATE, (&raw mut part) as usize)?;
         vectors.truncate(part.iov_len);
-        let saved = Saved { registers: self.registers()?, vectors, mask: self.mask()? };
-        self.set_mask(!0)?;
-        Ok(saved)
+        Ok(Saved { registers: self.registers()?, vectors, mask: self.mask()? })
     }
 
     /// Puts everything back, wherever the thread is now. An interrupted system call goes on afterwards.
+    ///
+    /// The registers come last: up to there the thread finds back by itself, should we die (`frame.rs`).
     pub(super) fn restore(&self, saved: &Saved) -> io::Result<()> {
         // Registers may only be those of an interrupted call where the kernel looks at them again: in a stop that we
         // asked for, not in one at a system call.
@@ -190,8 +190,8 @@ impl Task {
         let mut vectors = saved.vectors.clone();
         let mut part = libc::iovec { iov_base: vectors.as_mut_ptr().cast(), iov_len: vectors.len() };
         ptrace(libc::PTRACE_SETREGSET, self.tid, NT_X86_XSTATE, (&raw mut part) as usize)?;
-        self.set_registers(&saved.registers)?;
-        self.set_mask(saved.mask)
+        self.set_mask(saved.mask)?;
+        self.set_registers(&saved.registers)
     }
 
     /// Lets it run until the next stop. A signal that no mask keeps away (SIGSTOP) is sent again afterwards.
@@ -213,20 +213,23 @@ impl Task {
         }
     }
 
-    /// Has it make a system call, with the instruction for that at `gadget`.
+    /// Has it make a system call, with the instruction for that at `gadget`; a return behind it leads to what is at
+    /// `stack`.
     pub(super) fn system_call(
         &self,
         saved: &Saved,
-        gadget: u64,
+        (gadget, stack): (u64, u64),
         number: i64,
         arguments: [u64; 6],
     ) -> io::Result<u64> {
         let mut registers = saved.registers;
-        registers.rip = gadget;
+        (registers.rip, registers.rsp) = (gadget, stack);
         registers.rax = number as u64;
         registers.orig_rax = u64::MAX;
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = arguments;
         self.set_registers(&registers)?;
+        // After the registers: from there the thread finds back to its own mask by itself.
+        self.set_mask(!0)?;
         for _ in 0..2 {
             match self.resume(libc::PTRACE_SYSCALL, Duration::from_secs(1))? {
                 Stop::Call => {}
@@ -240,7 +243,7 @@ impl Task {
         Ok(answer as u64)
     }
 
-    /// Calls a function on the stack that ends at `top`; it returns to the system call instruction at `back`.
+    /// Calls a function on the stack that ends at `top`, where the address of [`super::frame::code`] for `frame` stands.
     ///
     /// # Errors
     /// When it does not return in time, or crashes. [`Task::restore`] is right in either case.
@@ -249,7 +252,7 @@ impl Task {
         saved: &Saved,
         function: u64,
         arguments: [u64; 4],
-        top: u64,
+        (top, frame): (u64, u64),
         patience: Duration,
     ) -> io::Result<u64> {
         let until = Instant::now() + patience;
@@ -263,13 +266,15 @@ impl Task {
         registers.eflags &= !0x500;
         [registers.rdi, registers.rsi, registers.rdx, registers.rcx] = arguments;
         self.set_registers(&registers)?;
+        // As above.
+        self.set_mask(!0)?;
         loop {
             match self.resume(libc::PTRACE_SYSCALL, until.saturating_duration_since(Instant::now())) {
                 Ok(Stop::Call) => {
                     let here = self.registers()?;
-                    // It has returned, and with it what stood at `top`.
-                    if here.rsp == top + 8 {
-                        return Ok(here.orig_rax);
+                    // It has returned, and is about to restore itself.
+                    if here.rsp == frame && here.orig_rax as i64 == libc::SYS_rt_sigreturn {
+                        return Ok(here.rdi);
                     }
                 }
                 Ok(other) => return Err(io::Error::other(format!("a function ended in {other:?}"))),
