@@ -52,6 +52,7 @@ pub(crate) fn begin(settings: Settings) -> &'static Home {
     let mut begun = BEGUN.lock();
     CONTROL.collector.store(settings.collector().unwrap_or(0), Ordering::Relaxed);
     let home = home::set(Home::new(settings));
+    tickscope_hooks::lua::leave_meters();
     *begun = begun.wrapping_add(1).max(1);
     CONTROL.epoch.store(*begun, Ordering::Release); // pairs with the Acquire in `epoch`
     home

@@ -24,10 +24,13 @@ pub(crate) enum Function {
     GetHook,
     GetHookMask,
     GetHookCount,
+    GetAllocF,
+    SetAllocF,
+    Gc,
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::NewState,
         Self::Close,
         Self::NewThread,
@@ -38,7 +41,15 @@ impl Function {
         Self::GetHook,
         Self::GetHookMask,
         Self::GetHookCount,
+        Self::GetAllocF,
+        Self::SetAllocF,
+        Self::Gc,
     ];
+
+    /// Whether it is for what memory is taken only: without, all else is recorded.
+    pub(crate) fn is_for_memory(self) -> bool {
+        matches!(self, Self::GetAllocF | Self::SetAllocF | Self::Gc)
+    }
 
     /// What it is called in a Lua of `version`.
     pub(crate) fn symbol(self, version: Version) -> &'static str {
@@ -56,6 +67,9 @@ impl Function {
             Self::GetHook => "lua_gethook",
             Self::GetHookMask => "lua_gethookmask",
             Self::GetHookCount => "lua_gethookcount",
+            Self::GetAllocF => "lua_getallocf",
+            Self::SetAllocF => "lua_setallocf",
+            Self::Gc => "lua_gc",
         }
     }
 
@@ -76,6 +90,9 @@ impl Function {
             Self::GetHook => get_hook as *const (),
             Self::GetHookMask => get_hook_mask as *const (),
             Self::GetHookCount => get_hook_count as *const (),
+            Self::GetAllocF => get_alloc_f as *const (),
+            Self::SetAllocF => set_alloc_f as *const (),
+            Self::Gc => gc as *const (),
         }
     }
 }
@@ -116,7 +133,9 @@ unsafe extern "C-unwind" fn close(state: *mut lua_State) {
     // SAFETY: called as `lua_close`.
     unsafe {
         thread::closed(state);
+        let closing = lua.foreign.closing(state);
         original::<Original>(lua, Function::Close)(state);
+        closing.closed();
     }
 }
 
@@ -249,4 +268,28 @@ unsafe extern "C-unwind" fn get_hook_mask(state: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn get_hook_count(state: *mut lua_State) -> c_int {
     // SAFETY: called as `lua_gethookcount`.
     unsafe { installed().foreign.gethookcount(state) }
+}
+
+unsafe extern "C-unwind" fn get_alloc_f(state: *mut lua_State, data: *mut *mut c_void) -> Option<lua_Alloc> {
+    // SAFETY: called as `lua_getallocf`.
+    unsafe { installed().foreign.getallocf(state, data) }
+}
+
+unsafe extern "C-unwind" fn set_alloc_f(state: *mut lua_State, function: lua_Alloc, data: *mut c_void) {
+    // SAFETY: called as `lua_setallocf`.
+    unsafe { installed().foreign.setallocf(state, function, data) }
+}
+
+/// In 5.4 what follows the second argument depends on it: at most three ints, which travel in the same registers.
+unsafe extern "C-unwind" fn gc(state: *mut lua_State, what: c_int, a: c_int, b: c_int, c: c_int) -> c_int {
+    type Original = unsafe extern "C-unwind" fn(*mut lua_State, c_int, ...) -> c_int;
+    let lua = installed();
+    // SAFETY: called as `lua_gc`. An error of a finalizer may jump over this frame, which owns nothing.
+    unsafe {
+        let original = original::<Original>(lua, Function::Gc);
+        let collecting = thread::collecting(lua, state, what);
+        let result = original(state, what, a, b, c);
+        thread::collected(collecting);
+        result
+    }
 }

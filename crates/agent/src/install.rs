@@ -19,6 +19,8 @@ use crate::jit;
 pub(crate) struct Installed {
     pub(crate) api: LuaApi,
     pub(crate) foreign: ForeignLua<&'static ThreadRecorder>,
+    /// Whether what machines allocate is counted.
+    memory: bool,
     /// The functions themselves, in the order of [`Function::ALL`].
     pub(crate) originals: [*const (); Function::ALL.len()],
 }
@@ -44,6 +46,7 @@ impl Installed {
             depth: session.depth(),
             sample_hz: home.settings.hz,
             direct: true,
+            memory: self.memory,
             resource: String::new(),
             name_native,
         }
@@ -116,16 +119,23 @@ unsafe fn install_in(lua: &FoundLua, place: Place) -> Result<(), String> {
         return Err("another Lua of this process is recorded already".into());
     }
     let mut requests = Vec::new();
+    let mut for_memory = Vec::new();
     for function in Function::ALL {
         let symbol = function.symbol(version);
         let found = *lua.symbols.get(symbol).ok_or_else(|| format!("it has no {symbol}"))?;
+        let requests = if function.is_for_memory() { &mut for_memory } else { &mut requests };
         // Debian's 5.1 and 5.2 have a `lua_gethookcount` that is shorter than a jump. Our hooks keep the program's
         // count, so it answers right by itself.
         if function != Function::GetHookCount || found.size >= JUMP {
             requests.push(Request { symbol, function: found, replacement: function.replacement(version) });
         }
     }
-    let mut detours = Detours::prepare(&lua.module, &requests).map_err(|error| error.to_string())?;
+    let all = [&*requests, &*for_memory].concat();
+    let with_memory = Detours::prepare(&lua.module, &all);
+    let memory = with_memory.is_ok();
+    let mut detours = with_memory
+        .or_else(|_| Detours::prepare(&lua.module, &requests))
+        .map_err(|error| error.to_string())?;
     let mut past_detours =
         |name: &str| detours.trampoline(name).or_else(|| Some(lua.symbols.get(name)?.address as *const ()));
     // SAFETY: the symbols are those of one library, found in it.
@@ -134,7 +144,8 @@ unsafe fn install_in(lua: &FoundLua, place: Place) -> Result<(), String> {
     let foreign = unsafe { ForeignLua::new(&api) }.map_err(|error| error.to_string())?;
     let originals = Function::ALL
         .map(|function| detours.trampoline(function.symbol(version)).unwrap_or(std::ptr::null()));
-    INSTALLED.store(Box::into_raw(Box::new(Installed { api, foreign, originals })), Ordering::Release);
+    INSTALLED
+        .store(Box::into_raw(Box::new(Installed { api, foreign, memory, originals })), Ordering::Release);
     if place == Place::BeforeMain {
         // SAFETY: no other thread runs, as the caller says; each replacement has its function's signature for this
         // version and lets pass what unwinds; this library is never unloaded.

@@ -3,7 +3,7 @@
 //!
 //! # How it works
 //! The loader calls `start` before the program's `main`. It looks for a Lua among the loaded modules, by symbols, and
-//! detours ten of its functions; with a Mono it registers a profiler (`mono.rs`). What is not there may be loaded later, and
+//! detours thirteen of its functions; with a Mono it registers a profiler (`mono.rs`). What is not there may be loaded later, and
 //! is looked for then (`late.rs`). The first thread that has something to record makes the session, a file in shared memory that
 //! `tickscope record` collects from; each such thread gets a ring there, and what runs Lua a tracer.
 //!

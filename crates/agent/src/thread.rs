@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tickscope_core::{CategoryId, Outcome, SwitchReason, SymbolId};
-use tickscope_hooks::lua::{HostSpan, Tracer, lua_State};
+use tickscope_hooks::lua::{Collection, HostSpan, Tracer, Version, lua_State};
 use tickscope_hooks::mono::Calls;
 use tickscope_session::{Session, ThreadRecorder};
 
@@ -190,7 +190,12 @@ pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
         LUA_YIELD => (SwitchReason::Yield, Outcome::Ok),
         _ => (SwitchReason::Error, Outcome::Error),
     };
-    tracer.leave(reason);
+    if entered.span.is_some() {
+        // SAFETY: what the program called with is alive.
+        unsafe { tracer.leave_to_program(entered.state, reason) };
+    } else {
+        tracer.leave(reason);
+    }
     if let Some(span) = entered.span {
         tracer.end_span(span, outcome);
         thread.outermost.set(0);
@@ -206,6 +211,45 @@ pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
         if AS_OF.get() != epoch() {
             follow();
         }
+    }
+}
+
+/// A collection that the program asked for. Plain values, as [`Entered`].
+#[derive(Clone, Copy)]
+pub(crate) struct Collecting {
+    serial: u64,
+    collection: Collection,
+}
+
+/// The program calls `lua_gc`. `None` when that does not collect, or nobody records here.
+///
+/// # Safety
+/// `state` is alive and run by this thread.
+#[inline]
+pub(crate) unsafe fn collecting(
+    lua: &'static Installed,
+    state: *mut lua_State,
+    what: c_int,
+) -> Option<Collecting> {
+    const COLLECT: c_int = 2;
+    const STEP: c_int = 5;
+    const GENERATIONAL: c_int = 10;
+    let collects =
+        matches!(what, COLLECT | STEP) || what == GENERATIONAL && lua.api.version == Version::Lua54;
+    let thread = existing().filter(|_| collects && AS_OF.get() == epoch())?;
+    let tracer = thread.tracer.get()?.as_ref().ok()?;
+    // SAFETY: passed on to the caller.
+    Some(Collecting { serial: thread.serial, collection: unsafe { tracer.collecting(state) } })
+}
+
+/// It is done.
+#[inline]
+pub(crate) fn collected(collecting: Option<Collecting>) {
+    if let Some(Collecting { serial, collection }) = collecting
+        && let Some(thread) = existing().filter(|thread| thread.serial == serial)
+        && let Some(Ok(tracer)) = thread.tracer.get()
+    {
+        tracer.collected(collection);
     }
 }
 

@@ -3,7 +3,7 @@
 mod stack;
 mod tick;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tickscope_core::{
     Accounts, Arg, ArgValue, Batch, Begin, CategoryId, CounterValue, Depth, Dictionary, End, Event, Flow,
@@ -25,6 +25,15 @@ const MAX_CHAIN: usize = 1_024;
 
 /// How many frames of a sampled stack are looked at, from the innermost.
 const MAX_STACK: usize = 1_024;
+
+/// How many counters of heaps are kept apart.
+const MAX_HEAPS: usize = 1_024;
+
+/// Whether a counter is the size of a machine's heap; of the second and later machine of a resource it has a number.
+fn is_heap(counter: &str) -> bool {
+    let rest = counter.strip_prefix("lua.heap_bytes");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+}
 
 /// What an argument's name means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +90,8 @@ pub struct Analyzer {
     trees: usize,
     stacks: u64,
     frames: Vec<Place>,
+    /// The last value of each counter of heaps, by its symbol's slot.
+    heaps: HashMap<u32, u64>,
     spans: Vec<OpenNode>,
 }
 
@@ -112,6 +123,7 @@ impl Analyzer {
             trees: 0,
             stacks: 0,
             frames: Vec::new(),
+            heaps: HashMap::new(),
             spans: Vec::new(),
             options,
         }
@@ -153,14 +165,19 @@ impl Analyzer {
             }
             Event::Counter { symbol, value } => {
                 let place = self.table.place(*symbol, batch.dictionary);
-                if &*self.table.symbol(place.slot).name == "lua.heap_bytes" {
+                if is_heap(&self.table.symbol(place.slot).name)
+                    && (self.heaps.len() < MAX_HEAPS || self.heaps.contains_key(&place.slot))
+                {
                     let bytes = match value {
                         CounterValue::Int(value) => u64::try_from(*value).unwrap_or(0),
                         CounterValue::Float(value) => *value as u64,
                     };
                     let resource = self.resource(place, sample.track, batch.dictionary);
+                    let before = self.heaps.insert(place.slot, bytes).unwrap_or(0);
                     let heap = &mut self.table.res(resource).heap;
-                    *heap = Some((bytes, heap.map_or(bytes, |(_, peak)| peak.max(bytes))));
+                    let (all, peak) = heap.unwrap_or_default();
+                    let all = all.saturating_sub(before).saturating_add(bytes);
+                    *heap = Some((all, peak.max(all)));
                 }
             }
             Event::Gap { events } => {

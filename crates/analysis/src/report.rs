@@ -265,7 +265,7 @@ pub struct ResourceStats {
     pub commands: u64,
     /// Errors reported.
     pub errors: u64,
-    /// Last value of the counter `lua.heap_bytes`.
+    /// Last value of the counter `lua.heap_bytes`; of several machines together.
     pub heap_bytes: Option<u64>,
     /// Its largest value.
     pub heap_peak_bytes: Option<u64>,

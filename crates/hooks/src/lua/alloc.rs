@@ -7,11 +7,7 @@ use std::pin::Pin;
 use std::ptr;
 
 use super::api::{LUA_TPROTO, LUA_TTHREAD, lua_Alloc};
-
-/// Frees without an allocation between them, before they are taken for the collector's work.
-const RUN: u32 = 64;
-/// A run is reported in pieces of so many frees.
-const PIECE: u32 = 1024;
+use super::meter::{Count, PIECE, RUN};
 
 /// Counts of one virtual machine's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +39,7 @@ pub(crate) struct Watcher {
     /// The collector freed blocks from the first time to the second.
     pub(crate) collected: unsafe fn(*const c_void, *const Allocator, u64, u64),
     /// Bytes allocated by every machine of the thread.
-    pub(crate) allocated: *const Cell<u64>,
+    pub(crate) allocated: *const Count,
 }
 
 /// Which kind of object an address stops meaning.
@@ -153,8 +149,7 @@ impl Allocator {
         self.allocated.set(self.allocated.get() + grown);
         if let Some(watcher) = self.watcher.get() {
             // SAFETY: the tracer clears the watcher before its counter goes away.
-            let total = unsafe { &*watcher.allocated };
-            total.set(total.get() + grown);
+            unsafe { &*watcher.allocated }.add(grown);
         }
     }
 

@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use tickscope_core::{Outcome, Recorder, Span, StackId, SymbolId, Ticks, TrackId};
 
 use super::api::lua_State;
+use super::meter::Count;
 use super::threads::LuaThread;
 use super::vm::VmRecord;
 
@@ -130,7 +131,7 @@ impl Coroutine {
     pub(crate) fn exit<R: Recorder>(&self, recorder: &R, at: Ticks, allocated: u64, outcome: Outcome) {
         let Some(frame) = self.pop() else { return };
         if frame.bytes != UNRECORDED {
-            let bytes = (allocated - self.skipped.get()).saturating_sub(frame.bytes);
+            let bytes = allocated.wrapping_sub(self.skipped.get()).saturating_sub(frame.bytes);
             recorder.exit(at, frame.span, outcome, u32::try_from(bytes).unwrap_or(u32::MAX));
         }
     }
@@ -154,6 +155,8 @@ pub(crate) struct Context {
     pub(crate) boundary: Option<SymbolId>,
     /// The call that was innermost on the coroutine when the context began: what lies above belongs to it.
     pub(crate) base: *const c_void,
+    /// Counts what its machine allocates. Never freed before the tracer.
+    pub(crate) count: *const Count,
     /// How many of the coroutine's open calls are older than the context.
     pub(crate) keep: usize,
     /// Nobody said that it begins: a hook noticed.

@@ -10,15 +10,16 @@
 //! | `lua_pcall(k)`, `lua_call(k)`, outermost of the thread | [`Tracer::enter`] | [`Tracer::leave`] |
 //! | `lua_newstate` | | [`ForeignLua::new_state`] |
 //! | `lua_newthread` | | [`ForeignLua::new_thread`] |
-//! | `lua_close` | [`Tracer::closed`] | |
-//! | `lua_sethook`, `lua_gethook`, `lua_gethookmask`, `lua_gethookcount` | the method of that name, instead | |
+//! | `lua_close` | [`Tracer::closed`], [`ForeignLua::closing`] | [`Closing::closed`] |
+//! | `lua_gc` | [`Tracer::collecting`] | [`Tracer::collected`] |
+//! | `lua_sethook`, `lua_gethook`, `lua_gethookmask`, `lua_gethookcount`, `lua_getallocf`, `lua_setallocf` | the method of that name, instead | |
 //!
 //! # What is left alone
 //! No library function is replaced, and no Lua thread is touched but those that run, or that the program itself has just
 //! handed over: any other may have been freed. Hooks of coroutines follow the depth when they next run, and a hook left
 //! on one goes when it is called.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 
 use tickscope_core::{Depth, DepthSwitch, Recorder};
@@ -26,6 +27,7 @@ use tickscope_core::{Depth, DepthSwitch, Recorder};
 use super::api::*;
 use super::hook;
 use super::library::Lua;
+use super::meter::{self, Meter};
 use super::threads::{LuaThread, UserHook};
 use super::tracer::{Tracer, TracerError, TracerOptions};
 
@@ -38,10 +40,25 @@ pub struct ForeignOptions {
     pub sample_hz: u32,
     /// Whether Lua's structures are read directly where the check allows it.
     pub direct: bool,
+    /// Whether allocations are counted. `lua_getallocf`, `lua_setallocf` and `lua_close` are detoured then.
+    pub memory: bool,
     /// The resource its machines belong to; may be empty.
     pub resource: String,
     /// What symbol tables call the C function at an address. Called once per function that no module has.
     pub name_native: fn(usize) -> Option<String>,
+}
+
+/// A machine that is being closed; see [`ForeignLua::closing`].
+#[derive(Clone, Copy, Debug)]
+pub struct Closing(Option<&'static Meter>);
+
+impl Closing {
+    /// It is closed: it frees nothing any more.
+    pub fn closed(self) {
+        if let Some(meter) = self.0 {
+            meter.end();
+        }
+    }
 }
 
 /// One Lua library of this process, whose tracers record into an `R`.
@@ -80,7 +97,7 @@ impl<R: Recorder + 'static> ForeignLua<R> {
             Version::Lua54 => hook::trace::<R, 3, true>,
         };
         // SAFETY: passed on to the caller.
-        let lua = unsafe { Lua::known(api, trace, hook::general::<R>) };
+        let lua = unsafe { Lua::known(api, trace, hook::general::<R>, meter::allocate::<R>) };
         lua.map(|lua| Self { lua, _recorder: PhantomData })
             .map_err(|reason| TracerError::Layout { version: api.version, reason })
     }
@@ -132,6 +149,48 @@ impl<R: Recorder + 'static> ForeignLua<R> {
                 None => (self.lua.api.lua_sethook)(thread, hook, mask, count),
             }
         }
+    }
+
+    /// `lua_getallocf`: the program's.
+    ///
+    /// # Safety
+    /// As for `lua_getallocf`.
+    pub unsafe fn getallocf(&self, thread: *mut lua_State, data: *mut *mut c_void) -> Option<lua_Alloc> {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let Some(meter) = Meter::standing(self.lua, thread) else {
+                return (self.lua.api.lua_getallocf)(thread, data);
+            };
+            let (function, own) = meter.program();
+            if !data.is_null() {
+                data.write(own);
+            }
+            Some(function)
+        }
+    }
+
+    /// `lua_setallocf`, as the program means it.
+    ///
+    /// # Safety
+    /// As for `lua_setallocf`.
+    pub unsafe fn setallocf(&self, thread: *mut lua_State, function: lua_Alloc, data: *mut c_void) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            match Meter::standing(self.lua, thread).filter(|meter| meter.is_private()) {
+                Some(meter) => meter.pass_on_to(function, data),
+                // Another machine may have the meter too. This one gets another when it next runs.
+                None => (self.lua.api.lua_setallocf)(thread, function, data),
+            }
+        }
+    }
+
+    /// A machine is about to be closed.
+    ///
+    /// # Safety
+    /// `thread` is alive.
+    pub unsafe fn closing(&self, thread: *mut lua_State) -> Closing {
+        // SAFETY: passed on to the caller.
+        Closing(unsafe { Meter::standing(self.lua, thread) })
     }
 
     unsafe fn user(&self, thread: *mut lua_State) -> UserHook {

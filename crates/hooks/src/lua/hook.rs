@@ -45,7 +45,7 @@ pub(crate) unsafe extern "C-unwind" fn trace<
             if (*ar).event == LUA_HOOKRET {
                 if coroutine.top_call() == call {
                     state.last_event.set(at.0);
-                    coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
+                    coroutine.exit(&state.recorder, at, state.allocated(), Outcome::Ok);
                     return;
                 }
             } else if (*ar).event == LUA_HOOKCALL
@@ -56,7 +56,7 @@ pub(crate) unsafe extern "C-unwind" fn trace<
                 && state.recorder.enabled(CategoryId::FUNCTION)
             {
                 state.last_event.set(at.0);
-                let bytes = state.allocated.get() - coroutine.skipped.get();
+                let bytes = state.allocated().wrapping_sub(coroutine.skipped.get());
                 let span = state.recorder.enter(at, symbol, CategoryId::FUNCTION);
                 coroutine.push(Frame { call, span, bytes });
                 return;
@@ -134,7 +134,7 @@ unsafe fn called<R: Recorder + 'static>(
                 repair(state, coroutine, thread, call, at);
             }
             if coroutine.top_call() == call {
-                coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
+                coroutine.exit(&state.recorder, at, state.allocated(), Outcome::Ok);
             }
         } else if coroutine.depth() > 0 {
             let caller = caller(state, thread, call);
@@ -175,7 +175,7 @@ unsafe fn begin<R: Recorder + 'static>(
         }
         let (span, bytes) = if state.recorder.enabled(CategoryId::FUNCTION) {
             let span = state.recorder.enter(at, symbol, CategoryId::FUNCTION);
-            (span, state.allocated.get() - coroutine.skipped.get())
+            (span, state.allocated().wrapping_sub(coroutine.skipped.get()))
         } else {
             (Span::DROPPED, UNRECORDED)
         };
@@ -200,7 +200,7 @@ unsafe fn returned<R: Recorder + 'static>(
             return; // began before tracing did, or gets no span
         }
     }
-    coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
+    coroutine.exit(&state.recorder, at, state.allocated(), Outcome::Ok);
 }
 
 /// The call that made `call`; null below the outermost.
@@ -245,7 +245,7 @@ unsafe fn repair<R: Recorder + 'static>(
         None => unsafe { alive_below(state, coroutine, thread, alive) },
     };
     if coroutine.depth() > keep {
-        coroutine.unwind(&state.recorder, at, state.allocated.get(), keep);
+        coroutine.unwind(&state.recorder, at, state.allocated(), keep);
     }
 }
 
@@ -391,13 +391,14 @@ pub(crate) unsafe extern "C-unwind" fn general<R: Recorder + 'static>(
                 let call = replaced(state, thread, state.layout.call(ar));
                 repair(state, coroutine, thread, call, at);
                 if coroutine.top_call() == call {
-                    coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
+                    coroutine.exit(&state.recorder, at, state.allocated(), Outcome::Ok);
                 }
             }
             _ => record(state, coroutine, thread, ar, at),
         }
         if signal::take_armed() && state.depth.get() == Depth::Sample {
             state.record_stack(at);
+            state.weigh(coroutine.vm, thread, at);
         }
         if state.interrupt.requested() {
             interrupt(state, thread);

@@ -17,6 +17,8 @@ pub(crate) struct Lua {
     /// Our two hooks. Their addresses are taken once, so that they can be told from a program's.
     pub(crate) trace: lua_Hook,
     pub(crate) general: lua_Hook,
+    /// Our allocator, which wraps a program's. For the same reason.
+    pub(crate) allocate: lua_Alloc,
     /// Whether `CallInfo`, closures and prototypes may be read.
     pub(crate) direct: bool,
     /// Offset of `hookcount` in a Lua thread; 0 where it was not found.
@@ -37,6 +39,7 @@ impl Lua {
         api: &LuaApi,
         trace: lua_Hook,
         general: lua_Hook,
+        allocate: lua_Alloc,
     ) -> Result<&'static Self, &'static str> {
         let mut known = KNOWN.lock();
         let same = |lua: &&&Self| {
@@ -50,7 +53,8 @@ impl Lua {
         // SAFETY: passed on to the caller.
         let (direct, hook_count) = unsafe { examine(api)? };
         let layout = Layout::of(api.version);
-        let lua = Box::leak(Box::new(Self { api: *api, layout, trace, general, direct, hook_count }));
+        let lua =
+            Box::leak(Box::new(Self { api: *api, layout, trace, general, allocate, direct, hook_count }));
         known.push(lua);
         Ok(lua)
     }

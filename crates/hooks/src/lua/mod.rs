@@ -21,6 +21,7 @@ mod coroutine;
 mod definitions;
 mod entries;
 mod foreign;
+mod heap;
 mod hook;
 mod identity;
 mod interrupt;
@@ -29,6 +30,7 @@ mod layout;
 mod libraries;
 mod library;
 mod memory;
+mod meter;
 mod natives;
 mod numbered;
 mod resource;
@@ -46,9 +48,11 @@ pub use api::{
     lua_Reader, lua_State,
 };
 pub use definitions::definitions;
-pub use foreign::{ForeignLua, ForeignOptions};
+pub use foreign::{Closing, ForeignLua, ForeignOptions};
+pub use heap::Collection;
 pub use interrupt::InterruptHandle;
 pub use jit::{JitCallback, JitLua, JitStart, JitStop, JitTracer};
+pub use meter::leave_meters;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use ticker::block_signals;
 pub use ticker::{after_fork, step_in, step_out, stop_ticker};

@@ -39,7 +39,7 @@ pub(crate) unsafe fn called<R: Recorder + 'static>(
 ) {
     // SAFETY: see the function's contract.
     let call = unsafe { state.layout.call(ar) } as usize;
-    let allocated = state.allocated.get();
+    let allocated = state.allocated();
     if call == 0 || (coroutine.top_call() as usize) < call {
         return;
     }
@@ -64,7 +64,7 @@ pub(crate) unsafe fn returned<R: Recorder + 'static>(
 ) {
     // SAFETY: see the function's contract.
     let call = unsafe { state.layout.call(ar) } as usize;
-    let allocated = state.allocated.get();
+    let allocated = state.allocated();
     if coroutine.top_call() as usize > call {
         let callee = (call + 1) as *const std::ffi::c_void;
         // SAFETY: passed on to the caller.
@@ -98,6 +98,6 @@ pub(crate) unsafe fn replaced_returned<R: Recorder + 'static>(
         if there { state.layout.call(&ar) } else { std::ptr::null() }
     };
     if !call.is_null() && coroutine.top_call() == call {
-        coroutine.exit(&state.recorder, at, state.allocated.get(), Outcome::Ok);
+        coroutine.exit(&state.recorder, at, state.allocated(), Outcome::Ok);
     }
 }

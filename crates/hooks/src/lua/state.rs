@@ -7,9 +7,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tickscope_core::{
-    CategoryId, Depth, Outcome, Recorder, Runtime, StackId, SwitchReason, SymbolId, SymbolRef, Ticks, TrackId,
-};
+use tickscope_core::{Depth, Recorder, Runtime, StackId, SwitchReason, SymbolId, SymbolRef, Ticks, TrackId};
 
 use super::alloc::{Freed, Watcher};
 use super::api::*;
@@ -17,16 +15,18 @@ use super::cache::SymbolCache;
 use super::coroutine::{Context, Coroutine};
 use super::entries::Entries;
 use super::foreign::ForeignOptions;
+use super::heap::Heap;
 use super::interrupt::Shared;
 use super::layout::Layout;
 use super::library::Lua;
+use super::meter::{Count, Meter};
 use super::resource::Scripts;
 use super::signal::{self, Timer};
 use super::threads::LuaThread;
 use super::ticker::{self, Seat};
 use super::tracer::{TracerError, TracerOptions};
 use super::vm::{VmId, VmOptions, VmRecord};
-use super::{Allocator, hook, libraries};
+use super::{heap, hook, libraries};
 
 thread_local! {
     /// The `State` of this thread's tracer, null without one. A constant initialiser and no destructor: reading it is
@@ -57,13 +57,17 @@ pub(crate) struct State<R: Recorder> {
     number: u64,
     pub(crate) depth: Cell<Depth>,
     hz: Cell<u32>,
+    pub(super) ticks_per_micro: u64,
     /// Whether Lua's structures are read directly.
     pub(crate) direct: Cell<bool>,
     /// The coroutine at work, and its Lua thread.
     pub(crate) top: Cell<*const Coroutine>,
     pub(crate) top_state: Cell<*mut lua_State>,
-    /// Bytes allocated by every machine of this thread.
-    pub(crate) allocated: Cell<u64>,
+    /// Bytes allocated by the machines of this thread whose allocator is ours.
+    owned: Count,
+    /// Where the machine at work counts its bytes, and what is to be added for the thread's. See [`State::allocated`].
+    count: Cell<*const Count>,
+    before: Cell<u64>,
     /// When the last event was recorded from here.
     pub(crate) last_event: Cell<u64>,
     pub(crate) last_sample: Cell<u64>,
@@ -105,6 +109,7 @@ impl<R: Recorder + 'static> State<R> {
         let truncated =
             recorder.intern_symbol(SymbolRef { runtime: Runtime::Lua, name: "…", ..SymbolRef::default() });
         let thread_track = recorder.track();
+        let ticks_per_micro = recorder.ticks_per_micro();
         Self {
             recorder,
             lua,
@@ -114,10 +119,13 @@ impl<R: Recorder + 'static> State<R> {
             number: NUMBERS.fetch_add(1, Relaxed),
             depth: Cell::new(Depth::Boundary),
             hz: Cell::new(options.sample_hz.max(1)),
+            ticks_per_micro,
             direct: Cell::new(options.direct && lua.direct),
             top: Cell::new(ptr::null()),
             top_state: Cell::new(ptr::null_mut()),
-            allocated: Cell::new(0),
+            owned: Count::default(),
+            count: Cell::new(ptr::null()),
+            before: Cell::new(0),
             last_event: Cell::new(0),
             last_sample: Cell::new(0),
             last_sample_bytes: Cell::new(0),
@@ -162,6 +170,50 @@ impl<R: Recorder + 'static> State<R> {
         self.vms().get(vm.0)?.as_deref()
     }
 
+    /// Bytes that the machines at work on this thread have allocated since it has a tracer.
+    #[inline(always)]
+    pub(crate) fn allocated(&self) -> u64 {
+        // SAFETY: this state's own or a meter's, which is never freed.
+        self.before.get().wrapping_add(unsafe { (*self.count.get()).get() })
+    }
+
+    /// Whether allocators of the program are wrapped.
+    #[inline(always)]
+    pub(crate) fn meters(&self) -> bool {
+        self.foreign.as_ref().is_some_and(|foreign| foreign.memory)
+    }
+
+    /// Whether what runs here counts its bytes there.
+    pub(crate) fn counts_by(&self, count: *const Count) -> bool {
+        ptr::eq(self.count.get(), count)
+    }
+
+    /// From now on the bytes of another machine count as this thread's.
+    fn count_by(&self, count: *const Count) {
+        let allocated = self.allocated();
+        self.count.set(count);
+        // SAFETY: as in `allocated`.
+        self.before.set(allocated.wrapping_sub(unsafe { (*count).get() }));
+    }
+
+    /// Where the machine of `thread` counts its bytes.
+    ///
+    /// # Safety
+    /// `thread` is alive and about to run here.
+    unsafe fn count_of(&self, thread: *mut lua_State) -> *const Count {
+        if !self.meters() {
+            return &raw const self.owned;
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { Meter::of(self.lua, thread) }
+            .map_or(&raw const self.owned, |meter| &raw const meter.allocated)
+    }
+
+    /// Where it stands from now on: before anything else is done with it.
+    pub(super) fn settled(&self) {
+        self.count.set(&raw const self.owned);
+    }
+
     pub(super) fn every_coroutine(&self) -> Vec<&Coroutine> {
         // SAFETY: as in `contexts`; the boxes themselves stay where they are until their thread is freed.
         unsafe { (*self.coroutines.get()).values().map(|coroutine| &**coroutine).collect() }
@@ -183,8 +235,8 @@ impl<R: Recorder + 'static> State<R> {
                 tracer: ptr::from_ref(self).cast(),
                 forget: forget::<R>,
                 now: now::<R>,
-                collected: collected::<R>,
-                allocated: &raw const self.allocated,
+                collected: heap::collected::<R>,
+                allocated: &raw const self.owned,
             }));
         }
         // SAFETY: the caller vouches for `main`.
@@ -223,6 +275,7 @@ impl<R: Recorder + 'static> State<R> {
             salt: (id + 1) << 48,
             gc_measured: symbol("collect (measured)"),
             gc_inferred: symbol("collect (inferred)"),
+            heap: Heap::default(),
             allocator: options.allocator,
             hidden: options.hidden.into(),
             hide_unnamed: options.hide_unnamed,
@@ -397,7 +450,7 @@ impl<R: Recorder + 'static> State<R> {
         } else {
             record.renew();
         }
-        let coroutine = Box::new(Coroutine::new(record, vm, is_main, self.allocated.get()));
+        let coroutine = Box::new(Coroutine::new(record, vm, is_main, self.allocated()));
         let address = &raw const *coroutine;
         // SAFETY: as in `contexts`.
         unsafe { (*self.coroutines.get()).insert(thread as usize, coroutine) };
@@ -463,6 +516,7 @@ impl<R: Recorder + 'static> State<R> {
         unsafe {
             let coroutine = self.coroutine(thread);
             let record = &*coroutine;
+            let count = self.count_of(thread);
             let mut ar = lua_Debug::new();
             // The calls of a thread that is active already belong to its earlier context. Those of one that was
             // suspended belong to this one.
@@ -475,18 +529,20 @@ impl<R: Recorder + 'static> State<R> {
             let switched = !record.is_main && record.active.get() == 0;
             if switched {
                 let track = self.track(record);
-                record.skipped.set(record.skipped.get() + self.allocated.get() - record.suspended_at.get());
+                record.skipped.set(record.skipped.get() + self.allocated() - record.suspended_at.get());
                 self.recorder.resume(at, track);
             }
             let outermost = self.contexts().is_empty();
             if outermost {
                 self.begin_slice(at);
+                self.measuring.set(false); // an error may have jumped over what measured
             }
             record.active.set(record.active.get() + 1);
             self.contexts().push(Context {
                 coroutine,
                 boundary,
                 base,
+                count,
                 keep: if record.is_main || !switched { record.depth() } else { 0 },
                 inferred,
                 switched,
@@ -526,6 +582,7 @@ impl<R: Recorder + 'static> State<R> {
         let context = self.contexts().last();
         let coroutine = context.map_or(ptr::null(), |context| context.coroutine);
         self.top.set(coroutine);
+        self.count_by(context.map_or(&raw const self.owned, |context| context.count));
         // SAFETY: records of coroutines in contexts are kept.
         let thread = unsafe { coroutine.as_ref() }.map(|coroutine| coroutine.thread);
         self.top_state.set(thread.map_or(ptr::null_mut(), |thread| thread.state()));
@@ -566,12 +623,12 @@ impl<R: Recorder + 'static> State<R> {
     fn close_context(&self, context: Context, coroutine: &Coroutine, reason: SwitchReason, at: Ticks) {
         let yields = context.switched && reason == SwitchReason::Yield;
         if !yields && coroutine.depth() > context.keep {
-            coroutine.unwind(&self.recorder, at, self.allocated.get(), context.keep);
+            coroutine.unwind(&self.recorder, at, self.allocated(), context.keep);
         }
         coroutine.active.set(coroutine.active.get() - 1);
         if context.switched {
             self.recorder.suspend(at, reason);
-            coroutine.suspended_at.set(self.allocated.get());
+            coroutine.suspended_at.set(self.allocated());
             coroutine.unfinished.set(yields);
         }
         let below = self.contexts().last();
@@ -634,7 +691,7 @@ impl<R: Recorder + 'static> State<R> {
     /// Time and bytes of the next sample count from here.
     fn begin_slice(&self, at: Ticks) {
         self.last_sample.set(at.0);
-        self.last_sample_bytes.set(self.allocated.get());
+        self.last_sample_bytes.set(self.allocated());
     }
 
     /// Records the current stack with what passed since the sample before.
@@ -642,7 +699,7 @@ impl<R: Recorder + 'static> State<R> {
         // SAFETY: called from a hook or between a coroutine's run and its host's: the stacks stand still.
         let stack = unsafe { self.current_stack() };
         let elapsed = at.0.saturating_sub(self.last_sample.get());
-        let allocated = self.allocated.get();
+        let allocated = self.allocated();
         self.recorder.stack(at, stack, elapsed, allocated - self.last_sample_bytes.get());
         self.last_sample.set(at.0);
         self.last_sample_bytes.set(allocated);
@@ -654,7 +711,7 @@ impl<R: Recorder + 'static> State<R> {
         let top = self.top.get();
         // SAFETY: the coroutine at work is alive.
         let skipped = if top.is_null() { 0 } else { unsafe { (*top).skipped.get() } };
-        self.allocated.get() - skipped
+        self.allocated() - skipped
     }
 
     /// A coroutine that yielded will never go on: its machine is closed, or the collector took it. Its track ends here,
@@ -664,10 +721,10 @@ impl<R: Recorder + 'static> State<R> {
             && let Some(track) = coroutine.track.get()
         {
             // What others allocated meanwhile is not its own.
-            let meanwhile = self.allocated.get() - coroutine.suspended_at.get();
+            let meanwhile = self.allocated() - coroutine.suspended_at.get();
             coroutine.skipped.set(coroutine.skipped.get() + meanwhile);
             self.recorder.resume(at, track);
-            coroutine.unwind(&self.recorder, at, self.allocated.get(), 0);
+            coroutine.unwind(&self.recorder, at, self.allocated(), 0);
             self.recorder.suspend(at, SwitchReason::Return);
         }
     }
@@ -707,32 +764,4 @@ unsafe fn forget<R: Recorder + 'static>(state: *const c_void, what: Freed, block
 unsafe fn now<R: Recorder + 'static>(state: *const c_void) -> u64 {
     // SAFETY: `state` is a live `State<R>` of this thread.
     unsafe { (*state.cast::<State<R>>()).recorder.now().0 }
-}
-
-/// The collector freed blocks between two times.
-///
-/// # Safety
-/// `state` is a live `State<R>` of this thread.
-unsafe fn collected<R: Recorder + 'static>(
-    state: *const c_void,
-    allocator: *const Allocator,
-    from: u64,
-    to: u64,
-) {
-    // SAFETY: see the function's contract.
-    let state = unsafe { &*state.cast::<State<R>>() };
-    // Spans nest: one that would begin before something already recorded is not told.
-    if state.measuring.get() || state.last_event.get() > from || !state.recorder.enabled(CategoryId::GC) {
-        return;
-    }
-    let vm = state
-        .vms()
-        .iter()
-        .flatten()
-        .find(|vm| vm.allocator.as_ref().is_some_and(|own| ptr::eq::<Allocator>(&***own, allocator)));
-    if let Some(vm) = vm {
-        let span = state.recorder.enter(Ticks(from), vm.gc_inferred, CategoryId::GC);
-        state.recorder.exit(Ticks(to), span, Outcome::Ok, 0);
-        state.last_event.set(to);
-    }
 }

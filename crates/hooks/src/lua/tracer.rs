@@ -11,11 +11,12 @@ use tickscope_core::{
 use super::alloc::MemoryCounts;
 use super::api::*;
 use super::foreign::ForeignOptions;
+use super::heap::Collection;
 use super::interrupt::InterruptHandle;
 use super::library::Lua;
 use super::state::{State, current, register};
 use super::vm::{VmId, VmOptions};
-use super::{hook, libraries, signal};
+use super::{hook, libraries, meter, signal};
 
 /// How a thread is traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,9 @@ impl<R: Recorder + 'static> Tracer<R> {
             return Err(TracerError::Layout { version: api.version, reason });
         }
         // SAFETY: passed on to the caller.
-        let lua = unsafe { Lua::known(&api, hook::trace::<R, 3, false>, hook::general::<R>) }
-            .map_err(|reason| TracerError::Layout { version: api.version, reason })?;
+        let lua =
+            unsafe { Lua::known(&api, hook::trace::<R, 3, false>, hook::general::<R>, meter::allocate::<R>) }
+                .map_err(|reason| TracerError::Layout { version: api.version, reason })?;
         libraries::prepare(&api);
         let tracer = Self::with(recorder, lua, options, None)?;
         tracer.set_depth(options.depth)?;
@@ -109,6 +111,7 @@ impl<R: Recorder + 'static> Tracer<R> {
         }
         signal::install().map_err(|source| TracerError::Timer { hz: options.sample_hz, source })?;
         let state = Box::new(State::new(recorder, lua, options, foreign));
+        state.settled();
         let tracer = Self { state: NonNull::from(Box::leak(state)), _stays: PhantomData };
         register(tracer.state.as_ptr().cast_const());
         Ok(tracer)
@@ -203,6 +206,36 @@ impl<R: Recorder + 'static> Tracer<R> {
     pub fn leave(&self, reason: SwitchReason) {
         let state = self.state();
         state.leave(reason, state.recorder.now());
+    }
+
+    /// As [`Tracer::leave`], where the program goes on that called Lua in `thread`: records how large its machine is, when
+    /// that has changed by more than one percent and was not looked at for ten milliseconds.
+    ///
+    /// # Safety
+    /// `thread` is the one that was entered, and alive.
+    pub unsafe fn leave_to_program(&self, thread: *mut lua_State, reason: SwitchReason) {
+        let state = self.state();
+        let at = state.recorder.now();
+        let announced = state.context_stack().iter().rfind(|context| !context.inferred);
+        // SAFETY: a context's coroutine is kept.
+        let vm = announced.map_or(ptr::null(), |context| unsafe { (*context.coroutine).vm });
+        state.leave(reason, at);
+        // SAFETY: passed on to the caller; a machine's record is kept until the program closes it.
+        unsafe { state.weigh(vm, thread, at) };
+    }
+
+    /// The program is about to have the machine of `thread` collect garbage (`lua_gc`).
+    ///
+    /// # Safety
+    /// `thread` is alive and run by this OS thread.
+    pub unsafe fn collecting(&self, thread: *mut lua_State) -> Collection {
+        // SAFETY: passed on to the caller.
+        unsafe { self.state().collecting(thread) }
+    }
+
+    /// It has.
+    pub fn collected(&self, collection: Collection) {
+        self.state().collected(collection);
     }
 
     /// A protected call from C inside a call from Lua has failed: ends the calls that died in it now, so that what the C
@@ -323,9 +356,9 @@ impl<R: Recorder + 'static> Tracer<R> {
         unsafe { (self.api().lua_pushcclosure)(thread, libraries::decorate::<R>, 0) };
     }
 
-    /// Bytes allocated so far by every machine of this thread that has an [`Allocator`].
+    /// Bytes allocated so far by every machine of this thread whose allocations are counted.
     pub fn allocated(&self) -> u64 {
-        self.state().allocated.get()
+        self.state().allocated()
     }
 
     /// Memory of a machine that was attached with its [`Allocator`].

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use tickscope_core::SymbolId;
 
 use super::definitions::registrations;
+use super::heap::Heap;
 use super::{Allocator, definitions};
 
 /// How a virtual machine is traced.
@@ -45,6 +46,8 @@ pub(crate) struct VmRecord {
     pub(crate) salt: usize,
     pub(crate) gc_measured: SymbolId,
     pub(crate) gc_inferred: SymbolId,
+    /// What was told of its size.
+    pub(crate) heap: Heap,
     /// Names of functions.
     pub(crate) sources: Sources,
     /// Names of C functions by address.

@@ -31,7 +31,7 @@ fn outline(lab: &Lab) -> String {
                 depth = hosts.pop().unwrap();
                 line(depth, format!("< {}", reason.name()));
             }
-            Record::Stack { .. } => {}
+            Record::Stack { .. } | Record::Counter { .. } => {}
         }
     }
     out

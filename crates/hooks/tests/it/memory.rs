@@ -38,6 +38,11 @@ pub enum Record {
         elapsed: u64,
         bytes: u64,
     },
+    Counter {
+        track: TrackId,
+        symbol: SymbolId,
+        value: CounterValue,
+    },
 }
 
 struct Open {
@@ -179,7 +184,9 @@ impl Recorder for Memory {
     }
     fn arg(&self, _: KeyId, _: ArgInput<'_>) {}
     fn instant(&self, _: Ticks, _: SymbolId, _: CategoryId, _: Scope, _: &[(KeyId, ArgInput<'_>)]) {}
-    fn counter(&self, _: Ticks, _: SymbolId, _: CounterValue) {}
+    fn counter(&self, _: Ticks, symbol: SymbolId, value: CounterValue) {
+        self.push(Record::Counter { track: self.track(), symbol, value });
+    }
     fn link_point(&self, _: Ticks) -> LinkPoint {
         None
     }

@@ -133,6 +133,11 @@ fn closes_its_machine_at_exit() {
 }
 
 #[test]
+fn brings_its_own_allocator() {
+    check("own-allocator");
+}
+
+#[test]
 fn a_worker_without_rights_is_recorded() {
     let captures = check("drop-rights");
     let worker = |functions: &Vec<String>| functions.iter().any(|name| name == "of_the_worker");

@@ -15,6 +15,7 @@ mod live;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]
 mod mariadb;
+mod memory;
 mod mono;
 mod musl;
 mod native;

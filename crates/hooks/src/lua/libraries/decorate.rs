@@ -62,7 +62,7 @@ pub(super) unsafe extern "C-unwind" fn decorated<R: Recorder + 'static>(state: *
             let symbol = (api.own.lua_tointegerx)(state, lua_upvalueindex(2), ptr::null_mut());
             let span =
                 tracer.recorder.enter(at, tickscope_core::SymbolId(symbol as u32), CategoryId::FUNCTION);
-            let bytes = tracer.allocated.get() - coroutine.skipped.get();
+            let bytes = tracer.allocated().wrapping_sub(coroutine.skipped.get());
             coroutine.push(Frame { call: tracer.layout.call(&ar), span, bytes });
             tracer.install(coroutine);
         }
@@ -90,7 +90,7 @@ unsafe extern "C-unwind" fn finished<R: Recorder + 'static>(
             if coroutine.top_call() == tracer.layout.call(&ar) {
                 let at = tracer.recorder.now();
                 tracer.last_event.set(at.0);
-                coroutine.exit(&tracer.recorder, at, tracer.allocated.get(), Outcome::Ok);
+                coroutine.exit(&tracer.recorder, at, tracer.allocated(), Outcome::Ok);
                 tracer.install(coroutine);
             }
         }

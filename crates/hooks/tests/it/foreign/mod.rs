@@ -3,6 +3,7 @@
 
 mod calls;
 mod hooks;
+mod memory_use;
 mod programs;
 mod sampling;
 
@@ -13,7 +14,7 @@ use std::ptr;
 
 use tickscope_core::{Depth, DepthSwitch, SwitchReason};
 use tickscope_hooks::lua::{
-    ForeignLua, ForeignOptions, LuaApi, Tracer, Version, lua_CFunction, lua_Hook, lua_State,
+    ForeignLua, ForeignOptions, LuaApi, Tracer, Version, lua_Alloc, lua_CFunction, lua_Hook, lua_State,
 };
 
 use crate::memory::Memory;
@@ -166,6 +167,30 @@ unsafe extern "C-unwind" fn gethookmask(state: *mut lua_State) -> c_int {
     }
 }
 
+unsafe extern "C-unwind" fn getallocf(state: *mut lua_State, data: *mut *mut c_void) -> Option<lua_Alloc> {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        match lab() {
+            Some(lab) => lab.lua.getallocf(state, data),
+            None => (original().api.lua_getallocf)(state, data),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn gc(state: *mut lua_State, what: c_int, a: c_int, b: c_int, c: c_int) -> c_int {
+    const COLLECT: c_int = 2;
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let tracer = lab().filter(|_| what == COLLECT).and_then(|lab| lab.tracer.get());
+        let collecting = tracer.map(|tracer| (tracer, tracer.collecting(state)));
+        let result = (original().api.lua_gc)(state, what, a, b, c);
+        if let Some((tracer, collecting)) = collecting {
+            tracer.collected(collecting);
+        }
+        result
+    }
+}
+
 unsafe extern "C-unwind" fn gethookcount(state: *mut lua_State) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
@@ -231,6 +256,8 @@ unsafe fn patch(base: usize, mut dynamic: *const [usize; 2]) {
                 b"lua_sethook" => sethook as *const () as usize,
                 b"lua_gethook" => gethook as *const () as usize,
                 b"lua_gethookmask" => gethookmask as *const () as usize,
+                b"lua_getallocf" => getallocf as *const () as usize,
+                b"lua_gc" => gc as *const () as usize,
                 b"lua_gethookcount" => gethookcount as *const () as usize,
                 _ => continue,
             };
@@ -279,6 +306,7 @@ impl Foreign {
             depth,
             sample_hz: 1000,
             direct: setting.direct,
+            memory: true,
             resource: "service".into(),
             name_native: |_| None,
         };
@@ -321,7 +349,7 @@ impl Foreign {
             run(&self.raw, self.state, chunk, source, |call| {
                 self.tracer().enter(self.state, None);
                 let status = call();
-                self.tracer().leave(reason(status));
+                self.tracer().leave_to_program(self.state, reason(status));
                 status
             })
         }
@@ -333,7 +361,9 @@ impl Foreign {
             // SAFETY: made by `new`, closed once.
             unsafe {
                 self.tracer().closed(self.state);
+                let closing = self.lua.closing(self.state);
                 (self.raw.api.lua_close)(self.state);
+                closing.closed();
             }
             self.state = ptr::null_mut();
         }

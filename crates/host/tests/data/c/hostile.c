@@ -303,6 +303,68 @@ static void drop_rights(void) {
     puts("rights dropped");
 }
 
+/* Allocators of the program's own: with a limit, asked for, set while the machine lives. */
+struct own {
+    size_t used, limit;
+};
+
+static void *allocate(void *data, void *block, size_t old, size_t new) {
+    struct own *own = data;
+    if (!block) old = 0;
+    if (new > old && own->used + (new - old) > own->limit) return NULL;
+    own->used += new - old;
+    if (new) return realloc(block, new);
+    free(block);
+    return NULL;
+}
+
+static void is_own(lua_State *L, struct own *own) {
+    void *data = 0;
+    if (lua_getallocf(L, &data) != allocate || data != own || lua_getallocf(L, 0) != allocate) fail("lua_getallocf");
+}
+
+static void *machines(void *count) {
+    struct own own = {0, (size_t)-1};
+    for (long i = 0; i < *(long *)count; i++) {
+        lua_State *L = lua_newstate(allocate, &own);
+        check(L, luaL_loadstring(L, "local function fill() local t = {} for i = 1, 50 do t[i] = {} end return t end return #fill()"));
+        check(L, lua_pcall(L, 0, 1, 0));
+        if (lua_tonumber(L, -1) != 50) fail("fill");
+        is_own(L, &own);
+        lua_close(L);
+        if (own.used) fail("a machine kept memory");
+    }
+    return 0;
+}
+
+static void own_allocator(void) {
+    struct own first = {0, (size_t)-1}, second = first;
+    lua_State *L = lua_newstate(allocate, &first);
+    luaL_openlibs(L);
+    is_own(L, &first);
+    run(L, "kept = {} for i = 1, 1000 do kept[i] = ('x'):rep(i) end return 1");
+    second.used = first.used;
+    lua_setallocf(L, allocate, &second);
+    is_own(L, &second);
+    second.limit = second.used + (32 << 20);
+    for (int i = 0; i < 100; i++) {
+        /* What cannot be had is an error, and leaves all else as it was. */
+        if (luaL_dostring(L, "return ('x'):rep(80000000)") == 0) fail("a limit");
+        if (i == 0) puts(lua_tostring(L, -1));
+        lua_settop(L, 0);
+        run(L, "local t = {} for i = 1, 300 do t[i] = ('x'):rep(1000 + i) end return #t");
+    }
+    printf("lua counts %d\n", (int)(second.used / 1024) - lua_gc(L, LUA_GCCOUNT, 0));
+    lua_close(L);
+    printf("%zu bytes left\n", second.used);
+    long many = 10000, few = 500;
+    machines(&many);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], 0, machines, &few);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], 0);
+    puts("machines came and went");
+}
+
 int main(int argc, char **argv) {
     self = argv[0];
     const struct {
@@ -314,6 +376,7 @@ int main(int argc, char **argv) {
         {"descriptors", descriptors},   {"fork-under-churn", fork_under_churn},
         {"thread-ends-inside", thread_ends_inside}, {"movers", movers},
         {"close-late", close_late},     {"drop-rights", drop_rights},
+        {"own-allocator", own_allocator},
 #ifdef __GLIBC__
         {"fibers", fibers},
 #endif
