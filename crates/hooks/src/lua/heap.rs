@@ -167,10 +167,10 @@ pub(super) unsafe fn collected<R: Recorder + 'static>(
 ) {
     // SAFETY: see the function's contract.
     let state = unsafe { &*state.cast::<State<R>>() };
-    let of = |vm: &&Box<VmRecord>| {
-        vm.allocator.as_ref().is_some_and(|own| std::ptr::eq::<Allocator>(&***own, allocator))
-    };
-    if let Some(vm) = state.vms().iter().flatten().find(of) {
+    let mut vms = state.vms().iter().flatten();
+    let vm =
+        vms.find(|vm| vm.allocator.as_ref().is_some_and(|own| std::ptr::eq::<Allocator>(&***own, allocator)));
+    if let Some(vm) = vm {
         state.infer_collection(vm, from, to);
     }
 }

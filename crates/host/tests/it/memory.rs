@@ -1,11 +1,9 @@
 //! What foreign programs allocate: by function, by machine, and in `collectgarbage`.
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use super::native::events;
-use super::record::{conserved, installed, record, report, same};
+use super::record::{conserved, installed, record, report};
 
 /// Says by how much `take` grew the heap while nothing was collected, in bytes.
 const TAKE: &str = r#"
@@ -36,12 +34,12 @@ fn what_functions_allocate_is_by_how_much_the_heap_grows() {
     for interpreter in ["lua5.1", "lua5.2", "lua5.3", "lua5.4"].into_iter().filter(|lua| installed(lua)) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("take.lua"), TAKE).unwrap();
-        let plain = Command::new(interpreter).arg("take.lua").current_dir(folder.path()).output().unwrap();
-        let grown: u64 = String::from_utf8_lossy(&plain.stdout).trim().parse().unwrap();
         for depth in ["boundary", "sample", "trace"] {
             let output =
                 record(folder.path(), &["--depth", depth], &[interpreter, "take.lua"]).output().unwrap();
-            same(&output, &plain);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            // From run to run it differs by a few hundred bytes.
+            let grown: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
             let capture = folder.path().join("run.perfetto-trace");
             let report = report(&capture);
             conserved(&report, 0);
