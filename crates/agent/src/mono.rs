@@ -56,4 +56,10 @@ impl mono::Host for Agent {
     fn sample_hz() -> u32 {
         home::get().map_or(1_000, |home| home.settings.hz)
     }
+
+    fn say(text: &str) {
+        if let Some(home) = home::get() {
+            home.say(text);
+        }
+    }
 }

@@ -179,7 +179,7 @@ unsafe fn text(text: *const c_char) -> String {
 }
 
 /// Whether an assembly is of Mono or of the framework, not of the program.
-fn is_framework(assembly: &str) -> bool {
+pub(super) fn is_framework(assembly: &str) -> bool {
     matches!(assembly, "mscorlib" | "netstandard" | "System" | "Accessibility" | "WindowsBase" | "I18N")
         || ["System.", "Mono.", "Microsoft.", "I18N."].iter().any(|prefix| assembly.starts_with(prefix))
 }

@@ -32,6 +32,9 @@ pub trait Host: 'static {
 
     /// Samples a second.
     fn sample_hz() -> u32;
+
+    /// Tells whoever records.
+    fn say(text: &str);
 }
 
 pub(super) struct Installed {
@@ -106,6 +109,7 @@ pub unsafe fn install<H: Host>(api: Api, deepest: Depth) -> Result<(), String> {
         }
         (api.mono_profiler_set_thread_name_callback)(handle, samples::named::<H> as Callback);
         (api.mono_profiler_set_thread_stopping_callback)(handle, samples::stopping::<H> as Callback);
+        (api.mono_profiler_set_image_loaded_callback)(handle, samples::loaded::<H> as Callback);
         (api.mono_profiler_set_sample_hit_callback)(handle, samples::hit::<H> as Callback);
         (api.mono_profiler_enable_sampling)(handle);
     }

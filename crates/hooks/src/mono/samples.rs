@@ -8,7 +8,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{
-    AtomicI32, AtomicU32, AtomicU64,
+    AtomicBool, AtomicI32, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use std::time::Duration;
@@ -18,8 +18,8 @@ use tickscope_core::{
 };
 
 use super::api::{Callback, Pointer};
-use super::methods;
 use super::profiler::{Host, Installed, installed};
+use super::{aborts, methods};
 use crate::lock::ForkLock;
 
 /// Threads that are sampled at one time.
@@ -168,6 +168,9 @@ static ASKING: ForkLock<()> = ForkLock::new(());
 /// Threads that unload a domain.
 static UNLOADING: AtomicU32 = AtomicU32::new(0);
 
+/// The program may abort threads.
+static ABORTS: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     static UNLOADS: Cell<bool> = const { Cell::new(false) };
 }
@@ -201,8 +204,23 @@ pub(super) unsafe extern "C" fn stopping<H: Host>(_: Pointer, _thread: usize) {
     }
 }
 
+/// An assembly was loaded, and nothing of it has run.
+pub(super) unsafe extern "C" fn loaded<H: Host>(_: Pointer, image: Pointer) {
+    let Some(mono) = installed() else { return };
+    // SAFETY: Mono's image, on a thread of Mono's.
+    let aborts = unsafe {
+        let name = (mono.api.mono_image_get_name)(image);
+        let framework = name.is_null() || methods::is_framework(&CStr::from_ptr(name).to_string_lossy());
+        !framework && aborts::calls_abort(&mono.api, image)
+    };
+    if aborts && !ABORTS.swap(true, AcqRel) && H::depth() == Depth::Sample {
+        H::say("a C# program that calls Thread.Abort is not sampled: Mono would end it when both meet");
+        follow::<H>(mono);
+    }
+}
+
 fn wanted<H: Host>() -> u32 {
-    u32::from(H::depth() == Depth::Sample && UNLOADING.load(Acquire) == 0)
+    u32::from(H::depth() == Depth::Sample && UNLOADING.load(Acquire) == 0 && !ABORTS.load(Acquire))
 }
 
 /// Makes Mono sample when the depth says so, and stop when it does not. A few loads when nothing changes.

@@ -108,6 +108,20 @@ static class Throws {
 }
 "#;
 
+/// Threads that are ended from outside, where Mono and its own sampler do not bear each other.
+const ABORTS: &str = r#"
+using System; using System.Threading;
+static class Aborts {
+  static volatile int spun;
+  static void Spin() { try { while (true) spun++; } catch (ThreadAbortException) { Thread.ResetAbort(); } }
+  static void Main() {
+    int ended = 0;
+    for (int i = 0; i < 1500; i++) { var t = new Thread(Spin); t.Start(); Thread.Yield(); t.Abort(); t.Join(); ended++; }
+    Console.WriteLine(ended);
+  }
+}
+"#;
+
 /// Whether there is a Mono here and it compiled the program.
 fn compiled(folder: &Path, name: &str, source: &str) -> bool {
     if !installed("mcs") || !installed("mono") {
@@ -224,5 +238,20 @@ fn many_exceptions_cost_no_more_memory_than_few() {
         // A process is promised 80 MiB at most; the agent's own code and tables are on top.
         let more = peak().saturating_sub(without);
         assert!(more < 100 << 10, "{more} KiB more at depth {depth}");
+    }
+}
+
+#[test]
+fn threads_are_aborted_as_without() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compiled(folder.path(), "aborts", ABORTS) {
+        return;
+    }
+    for depth in ["boundary", "sample", "trace"] {
+        let output = record(folder.path(), &["--depth", depth], &["mono", "aborts.exe"]).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "1500\n", "at depth {depth}: {errors}");
+        assert_eq!(errors.contains("is not sampled"), depth == "sample", "at depth {depth}: {errors}");
+        conserved(&report(&folder.path().join("run.perfetto-trace")), 0);
     }
 }
