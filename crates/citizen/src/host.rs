@@ -312,14 +312,20 @@ impl<R: Recorder + 'static> Host<R> {
         machine_text: String,
         failure: &Failure,
     ) -> ScriptError {
-        let place = failure.place.clone().unwrap_or_default();
-        let file = resource.file_of(&place.source).to_owned();
+        let (position, message) = split_position(&machine_text);
+        // `error(message, 2)` names the caller, and what is raised again where it came from
+        let (source, line) = match (position, &failure.place) {
+            (Some((source, line)), _) if source.starts_with('@') => (format!("@{source}"), line),
+            (_, Some(place)) => (place.source.clone(), place.line),
+            (_, None) => Default::default(),
+        };
+        let file = resource.file_of(&source).to_owned();
         let mut error = ScriptError {
             kind: ErrorKind::Script,
             resource: resource.name.to_string(),
-            line: if file.is_empty() { 0 } else { place.line },
+            line: if file.is_empty() { 0 } else { line },
             file,
-            message: cfxlua::without_own_variables(without_position(&machine_text)),
+            message: cfxlua::without_own_variables(message),
             traceback: failure.traceback.clone(),
             tick: self.tick.get(),
         };
@@ -369,24 +375,23 @@ pub(crate) fn error_text(error: &mlua::Error) -> String {
     }
 }
 
-/// `message` without the `@file:12: ` that Lua puts in front.
-fn without_position(message: &str) -> &str {
+/// The `@file:12: ` that Lua puts in front of a message, and the rest.
+fn split_position(message: &str) -> (Option<(&str, u32)>, &str) {
     if !message.starts_with('@') && !message.starts_with("...") {
-        return message;
+        return (None, message);
     }
     for (at, _) in message.match_indices(": ") {
         let head = &message[..at];
-        if let Some((_, line)) = head.rsplit_once(':')
-            && !line.is_empty()
-            && line.bytes().all(|byte| byte.is_ascii_digit())
+        if let Some((source, line)) = head.rsplit_once(':')
+            && let Ok(line) = line.parse()
         {
-            return &message[at + 2..];
+            return (Some((source, line)), &message[at + 2..]);
         }
         if head.contains('\n') {
             break;
         }
     }
-    message
+    (None, message)
 }
 
 /// The native in Lua's words for the call of a global that is nil, if its name looks like one.
@@ -412,10 +417,14 @@ mod tests {
 
     #[test]
     fn positions_are_taken_off() {
-        assert_eq!(without_position("@shop/server/main.lua:12: no money"), "no money");
-        assert_eq!(without_position("...ong/path/main.lua:3: a: b"), "a: b");
-        assert_eq!(without_position("plain: text"), "plain: text");
-        assert_eq!(without_position("@home: text"), "@home: text");
+        let place = Some(("@shop/server/main.lua", 12));
+        assert_eq!(split_position("@shop/server/main.lua:12: no money"), (place, "no money"));
+        assert_eq!(
+            split_position("...ong/path/main.lua:3: a: b"),
+            (Some(("...ong/path/main.lua", 3)), "a: b")
+        );
+        assert_eq!(split_position("plain: text"), (None, "plain: text"));
+        assert_eq!(split_position("@home: text"), (None, "@home: text"));
     }
 
     #[test]
