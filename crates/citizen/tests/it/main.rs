@@ -17,6 +17,7 @@ mod lifecycle;
 mod mariadb;
 mod natives;
 mod players;
+mod probe;
 mod scenario;
 mod scopes;
 mod server_cfg;
