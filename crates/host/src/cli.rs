@@ -89,6 +89,13 @@ Examples:
   perf script | stackcollapse-perf.pl | tickscope import - --hz 99 -o perf.perfetto-trace"
     )]
     Import(Import),
+    /// Put the resource that names the culprit into a live FXServer's directory, and its line into manifests.
+    #[command(after_help = "Examples:
+  tickscope install ~/server shops banking        these two are looked into from the next restart on
+  tickscope uninstall ~/server                    as it was")]
+    Install(Install),
+    /// Take out what `install` put in.
+    Uninstall(Uninstall),
     /// Turn a capture into another format.
     #[command(after_help = "Examples:
   tickscope convert city.perfetto-trace --to speedscope -o city.speedscope.json
@@ -476,6 +483,23 @@ pub(crate) struct Import {
     /// How long a tick may take. [default: 50ms, FXServer's]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) budget: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// The server's directory: that with `resources` in it.
+    pub(crate) server: PathBuf,
+    /// The resources to look into.
+    #[arg(required = true)]
+    pub(crate) resources: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// The server's directory: that with `resources` in it.
+    pub(crate) server: PathBuf,
+    /// The resources to take the line out of. [default: all that have it]
+    pub(crate) resources: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod convert;
 mod doctor;
 mod hitch;
 mod import;
+mod install;
 mod live;
 mod lua;
 mod natives;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         Command::Report(options) => report::run(&options),
         Command::Watch(options) => watch::run(&options),
         Command::Import(options) => import::run(&options),
+        Command::Install(options) => install::install(&options),
+        Command::Uninstall(options) => install::uninstall(&options),
         Command::Convert(options) => convert::run(&options),
     };
     result.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@ mod crossing;
 mod deterministic;
 mod doctor;
 mod hostile;
+mod install;
 mod io;
 mod kills;
 mod late;
