@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use tickscope_core::Metadata;
+use tickscope_core::quiet::is_quiet;
 use tickscope_hooks::lock::ForkLock;
 use tickscope_session::{Config, ConfigError, Session};
 
@@ -116,7 +117,9 @@ impl Home {
     pub(crate) fn forked(&self) {
         let parents = self.session.swap(std::ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `session` and never freed.
-        if let Some(parents) = unsafe { parents.as_ref() } {
+        if let Some(parents) = unsafe { parents.as_ref() }
+            && !is_quiet()
+        {
             *self.making.lock() =
                 self.keep(parents.create_for_child(&self.session_file(), &program(), self.config()));
         }
@@ -141,14 +144,19 @@ impl Home {
 
     /// Leaves a line for `tickscope record` to show in any case.
     pub(crate) fn say(&self, text: &str) {
-        // As for a note.
-        let _ = std::fs::write(self.file("say"), text);
+        self.leave("say", || text.to_owned());
     }
 
     /// Leaves a line for `tickscope record` to show when nothing is recorded.
     pub(crate) fn note(&self, text: &str) {
-        // Nobody may be there to read it.
-        let _ = std::fs::write(self.file("note"), format!("{}: {text}\n", program()));
+        self.leave("note", || format!("{}: {text}\n", program()));
+    }
+
+    fn leave(&self, extension: &str, text: impl FnOnce() -> String) {
+        if !is_quiet() {
+            // Nobody may be there to read it.
+            let _ = std::fs::write(self.file(extension), text());
+        }
     }
 
     fn file(&self, extension: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use tickscope_core::quiet::is_quiet;
 use tickscope_hooks::lock::ForkLock;
 use tickscope_hooks::lua::{ForeignLua, ForeignOptions, LuaApi, Version};
 use tickscope_hooks::process::detour::{Detours, Request};
@@ -165,6 +166,9 @@ static NAMES: AtomicPtr<FunctionNames> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What symbol tables call the C function at `address`.
 pub(crate) fn name_native(address: usize) -> Option<String> {
+    if is_quiet() {
+        return None; // they are in files
+    }
     let mut names = NAMES.load(Ordering::Acquire);
     if names.is_null() {
         let new = Box::into_raw(Box::new(FunctionNames::new(modules::loaded(install as *const ()))));

@@ -23,12 +23,14 @@ mod attach;
 pub mod c;
 mod c_library;
 mod detours;
+mod filter;
 mod home;
 mod install;
 mod io;
 mod jit;
 mod late;
 mod mono;
+mod reserve;
 mod settings;
 mod thread;
 

@@ -13,6 +13,7 @@ use std::ffi::c_int;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tickscope_core::quiet::is_quiet;
 use tickscope_core::{CategoryId, Outcome, SwitchReason, SymbolId};
 use tickscope_hooks::lua::{Collection, HostSpan, Tracer, Version, lua_State};
 use tickscope_hooks::mono::Calls;
@@ -78,7 +79,8 @@ fn follow() {
 /// Drops what this thread records with.
 fn retire(next: *const Thread) {
     let thread = CURRENT.replace(next);
-    if !thread.is_null() && !ptr::eq(thread, NEVER) {
+    // Else it stays as it is: letting go takes system calls.
+    if !thread.is_null() && !ptr::eq(thread, NEVER) && !is_quiet() {
         // A thread that ends inside Lua comes back to none of the calls below, and a script that ends the process does
         // not either: hooks that handlers of the end call find no tracer and go.
         // SAFETY: made by `make`, and only reached through `CURRENT`, which no longer leads to it, and from calls that
@@ -345,6 +347,7 @@ fn make(name: Option<&str>) -> *const Thread {
     CONTROL.threads.fetch_add(1, Ordering::AcqRel);
     // The owner is asked for last: there is none any more when the thread is ending.
     if epoch() != 0
+        && !is_quiet()
         && let Some(home) = home::get()
         && let Some(session) = home.session()
         && OWNER.try_with(|_| ()).is_ok()
@@ -406,7 +409,7 @@ impl Thread {
 
     #[cold]
     fn trace(&self, lua: &'static Installed) -> Result<Tracer<&'static ThreadRecorder>, ()> {
-        let home = home::get().ok_or(())?;
+        let home = home::get().filter(|_| !is_quiet()).ok_or(())?;
         // SAFETY: detours give it states of this library only, each run by this thread; `Owner` drops it before the
         // thread ends, and not inside Lua.
         let tracer = unsafe { lua.foreign.tracer(self.recorder, lua.options(home, self.session)) };

@@ -40,6 +40,7 @@ mod id;
 mod interner;
 mod metadata;
 mod overhead;
+pub mod quiet;
 mod recorder;
 mod sample;
 mod sampling;

@@ -15,6 +15,7 @@ use tickscope_core::{
 };
 
 use crate::mapping::Mapping;
+use tickscope_core::quiet::is_quiet;
 
 pub(crate) const SYMBOL: u8 = 1;
 pub(crate) const KEY: u8 = 2;
@@ -41,7 +42,7 @@ impl Arena {
         let words = self.mapping.arena();
         let at = header.arena_len.load(Ordering::Relaxed) as usize / 8;
         let len = 1 + payload.len().div_ceil(8);
-        if words.len().saturating_sub(at) < len || !self.mapping.have_arena((at + len) * 8) {
+        if is_quiet() || words.len().saturating_sub(at) < len || !self.mapping.have_arena((at + len) * 8) {
             header.arena_refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }

@@ -20,6 +20,7 @@ use tickscope_core::DepthSwitch;
 use tickscope_ring::{ConfigError as RingError, Memory, Policy, required_bytes};
 
 use crate::marks::Marks;
+use tickscope_core::quiet::is_quiet;
 
 /// The most rings that exist at one time.
 pub(crate) const MAX_RINGS: usize = 1_024;
@@ -346,6 +347,9 @@ impl Mapping {
     fn have(&self, offset: usize, length: usize) -> io::Result<()> {
         if !self.in_file {
             return Ok(());
+        }
+        if is_quiet() {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         // SAFETY: within the mapping; the call changes no contents.
         let answer = unsafe {

@@ -55,6 +55,6 @@ pub use jit::{JitCallback, JitLua, JitStart, JitStop, JitTracer};
 pub use meter::leave_meters;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use ticker::block_signals;
-pub use ticker::{after_fork, step_in, step_out, stop_ticker};
+pub use ticker::{after_fork, end_ticker, step_in, step_out, stop_ticker};
 pub use tracer::{HostSpan, Tracer, TracerError, TracerOptions};
 pub use vm::{VmId, VmOptions};

@@ -25,6 +25,7 @@ use std::{io, ptr, thread};
 
 use super::signal;
 use crate::lock::{ForkGuard, ForkLock};
+use tickscope_core::quiet::is_quiet;
 
 const OUTSIDE: u32 = 0;
 const INSIDE: u32 = 1;
@@ -57,7 +58,7 @@ static HZ: AtomicU32 = AtomicU32::new(1000);
 /// Which ticker is to run: one that finds another number ends.
 static TURN: AtomicU32 = AtomicU32::new(0);
 /// The ticker's thread, for waking it; and the process it runs in.
-static TICKER: ForkLock<Option<(thread::Thread, libc::pid_t)>> = ForkLock::new(None);
+static TICKER: ForkLock<Option<(thread::JoinHandle<()>, libc::pid_t)>> = ForkLock::new(None);
 
 impl Seat {
     fn all() -> impl Iterator<Item = &'static Self> {
@@ -105,7 +106,7 @@ impl Seat {
     #[inline]
     pub(crate) fn inside(&self) {
         self.state.swap(INSIDE, SeqCst);
-        if PARKED.load(SeqCst) {
+        if PARKED.load(SeqCst) && !is_quiet() {
             wake();
         }
     }
@@ -114,6 +115,9 @@ impl Seat {
     #[inline]
     pub(crate) fn outside(&self) -> bool {
         let mut waited = 0;
+        if is_quiet() {
+            return self.state.swap(OUTSIDE, SeqCst) == INSIDE; // nobody sends any more, and waiting takes a system call
+        }
         loop {
             match self.state.compare_exchange(INSIDE, OUTSIDE, SeqCst, Relaxed) {
                 Ok(_) => break,
@@ -237,7 +241,7 @@ fn wake() {
     PARKED.store(false, SeqCst);
     let ticker = TICKER.lock();
     match &*ticker {
-        Some((ticker, of)) if *of == process() => ticker.unpark(),
+        Some((ticker, of)) if *of == process() => ticker.thread().unpark(),
         // The child of a fork. Without another ticker it is not sampled; it runs on.
         _ => drop(start_another(ticker)),
     }
@@ -245,6 +249,9 @@ fn wake() {
 
 /// Makes sure that the ticker runs. The first caller's rate is everybody's.
 pub(crate) fn start(hz: u32) -> io::Result<()> {
+    if is_quiet() {
+        return Err(io::Error::other("no thread is started any more"));
+    }
     let ticker = TICKER.lock();
     if ticker.as_ref().is_some_and(|(_, of)| *of == process()) {
         return Ok(());
@@ -253,7 +260,7 @@ pub(crate) fn start(hz: u32) -> io::Result<()> {
     start_another(ticker)
 }
 
-fn start_another(mut ticker: ForkGuard<'_, Option<(thread::Thread, libc::pid_t)>>) -> io::Result<()> {
+fn start_another(mut ticker: ForkGuard<'_, Option<(thread::JoinHandle<()>, libc::pid_t)>>) -> io::Result<()> {
     let period = Duration::from_nanos(1_000_000_000 / u64::from(HZ.load(Relaxed)));
     let turn = TURN.fetch_add(1, SeqCst) + 1;
     // The new thread inherits the mask: the program's signals are the program's threads' affair.
@@ -262,7 +269,8 @@ fn start_another(mut ticker: ForkGuard<'_, Option<(thread::Thread, libc::pid_t)>
         thread::Builder::new().name("tickscope".into()).stack_size(64 << 10).spawn(move || run(period, turn));
     // SAFETY: the mask this thread had.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
-    *ticker = Some((started?.thread().clone(), process()));
+    // The child of a fork has no such thread to let go of.
+    std::mem::forget(ticker.replace((started?, process())));
     Ok(())
 }
 
@@ -280,13 +288,30 @@ pub(crate) fn block_signals() -> libc::sigset_t {
 
 /// Nobody samples any more: the ticker's thread ends. Who enters Lua next while samples are taken starts another.
 pub fn stop_ticker() {
+    if let Some(thread) = take_ticker() {
+        thread.thread().unpark();
+    }
+}
+
+/// [`stop_ticker`], and waits until its thread is gone, which takes a tick.
+pub fn end_ticker() {
+    if let Some(thread) = take_ticker() {
+        thread.thread().unpark();
+        // It does not panic, and is gone then too.
+        let _ = thread.join();
+    }
+}
+
+/// The ticker's thread, which has been told to end, if it is of this process.
+fn take_ticker() -> Option<thread::JoinHandle<()>> {
     let mut ticker = TICKER.lock();
     TURN.fetch_add(1, SeqCst);
-    if let Some((thread, of)) = ticker.take()
-        && of == process()
-    {
-        thread.unpark();
+    let (thread, of) = ticker.take()?;
+    if of == process() {
+        return Some(thread);
     }
+    std::mem::forget(thread); // the parent's
+    None
 }
 
 fn run(period: Duration, turn: u32) {

@@ -13,6 +13,7 @@ use tickscope_core::SymbolId;
 use super::definitions::registrations;
 use super::heap::Heap;
 use super::{Allocator, definitions};
+use tickscope_core::quiet::is_quiet;
 
 /// How a virtual machine is traced.
 #[derive(Clone, Default)]
@@ -61,6 +62,9 @@ const MAX_SOURCE: u64 = 16 << 20;
 
 /// The text of a Lua file. Only plain files: opening a pipe would take what the program is about to read.
 pub(crate) fn read_source(file: &Path) -> Option<Vec<u8>> {
+    if is_quiet() {
+        return None;
+    }
     let data = file.metadata().ok()?;
     if !data.is_file() || data.len() > MAX_SOURCE {
         return None;

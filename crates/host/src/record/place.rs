@@ -20,6 +20,7 @@ use tickscope_session::{Collector, OpenError};
 
 use super::running::{has_run_since, runs};
 use super::watch::{self, NewFiles, Watch};
+use crate::present::text::bytes;
 use lost::Lost;
 use owner::Owner;
 
@@ -30,6 +31,9 @@ const SESSION: &str = "session";
 const NOTE: &str = "note";
 /// What the agent says in any case: `PID.say`.
 const SAY: &str = "say";
+
+/// What one thread's records take, with what a process has once.
+const PER_THREAD: u64 = 5 << 20;
 
 /// The folder. It goes with its owner, but for what [`Place::leave`] leaves to the next.
 pub(crate) struct Place {
@@ -133,6 +137,16 @@ impl Place {
 
     /// What the agents said of processes without a session.
     pub(super) fn why_nothing(&self) -> String {
+        let space = rustix::fs::statvfs(&self.folder);
+        let free = space.map_or(u64::MAX, |space| space.f_bavail.saturating_mul(space.f_frsize));
+        if free < PER_THREAD {
+            return format!(
+                "{} has no room left but {}, and records take {} and more; in a container: --shm-size=512m",
+                root().display(),
+                bytes(free),
+                bytes(PER_THREAD)
+            );
+        }
         let notes = self.texts(NOTE);
         if notes.is_empty() {
             return "the agent was not loaded; a static or set-uid program takes no LD_PRELOAD".into();

@@ -4,8 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 /// Where Debian keeps each version's headers, and its library.
-const LUAS: [(&str, &str); 2] = [("/usr/include/lua5.1", "lua5.1"), ("/usr/include/lua5.4", "lua5.4")];
+pub(crate) const LUAS: [(&str, &str); 2] =
+    [("/usr/include/lua5.1", "lua5.1"), ("/usr/include/lua5.4", "lua5.4")];
 
 /// The ways that the program knows.
 pub(crate) const WAYS: [&str; 11] = [
@@ -22,9 +25,9 @@ pub(crate) const WAYS: [&str; 11] = [
     "drop-rights",
 ];
 
-/// The host with a Lua of Debian's; `None`, said by name, where that or the compiler is not installed.
-fn host(folder: &Path, (headers, library): (&str, &str)) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/c/hostile.c");
+/// A host of `tests/data/c` with a Lua of Debian's; `None`, said by name, where that or the compiler is not installed.
+fn host(folder: &Path, source: &str, (headers, library): (&str, &str)) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/c").join(source);
     let program = folder.join(library);
     if !Path::new(headers).is_dir() {
         println!("skipped: the headers of {library} are not installed");
@@ -43,20 +46,42 @@ fn host(folder: &Path, (headers, library): (&str, &str)) -> Option<PathBuf> {
 /// Runs one way of the host alone, and recorded at each depth; answers the reports' functions, by capture.
 #[track_caller]
 fn check(way: &str) -> Vec<Vec<String>> {
-    let mut captures = Vec::new();
-    for lua in LUAS {
-        let folder = tempfile::tempdir().unwrap();
-        if let Some(host) = host(folder.path(), lua) {
-            captures.extend(check_host(&host, lua.1, way));
-        }
-    }
-    captures
+    let reports = reports("hostile.c", way, &LUAS);
+    reports.iter().map(judge).collect()
 }
 
 /// [`check`] of a host that has been built with `library`.
 #[track_caller]
-pub(crate) fn check_host(host: &Path, library: &str, way: &str) -> Vec<Vec<String>> {
-    let mut captures = Vec::new();
+pub(crate) fn check_host(host: &Path, library: &str, way: &str) {
+    for report in run(host, library, way) {
+        judge(&report);
+    }
+}
+
+#[track_caller]
+fn judge(report: &Value) -> Vec<String> {
+    // What a process that ends without warning was about to record.
+    super::record::conserved(report, 1);
+    super::record::functions(report)
+}
+
+/// Runs one way of a host with some Luas, alone and recorded at each depth: what it prints is the same. Answers the reports
+/// of all captures.
+#[track_caller]
+pub(crate) fn reports(source: &str, way: &str, luas: &[(&str, &str)]) -> Vec<Value> {
+    let mut reports = Vec::new();
+    for lua in luas.iter().copied() {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(host) = host(folder.path(), source, lua) {
+            reports.extend(run(&host, lua.1, way));
+        }
+    }
+    reports
+}
+
+#[track_caller]
+fn run(host: &Path, library: &str, way: &str) -> Vec<Value> {
+    let mut reports = Vec::new();
     let folder = tempfile::tempdir().unwrap();
     let plain = Command::new(host).arg(way).output().unwrap();
     assert!(plain.status.success(), "{way} alone: {}", String::from_utf8_lossy(&plain.stderr));
@@ -72,14 +97,10 @@ pub(crate) fn check_host(host: &Path, library: &str, way: &str) -> Vec<Vec<Strin
             (Some(0), String::from_utf8_lossy(&plain.stdout)),
             "{way} with {library} at depth {depth}: {errors}"
         );
-        for capture in std::fs::read_dir(&into).unwrap().flatten() {
-            let report = super::record::report(&capture.path());
-            // What a process that ends without warning was about to record.
-            super::record::conserved(&report, 1);
-            captures.push(super::record::functions(&report));
-        }
+        let captures = std::fs::read_dir(&into).unwrap().flatten();
+        reports.extend(captures.map(|capture| super::record::report(&capture.path())));
     }
-    captures
+    reports
 }
 
 #[test]

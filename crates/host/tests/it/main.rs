@@ -23,4 +23,5 @@ mod native;
 mod record;
 mod resources;
 mod roleplay;
+mod trouble;
 mod watch;
