@@ -177,7 +177,10 @@ fn page(summary: &Summary, asked: bool, style: Style, at: f64) -> String {
     if !asked {
         out.push("  how long ticks take is not known without --server".into());
     }
-    out.push("  Which resource makes a tick late, FXServer does not say. To know it: `tickscope install` puts a".into());
+    out.push(
+        "  Which resource makes a tick late, FXServer does not say. To know it: `tickscope install` puts a"
+            .into(),
+    );
     out.push("  resource on the server that does; or".into());
     out.push("  `profiler record 500`, `profiler save profile.bin` on the server, then `tickscope import profile.bin`;".into());
     out.push("  or play a copy of the server's folder: `tickscope run`.".into());
