@@ -51,15 +51,15 @@ impl SymbolCache {
         self.look_further(set, identity)
     }
 
-    /// The symbol of a prototype, by its address and its code's, when it is the one its set used last. The line is
-    /// left to [`SymbolCache::get`]: code at the same address for another prototype at the same address is rare, and
-    /// only possible where the allocator is not ours.
+    /// The symbol and the line of a prototype, by its address and its code's, when it is the one its set used last. Where
+    /// the allocator is not ours, another function may have taken both addresses of one that is gone: then the line has to
+    /// be compared.
     #[inline(always)]
-    pub(crate) fn get_prototype(&self, (key, code): (usize, usize)) -> Option<SymbolId> {
+    pub(crate) fn get_prototype(&self, (key, code): (usize, usize)) -> Option<(SymbolId, u32)> {
         let first = &self.set(key)[0];
         // SAFETY: one thread; the reference ends with the expression.
         let first = unsafe { &*first.as_ptr() };
-        (first.key == key && first.code == code).then_some(first.symbol)
+        (first.key == key && first.code == code).then_some((first.symbol, first.line))
     }
 
     #[cold]

@@ -52,7 +52,9 @@ pub(crate) unsafe extern "C-unwind" fn trace<
                 && state.direct.get()
                 && (coroutine.depth() == 0 || coroutine.top_call() == identity::previous(call))
                 && let Some((prototype, code)) = identity::prototype(call, layout)
-                && let Some(symbol) = state.cache.get_prototype((prototype ^ state.script_salt.get(), code))
+                && let Some((symbol, line)) =
+                    state.cache.get_prototype((prototype ^ state.script_salt.get(), code))
+                && (!FOREIGN || line == identity::line(prototype, layout))
                 && state.recorder.enabled(CategoryId::FUNCTION)
             {
                 state.last_event.set(at.0);

@@ -73,6 +73,16 @@ pub(crate) unsafe fn prototype(call: *const c_void, layout: &Layout) -> Option<(
     }
 }
 
+/// The line of a prototype.
+///
+/// # Safety
+/// Its address, as [`prototype`] gives it.
+#[inline(always)]
+pub(crate) unsafe fn line(prototype: usize, layout: &Layout) -> u32 {
+    // SAFETY: offsets as drawn above, proved for this process.
+    unsafe { ((prototype + layout.prototype_line) as *const u32).read() }
+}
+
 /// The call below `call`; null below the outermost.
 ///
 /// # Safety

@@ -56,6 +56,33 @@ fn check(source: &str, expected: &str, old: Option<&str>) {
     }
 }
 
+/// Chunks of one shape come and go, so that functions take the addresses of others that are gone.
+#[test]
+fn a_function_is_not_taken_for_another_that_was_at_its_address() {
+    const PROGRAM: &str = "for i = 1, 200 do
+        local load = loadstring or load
+        load(('\\n'):rep(i) .. 'local function g() return 1 end g() return 2', '=made')()
+        collectgarbage() collectgarbage()
+    end";
+    for raw in VERSIONS.into_iter().filter_map(raw) {
+        for direct in [true, false] {
+            let mut lab = Foreign::new(raw, Setting { depth: Depth::Trace, direct, resumes: true });
+            lab.run(PROGRAM).unwrap();
+            let mut lines = Vec::new();
+            for record in lab.recorder.records() {
+                if let Record::Enter { symbol, .. } = record {
+                    let symbol = lab.recorder.symbol(symbol);
+                    if &*symbol.file == "made" && symbol.line > 0 {
+                        lines.push(symbol.line);
+                    }
+                }
+            }
+            assert!(lines.iter().copied().eq(2..=201), "{}, direct: {direct}: {lines:?}", raw.api.version);
+            lab.close();
+        }
+    }
+}
+
 #[test]
 fn nested_and_c_calls() {
     check(
