@@ -6,9 +6,7 @@
 
 mod client;
 mod handlers;
-mod listener;
 mod requests;
-mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -22,20 +20,10 @@ pub(crate) use requests::Asker;
 
 use client::Client;
 use handlers::{Handler, Open, Running};
-use listener::Listener;
-
-/// Reads a request as the server of handlers does: its method, target and body. For the fuzz target.
-#[doc(hidden)]
-pub fn read_http_request(from: &mut impl std::io::Read) -> Option<(String, String, Vec<u8>)> {
-    let asked = wire::read(from, || Ok(())).ok()?;
-    Some((asked.method, asked.target, asked.body))
-}
+use tickscope_http::{Header, Listener};
 
 /// Who makes the requests of scripts.
 pub(crate) const CLIENTS: Service = Service { name: "http", threads: 8 };
-
-/// A field of a message's head.
-type Header = (String, Vec<u8>);
 
 /// HTTP as the server's thread has it.
 pub(crate) struct HttpHost {

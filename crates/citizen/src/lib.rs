@@ -64,7 +64,6 @@ pub use database::DatabaseConfig;
 pub use discovery::{Discovery, Found, discover};
 pub use error::Error;
 #[doc(hidden)]
-pub use http::read_http_request;
 pub use manifest::Manifest;
 pub use no_recorder::NoRecorder;
 pub use report::{Console, ErrorKind, ScriptError, Silent, StdConsole};

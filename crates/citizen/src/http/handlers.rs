@@ -6,10 +6,8 @@ use std::sync::mpsc::Sender;
 
 use mlua::{Function, Lua, MultiValue, Table, Value};
 use tickscope_core::{CategoryId, Recorder};
+use tickscope_http::{Asked, Header, Incoming, Limits, Listener, News, Reply};
 
-use super::Header;
-use super::listener::{Incoming, Listener, News};
-use super::wire::{Asked, Reply};
 use crate::callback::{call_of, callable};
 use crate::host::{Args, Calls, Host, Raise, error_text, nothing};
 use crate::probe::Boundary;
@@ -126,7 +124,7 @@ impl<R: Recorder + 'static> Host<R> {
         if self.http.address().is_some() || self.http.deaf.get() {
             return;
         }
-        match Listener::bind(address) {
+        match Listener::bind(address, Limits::default(), None) {
             Ok(listener) => {
                 let address = listener.address();
                 *self.http.listener.borrow_mut() = Some(listener);

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const MAX_BODY: usize = 16 << 20;
+
 /// Gives its bytes in pieces of a size.
 struct Pieces<'a> {
     bytes: &'a [u8],
@@ -21,7 +23,7 @@ impl Read for Pieces<'_> {
 }
 
 fn read_in(bytes: &[u8], size: usize) -> Result<Asked, Problem> {
-    read(&mut Pieces { bytes, size }, || Ok(()))
+    read(&mut Pieces { bytes, size }, MAX_BODY, |_| Ok(()), || Ok(()))
 }
 
 #[track_caller]
@@ -73,13 +75,30 @@ fn a_head_has_a_limit() {
 }
 
 #[test]
+fn a_gate_sees_the_head_and_no_body_is_read() {
+    let text = b"POST /a HTTP/1.1\r\nKey:  b \r\nContent-Length: 3\r\n\r\n";
+    let mut pieces = Pieces { bytes: text, size: 7 };
+    let gate = |head: Head<'_>| {
+        let seen = (head.method, head.target, head.value("key"), head.value("other"));
+        assert_eq!(seen, ("POST", "/a", Some(&b"b"[..]), None));
+        Err(401)
+    };
+    assert_eq!(read(&mut pieces, MAX_BODY, gate, || Ok(())), Err(Problem::Refused(401)));
+}
+
+#[test]
 fn who_waits_is_told_to_go_on() {
     let told = |text: &str, size| {
         let mut told = false;
-        let asked = read(&mut Pieces { bytes: text.as_bytes(), size }, || {
-            told = true;
-            Ok(())
-        });
+        let asked = read(
+            &mut Pieces { bytes: text.as_bytes(), size },
+            MAX_BODY,
+            |_| Ok(()),
+            || {
+                told = true;
+                Ok(())
+            },
+        );
         (told, asked.is_ok())
     };
     let head = "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";

@@ -11,12 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::wire::{self, Asked, Problem, Reply};
+use crate::wire::{self, Asked, Head, Problem, Reply};
 
-/// Connections at a time; further ones are turned away.
-const MAX_CONNECTIONS: u64 = 64;
-/// For a request to arrive.
-const READ_LIMIT: Duration = Duration::from_secs(20);
 /// For a handler to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 /// For an answer to be taken.
@@ -28,24 +24,49 @@ const LINGER: Duration = Duration::from_millis(500);
 /// For answers under way at the end of the run.
 const END_LIMIT: Duration = Duration::from_millis(250);
 
-/// A request that came whole.
-pub(super) struct Incoming {
-    /// Numbers follow the order of connections.
-    pub(super) id: u64,
-    pub(super) asked: Asked,
-    pub(super) address: SocketAddr,
-    /// Dropped, it answers 503.
-    pub(super) reply: Sender<Reply>,
+/// What a listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time; further ones are turned away.
+    pub connections: usize,
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// For a request to arrive.
+    pub arrival: Duration,
 }
 
-/// What the server's thread is to know.
-pub(super) enum News {
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 64, body: 16 << 20, arrival: Duration::from_secs(20) }
+    }
+}
+
+/// Sees the head of each request before its body is read; a status refuses it. Called on threads of connections.
+pub type Gate = Arc<dyn Fn(Head<'_>) -> Result<(), u16> + Send + Sync>;
+
+/// A request that came whole.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Numbers follow the order of connections.
+    pub id: u64,
+    /// What they ask.
+    pub asked: Asked,
+    /// Who asks.
+    pub address: SocketAddr,
+    /// Dropped, it answers 503.
+    pub reply: Sender<Reply>,
+}
+
+/// What the program's thread is to know.
+#[derive(Debug)]
+pub enum News {
+    /// Somebody asks.
     Asked(Incoming),
     /// Who asked does not wait for the answer any more.
     Gone(u64),
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     closed: bool,
     news: Vec<News>,
@@ -66,10 +87,11 @@ impl State {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
     answered: Condvar,
+    arrived: Condvar,
 }
 
 impl Shared {
@@ -79,34 +101,49 @@ impl Shared {
 }
 
 /// Takes requests until it is dropped.
-pub(super) struct Listener {
+#[derive(Debug)]
+pub struct Listener {
     address: SocketAddr,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// Listens from now on; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is taken or is not this machine's, or there is no thread.
+    pub fn bind(address: SocketAddr, limits: Limits, gate: Option<Gate>) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
         let address = socket.local_addr()?;
         let shared = Arc::<Shared>::default();
         let sharing = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("http server".into())
-            .spawn(move || accept(&socket, &sharing))?;
+            .spawn(move || accept(&socket, &sharing, limits, gate.as_ref()))?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn has_news(&self) -> bool {
+    /// Whether there is something to take.
+    pub fn has_news(&self) -> bool {
         !self.shared.lock().news.is_empty()
     }
 
+    /// Waits until there is something to take, for so long at most; whether there is.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let state = self.shared.lock();
+        let none = |state: &mut State| state.news.is_empty();
+        let waited = self.shared.arrived.wait_timeout_while(state, limit, none);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.news.is_empty()
+    }
+
     /// What happened since this was asked last; requests in the order of their numbers.
-    pub(super) fn take(&self) -> Vec<News> {
+    pub fn take(&self) -> Vec<News> {
         let mut news = std::mem::take(&mut self.shared.lock().news);
         news.sort_by_key(|news| match news {
             News::Asked(incoming) => (0, incoming.id),
@@ -153,7 +190,7 @@ impl Drop for Listener {
     }
 }
 
-fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
+fn accept(socket: &TcpListener, shared: &Arc<Shared>, limits: Limits, gate: Option<&Gate>) {
     let mut numbers = 0;
     loop {
         let accepted = socket.accept();
@@ -170,7 +207,7 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
         let Ok(kept) = stream.try_clone() else { continue };
         let open = {
             let mut state = shared.lock();
-            let free = (state.connections.len() as u64) < MAX_CONNECTIONS;
+            let free = state.connections.len() < limits.connections;
             free.then(|| state.connections.insert(id, kept)).is_some()
         };
         if !open {
@@ -179,10 +216,10 @@ fn accept(socket: &TcpListener, shared: &Arc<Shared>) {
             let _ = (&stream).write(&busy); // it fits what a fresh connection holds, or they learn nothing
             continue;
         }
-        let sharing = Arc::clone(shared);
+        let (sharing, gate) = (Arc::clone(shared), gate.cloned());
         let thread = std::thread::Builder::new().name("http connection".into());
         let served = thread.spawn(move || {
-            converse(&stream, id, address, &sharing);
+            converse(&stream, (id, address), &sharing, limits, gate.as_ref());
             sharing.lock().connections.remove(&id);
             let _ = stream.shutdown(Shutdown::Both);
         });
@@ -228,14 +265,21 @@ fn timed(stream: &TcpStream, limit: Duration) -> Timed<'_> {
 }
 
 /// Reads a request, has it answered and sends the answer.
-fn converse(stream: &TcpStream, id: u64, address: SocketAddr, shared: &Shared) {
+fn converse(
+    stream: &TcpStream,
+    (id, address): (u64, SocketAddr),
+    shared: &Shared,
+    limits: Limits,
+    gate: Option<&Gate>,
+) {
     let _ = stream.set_nodelay(true); // at worst it is slow
     let go_on = || timed(stream, WRITE_LIMIT).write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-    let asked = match wire::read(&mut timed(stream, READ_LIMIT), go_on) {
+    let gate = |head: Head<'_>| gate.map_or(Ok(()), |gate| gate(head));
+    let asked = match wire::read(&mut timed(stream, limits.arrival), limits.body, gate, go_on) {
         Ok(asked) => asked,
         Err(Problem::Gone) => return,
         Err(Problem::Refused(status)) => {
-            let refusal = Reply::plain(status, "The request cannot be read.").bytes(false);
+            let refusal = Reply::plain(status, why(status)).bytes(false);
             if timed(stream, WRITE_LIMIT).write_all(&refusal).is_ok() {
                 linger(stream);
             }
@@ -252,6 +296,7 @@ fn converse(stream: &TcpStream, id: u64, address: SocketAddr, shared: &Shared) {
         state.answering += 1;
         state.news.push(News::Asked(Incoming { id, asked, address, reply }));
     }
+    shared.arrived.notify_all();
     if let Some(reply) = wait(stream, &answer) {
         let _ = timed(stream, WRITE_LIMIT).write_all(&reply.bytes(head_only)); // nobody else to tell
     } else {
@@ -259,6 +304,18 @@ fn converse(stream: &TcpStream, id: u64, address: SocketAddr, shared: &Shared) {
     }
     shared.lock().answering -= 1;
     shared.answered.notify_all();
+}
+
+/// What a refusal says beside its status.
+fn why(status: u16) -> &'static str {
+    match status {
+        401 => "The token is missing or is another.",
+        404 => "Nothing is here.",
+        405 => "Not with this method.",
+        413 => "The request is too large.",
+        429 => "Too many requests.",
+        _ => "The request cannot be read.",
+    }
 }
 
 /// Waits for the answer; `None` when the other side has gone.

@@ -2,12 +2,11 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use super::Header;
+/// A field of a message's head: its name, and its value.
+pub type Header = (String, Vec<u8>);
 
 /// Bytes of a request's line and headers.
-pub(super) const MAX_HEAD: usize = 64 << 10;
-/// Bytes of a request's body.
-pub(super) const MAX_BODY: usize = 16 << 20;
+const MAX_HEAD: usize = 64 << 10;
 /// Headers of a request.
 const MAX_HEADERS: usize = 128;
 /// Bytes of the line in front of a chunk.
@@ -15,17 +14,41 @@ const MAX_CHUNK_LINE: usize = 4 << 10;
 
 /// A request as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) method: String,
+pub struct Asked {
+    /// `GET`, `POST`; as it was written.
+    pub method: String,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) headers: Vec<Header>,
-    pub(super) body: Vec<u8>,
+    pub target: String,
+    /// In their order.
+    pub headers: Vec<Header>,
+    /// Without its framing.
+    pub body: Vec<u8>,
+}
+
+/// What is known of a request before its body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// `GET`, `POST`; as it was written.
+    pub method: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// In their order.
+    pub headers: &'a [Header],
+}
+
+impl Head<'_> {
+    /// The first value of a field, without spaces around it.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.headers
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim_ascii())
+    }
 }
 
 /// Why there is no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
+pub enum Problem {
     /// The other side went away.
     Gone,
     /// To be told as this status.
@@ -54,6 +77,8 @@ enum Framing {
 /// What was read and is not used yet.
 struct Input<'a, R> {
     from: &'a mut R,
+    /// Bytes of a body.
+    max_body: usize,
     bytes: Vec<u8>,
     /// Where in `bytes` the unused ones begin.
     at: usize,
@@ -115,7 +140,7 @@ impl<R: Read> Input<'_, R> {
             if size == 0 {
                 break;
             }
-            if size > MAX_BODY - body.len() {
+            if size > self.max_body - body.len() {
                 return Err(TOO_LARGE);
             }
             body.extend_from_slice(self.take(size)?);
@@ -166,9 +191,18 @@ fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Reads a request. `go_on` is called when the other side waits to be told so before it sends the body.
-pub(super) fn read<R: Read>(from: &mut R, go_on: impl FnOnce() -> io::Result<()>) -> Result<Asked, Problem> {
-    let mut input = Input { from, bytes: Vec::new(), at: 0 };
+/// Reads a request whose body is no longer than `max_body`. `gate` sees the head and may refuse it with a status; `go_on` is
+/// called when the other side waits to be told so before it sends the body.
+///
+/// # Errors
+/// When the other side goes away, or sends what is not a request or is refused.
+pub fn read<R: Read>(
+    from: &mut R,
+    max_body: usize,
+    gate: impl FnOnce(Head<'_>) -> Result<(), u16>,
+    go_on: impl FnOnce() -> io::Result<()>,
+) -> Result<Asked, Problem> {
+    let mut input = Input { from, max_body, bytes: Vec::new(), at: 0 };
     let head = input.head()?;
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut fields);
@@ -181,7 +215,8 @@ pub(super) fn read<R: Read>(from: &mut R, go_on: impl FnOnce() -> io::Result<()>
     let headers: Vec<Header> =
         parsed.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
     let (method, target) = (method.to_owned(), target.to_owned());
-    let framing = framing(&headers)?;
+    gate(Head { method: &method, target: &target, headers: &headers }).map_err(Problem::Refused)?;
+    let framing = framing(&headers, max_body)?;
     let waits = values(&headers, "expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
     if waits && input.rest().is_empty() && !matches!(framing, Framing::Length(0)) {
         go_on()?;
@@ -200,7 +235,7 @@ fn values<'a>(headers: &'a [Header], wanted: &'a str) -> impl Iterator<Item = &'
         .map(|(_, value)| value.trim_ascii())
 }
 
-fn framing(headers: &[Header]) -> Result<Framing, Problem> {
+fn framing(headers: &[Header], max_body: usize) -> Result<Framing, Problem> {
     let mut lengths = values(headers, "content-length");
     let mut codings = values(headers, "transfer-encoding");
     match (lengths.next(), codings.next()) {
@@ -219,28 +254,31 @@ fn framing(headers: &[Header]) -> Result<Framing, Problem> {
                 return Err(MALFORMED);
             }
             let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
-            length.filter(|length| *length <= MAX_BODY).map(Framing::Length).ok_or(TOO_LARGE)
+            length.filter(|length| *length <= max_body).map(Framing::Length).ok_or(TOO_LARGE)
         }
     }
 }
 
 /// An answer, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<Header>,
-    pub(super) body: Vec<u8>,
+pub struct Reply {
+    /// Of three digits.
+    pub status: u16,
+    /// Without those of the framing.
+    pub headers: Vec<Header>,
+    /// All of it.
+    pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// An answer of the server's own.
-    pub(super) fn plain(status: u16, text: &str) -> Self {
+    /// An answer in plain text.
+    pub fn plain(status: u16, text: &str) -> Self {
         let kind = ("Content-Type".to_owned(), b"text/plain; charset=utf-8".to_vec());
         Self { status, headers: vec![kind], body: text.as_bytes().to_vec() }
     }
 
     /// As it is sent; without the body when a `HEAD` asked for it.
-    pub(super) fn bytes(&self, head_only: bool) -> Vec<u8> {
+    pub fn bytes(&self, head_only: bool) -> Vec<u8> {
         let mut bytes = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).into_bytes();
         for (name, value) in &self.headers {
             bytes.extend_from_slice(name.as_bytes());
@@ -276,6 +314,7 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         413 => "Content Too Large",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
