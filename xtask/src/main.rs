@@ -13,6 +13,7 @@ mod loom;
 mod metadata;
 mod natives;
 mod oracles;
+mod overdue;
 mod process;
 mod sanitizer;
 mod soak;

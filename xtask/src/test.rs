@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::cargo::{FEATURES, cargo, run_tests};
 use crate::oracles::{self, captures, install, lua, pages, perfetto, record};
 use crate::tally::Tally;
-use crate::{agent, examples, loom, sanitizer, soak, tidy};
+use crate::{agent, examples, loom, overdue, sanitizer, soak, tidy};
 
 #[derive(Args)]
 pub struct Options {
@@ -77,6 +77,7 @@ impl Stage {
 }
 
 pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
+    overdue::watch();
     if options.install {
         tally.stage("install", install::run);
     }

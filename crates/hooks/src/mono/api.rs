@@ -53,9 +53,6 @@ api! {
     mono_profiler_set_method_end_invoke_callback(Pointer, Callback);
     mono_profiler_set_method_free_callback(Pointer, Callback);
     mono_profiler_set_exception_throw_callback(Pointer, Callback);
-    mono_profiler_set_thread_name_callback(Pointer, Callback);
-    mono_profiler_set_thread_stopping_callback(Pointer, Callback);
-    mono_profiler_set_image_loaded_callback(Pointer, Callback);
     mono_profiler_set_gc_event_callback(Pointer, Callback);
     mono_profiler_set_gc_allocation_callback(Pointer, Callback);
     mono_profiler_set_sample_hit_callback(Pointer, Callback);
@@ -66,10 +63,6 @@ api! {
     mono_class_get_name(Pointer) -> *const c_char;
     mono_class_get_namespace(Pointer) -> *const c_char;
     mono_image_get_name(Pointer) -> *const c_char;
-    mono_image_get_table_info(Pointer, c_int) -> Pointer;
-    mono_table_info_get_rows(Pointer) -> c_int;
-    mono_metadata_decode_row_col(Pointer, c_int, u32) -> u32;
-    mono_metadata_string_heap(Pointer, u32) -> *const c_char;
     mono_object_get_class(Pointer) -> Pointer;
     mono_object_get_size(Pointer) -> u32;
     mono_gc_get_heap_size() -> i64;

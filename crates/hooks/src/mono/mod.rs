@@ -18,9 +18,9 @@
 //! # Suspension
 //! Mono stops threads wherever they are to collect. No lock is taken between the moments at which a collection stops the
 //! world and starts it, so that a stopped thread may hold any lock of ours.
-mod aborts;
 mod api;
 mod calls;
+mod gate;
 mod methods;
 mod profiler;
 mod samples;

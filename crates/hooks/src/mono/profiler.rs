@@ -11,6 +11,7 @@ use tickscope_core::{
 
 use super::api::{Api, Callback, Pointer};
 use super::calls::Calls;
+use super::gate::Closed;
 use super::{methods, samples};
 
 /// Where what Mono tells is recorded.
@@ -40,13 +41,17 @@ pub trait Host: 'static {
 pub(super) struct Installed {
     pub(super) api: Api,
     pub(super) handle: usize,
+    /// Where no stack is walked.
+    pub(super) closed: Closed,
     names: OnceLock<Names>,
 }
 
-struct Names {
+pub(super) struct Names {
     collect: SymbolId,
     heap: SymbolId,
     message: KeyId,
+    /// Stands for the stack where none can be walked.
+    pub(super) not_walked: SymbolId,
 }
 
 static INSTALLED: OnceLock<Installed> = OnceLock::new();
@@ -87,7 +92,9 @@ pub unsafe fn install<H: Host>(api: Api, deepest: Depth) -> Result<(), String> {
     }
     // SAFETY: Mono keeps the descriptor and asks nothing of the null that stands for our data.
     let handle = unsafe { (api.mono_profiler_create)(std::ptr::null_mut()) };
-    if INSTALLED.set(Installed { api, handle: handle as usize, names: OnceLock::new() }).is_err() {
+    let closed = Closed::find(api.mono_profiler_create as *const () as usize);
+    let mono = Installed { api, handle: handle as usize, closed, names: OnceLock::new() };
+    if INSTALLED.set(mono).is_err() {
         return Err("a second Mono is not recorded".into());
     }
     // SAFETY: each callback has the type of its event in `profiler-events.h`, and stays.
@@ -107,9 +114,6 @@ pub unsafe fn install<H: Host>(api: Api, deepest: Depth) -> Result<(), String> {
             (api.mono_profiler_enable_allocations)();
             (api.mono_profiler_set_gc_allocation_callback)(handle, allocated::<H> as Callback);
         }
-        (api.mono_profiler_set_thread_name_callback)(handle, samples::named::<H> as Callback);
-        (api.mono_profiler_set_thread_stopping_callback)(handle, samples::stopping::<H> as Callback);
-        (api.mono_profiler_set_image_loaded_callback)(handle, samples::loaded::<H> as Callback);
         (api.mono_profiler_set_sample_hit_callback)(handle, samples::hit::<H> as Callback);
         (api.mono_profiler_enable_sampling)(handle);
     }
@@ -245,7 +249,7 @@ unsafe extern "C" fn ends<H: Host>(_: *mut c_void) {
 }
 
 impl Installed {
-    fn names<R: Recorder>(&self, recorder: &R) -> &Names {
+    pub(super) fn names<R: Recorder>(&self, recorder: &R) -> &Names {
         self.names.get_or_init(|| {
             let symbol = |name| {
                 recorder.intern_symbol(SymbolRef {
@@ -259,6 +263,7 @@ impl Installed {
                 collect: symbol("collect (measured)"),
                 heap: symbol("mono.heap_bytes"),
                 message: recorder.intern_key("message"),
+                not_walked: symbol("runtime and C library (callers not known)"),
             }
         })
     }

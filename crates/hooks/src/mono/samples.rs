@@ -4,9 +4,12 @@
 //! thread. A thread of the profiler's own, which Mono does not know and never stops, turns them into stacks on a track
 //! of the sampled thread's. A sample weighs the processor time that the thread has used since its sample before: one that
 //! waits inside managed code costs nothing.
+//!
+//! Not every place can be looked at ([`gate`]). What passes there counts for the next stack, of which it is most likely a
+//! part, up to two milliseconds; what is more is told as the runtime's own.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -19,7 +22,7 @@ use tickscope_core::{
 
 use super::api::{Callback, Pointer};
 use super::profiler::{Host, Installed, installed};
-use super::{aborts, methods};
+use super::{gate, methods};
 use crate::lock::ForkLock;
 
 /// Threads that are sampled at one time.
@@ -30,12 +33,17 @@ const WAITING: usize = 128;
 const FRAMES: usize = 61;
 /// Less processor time than this since the sample before is none.
 const IDLE_NS: u64 = 50_000;
-/// How often samples are read.
-const ROUND: Duration = Duration::from_millis(20);
+/// What may be added to the next stack from where none can be walked: two samples at 1 kHz.
+const CARRIED_NS: u64 = 2_000_000;
+/// How long a thread runs on before a signal that did not pass is sent again, at the least.
+const AGAIN: Duration = Duration::from_millis(2);
+/// So many times as often as samples are read.
+const ROUNDS: u32 = 10;
 
 struct Sample {
     at: u64,
     used_ns: u64,
+    /// 0 where no stack can be walked.
     n_frames: usize,
     /// Innermost first.
     frames: [usize; FRAMES],
@@ -47,7 +55,10 @@ struct Seat {
     thread: AtomicI32,
     written: AtomicU32,
     read: AtomicU32,
+    /// Its processor time at the sample before.
     used_ns: AtomicU64,
+    /// A signal did not pass. Mono sends a thread none until its handler has had the one before.
+    owed: AtomicBool,
     samples: UnsafeCell<[Sample; WAITING]>,
 }
 
@@ -60,6 +71,7 @@ static ALL: [Seat; SEATS] = [const {
         written: AtomicU32::new(0),
         read: AtomicU32::new(0),
         used_ns: AtomicU64::new(0),
+        owed: AtomicBool::new(false),
         samples: UnsafeCell::new(
             [const { Sample { at: 0, used_ns: 0, n_frames: 0, frames: [0; FRAMES] } }; WAITING],
         ),
@@ -68,6 +80,10 @@ static ALL: [Seat; SEATS] = [const {
 
 thread_local! {
     static SEAT: Cell<Option<&'static Seat>> = const { Cell::new(None) };
+    /// Whether the thread has run managed code: the runtime's own threads are not told of.
+    static MANAGED: Cell<bool> = const { Cell::new(false) };
+    /// A signal did not pass when the thread had no seat.
+    static OWED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What the signal interrupted, as [`walk`] sees it.
@@ -94,40 +110,94 @@ unsafe extern "C" fn walk(
     c_int::from(walk.n_frames == FRAMES)
 }
 
+/// Before Mono's handler, on the thread that is sampled. No lock, no allocation.
+unsafe extern "C" fn stop_at_gate<H: Host>(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: a handler's arguments.
+    unsafe {
+        let closed = installed().is_none_or(|mono| mono.closed.contains(gate::interrupted(context)));
+        match closed {
+            false => gate::pass(signal, info, context),
+            true => missed::<H>(),
+        }
+    }
+}
+
+/// The thread stands where it is not looked at.
+fn missed<H: Host>() {
+    let Some(seat) = SEAT.get().or_else(|| if MANAGED.get() { take_seat() } else { None }) else {
+        OWED.set(true);
+        return;
+    };
+    if H::depth() == Depth::Sample {
+        seat.put::<H>(CARRIED_NS, &Walk { n_frames: 0, frames: [0; FRAMES] });
+    }
+    seat.owed.store(true, Release);
+}
+
 /// In Mono's signal handler, on the thread that is sampled. No lock, no allocation.
-pub(super) unsafe extern "C" fn hit<H: Host>(_: Pointer, _ip: *const c_void, context: *const c_void) {
+pub(super) unsafe extern "C" fn hit<H: Host>(_: Pointer, ip: *const c_void, context: *const c_void) {
     if H::depth() != Depth::Sample {
         return;
     }
     let Some(mono) = installed() else { return };
+    if !gate::stands() && !gate::build(stop_at_gate::<H>, context, &mono.closed) {
+        UNSAFE.store(true, Relaxed);
+    }
+    // Before the gate stood.
+    if UNSAFE.load(Relaxed) || mono.closed.contains(ip as usize) {
+        return;
+    }
     let mut found = Walk { n_frames: 0, frames: [0; FRAMES] };
-    // SAFETY: the context is the handler's own, and the walk is made for handlers.
+    // SAFETY: the context is the handler's own, the walk is made for handlers, and the thread stands where it may be walked.
     unsafe {
         (mono.api.mono_stack_walk_async_safe)(walk as Callback, context, (&raw mut found).cast());
     }
-    if found.n_frames == 0 {
-        return;
+    if found.n_frames > 0
+        && let Some(seat) = SEAT.get().or_else(take_seat)
+    {
+        seat.put::<H>(IDLE_NS, &found);
     }
-    let Some(seat) = SEAT.get().or_else(take_seat) else { return };
-    let used_ns = used_ns();
-    let since = used_ns.saturating_sub(seat.used_ns.load(Relaxed));
-    if since < IDLE_NS {
-        return;
+}
+
+impl Seat {
+    /// Keeps a stack for the time since the one before, if that is at least `least_ns`. In a handler of the seat's thread.
+    fn put<H: Host>(&self, least_ns: u64, found: &Walk) {
+        let used_ns = used_ns();
+        let since = used_ns.saturating_sub(self.used_ns.load(Relaxed));
+        if since < least_ns {
+            return;
+        }
+        self.used_ns.store(used_ns, Relaxed);
+        let written = self.written.load(Relaxed);
+        if written.wrapping_sub(self.read.load(Acquire)) as usize == WAITING {
+            return; // pairs with the Release in `read`
+        }
+        // SAFETY: the place is the handler's until `written` passes it.
+        unsafe {
+            let place = self.samples.get().cast::<Sample>().add(written as usize % WAITING);
+            (*place).at = H::now().0;
+            (*place).used_ns = since;
+            (*place).n_frames = found.n_frames;
+            (*place).frames = found.frames;
+        }
+        self.written.store(written.wrapping_add(1), Release); // pairs with the Acquire in `read`
     }
-    seat.used_ns.store(used_ns, Relaxed);
-    let written = seat.written.load(Relaxed);
-    if written.wrapping_sub(seat.read.load(Acquire)) as usize == WAITING {
-        return; // pairs with the Release in `read`
+}
+
+impl Seat {
+    /// Sends the signal that did not pass, once the thread has run on: one that waits in a system call is left alone.
+    fn send_again(&self) {
+        if !self.owed.load(Acquire) {
+            return;
+        }
+        let thread = self.thread.load(Acquire);
+        // The clock of a thread's processor time, by its number (clock_getres(2)).
+        let clock = (!thread << 3) | 6;
+        let has_run = time(clock).is_none_or(|now| now.saturating_sub(self.used_ns.load(Relaxed)) >= IDLE_NS);
+        if has_run && self.owed.swap(false, AcqRel) {
+            gate::send(thread);
+        }
     }
-    // SAFETY: the place is the handler's until `written` passes it.
-    unsafe {
-        let place = seat.samples.get().cast::<Sample>().add(written as usize % WAITING);
-        (*place).at = H::now().0;
-        (*place).used_ns = since;
-        (*place).n_frames = found.n_frames;
-        (*place).frames = found.frames;
-    }
-    seat.written.store(written.wrapping_add(1), Release); // pairs with the Acquire in `read`
 }
 
 fn take_seat() -> Option<&'static Seat> {
@@ -143,10 +213,15 @@ fn take_seat() -> Option<&'static Seat> {
 
 /// Processor time of this thread.
 fn used_ns() -> u64 {
+    time(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0)
+}
+
+/// In nanoseconds; `None` when there is no such clock (any more).
+fn time(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a valid place for the answer; async-signal-safe.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    let found = unsafe { libc::clock_gettime(clock, &mut time) } == 0;
+    found.then_some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
 /// Who reads: a recorder of its own, and what it knows of seats.
@@ -165,66 +240,23 @@ static READER: std::sync::atomic::AtomicPtr<c_void> = std::sync::atomic::AtomicP
 
 /// Held while Mono is asked for another sampling.
 static ASKING: ForkLock<()> = ForkLock::new(());
-/// Threads that unload a domain.
-static UNLOADING: AtomicU32 = AtomicU32::new(0);
-
-/// The program may abort threads.
-static ABORTS: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    static UNLOADS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A thread has a name: the one that Mono makes to unload a domain, before it does. To stop the domain's threads it looks at
-/// their stacks, and Mono ends the process when its own sampling signal comes between. So nothing is sampled meanwhile.
-pub(super) unsafe extern "C" fn named<H: Host>(_: Pointer, thread: usize, name: *const c_char) {
-    // SAFETY: no arguments, cannot fail.
-    let here = unsafe { libc::pthread_self() } as usize;
-    // SAFETY: Mono gives a C string.
-    if thread != here || name.is_null() || unsafe { CStr::from_ptr(name) } != c"Domain unloader" {
-        return;
-    }
-    if let Some(mono) = installed()
-        && !UNLOADS.replace(true)
-    {
-        UNLOADING.fetch_add(1, AcqRel);
-        follow::<H>(mono);
-        // For a round of signals that has begun.
-        std::thread::sleep(Duration::from_millis(3));
-    }
-}
-
-/// A thread of Mono's is about to end.
-pub(super) unsafe extern "C" fn stopping<H: Host>(_: Pointer, _thread: usize) {
-    if UNLOADS.take() {
-        UNLOADING.fetch_sub(1, AcqRel);
-        if let Some(mono) = installed() {
-            follow::<H>(mono);
-        }
-    }
-}
-
-/// An assembly was loaded, and nothing of it has run.
-pub(super) unsafe extern "C" fn loaded<H: Host>(_: Pointer, image: Pointer) {
-    let Some(mono) = installed() else { return };
-    // SAFETY: Mono's image, on a thread of Mono's.
-    let aborts = unsafe {
-        let name = (mono.api.mono_image_get_name)(image);
-        let framework = name.is_null() || methods::is_framework(&CStr::from_ptr(name).to_string_lossy());
-        !framework && aborts::calls_abort(&mono.api, image)
-    };
-    if aborts && !ABORTS.swap(true, AcqRel) && H::depth() == Depth::Sample {
-        H::say("a C# program that calls Thread.Abort is not sampled: Mono would end it when both meet");
-        follow::<H>(mono);
-    }
-}
+/// Mono's signal is not what it was taken for, and no gate can be put before its handler.
+static UNSAFE: AtomicBool = AtomicBool::new(false);
 
 fn wanted<H: Host>() -> u32 {
-    u32::from(H::depth() == Depth::Sample && UNLOADING.load(Acquire) == 0 && !ABORTS.load(Acquire))
+    u32::from(H::depth() == Depth::Sample && !UNSAFE.load(Relaxed))
 }
 
 /// Makes Mono sample when the depth says so, and stop when it does not. A few loads when nothing changes.
+/// On a thread that is about to run managed code.
 pub(super) fn follow<H: Host>(mono: &Installed) {
+    MANAGED.set(true);
+    if OWED.get()
+        && let Some(seat) = SEAT.get().or_else(take_seat)
+    {
+        OWED.set(false);
+        seat.owed.store(true, Release);
+    }
     if ASKED.load(Relaxed) == wanted::<H>() {
         return;
     }
@@ -232,6 +264,11 @@ pub(super) fn follow<H: Host>(mono: &Installed) {
     let wanted = wanted::<H>();
     if ASKED.swap(wanted, Relaxed) == wanted {
         return;
+    }
+    if UNSAFE.load(Relaxed) {
+        H::say(
+            "C# is not sampled any more: this Mono's sampling signal is not one that it could be guarded from",
+        );
     }
     let real = 2;
     // SAFETY: the handle that Mono gave.
@@ -258,9 +295,14 @@ fn read_on<H: Host>() {
     let Some(recorder) = H::own_thread("managed stacks") else { return };
     let reader = Box::new(Reader { recorder, tracks: [None; SEATS], last: 0 });
     READER.store(Box::into_raw(reader).cast(), Release);
+    let mut rounds = 0_u32;
     loop {
-        std::thread::sleep(ROUND);
-        flush::<H>();
+        std::thread::sleep(AGAIN);
+        ALL.iter().for_each(Seat::send_again);
+        rounds += 1;
+        if rounds.is_multiple_of(ROUNDS) {
+            flush::<H>();
+        }
     }
 }
 
@@ -305,6 +347,12 @@ impl<R: Recorder> Reader<R> {
                 resumed = true;
             }
             let mut stack = StackId::ROOT;
+            if sample.n_frames == 0
+                && let Some(mono) = installed()
+            {
+                let symbol = mono.names(&self.recorder).not_walked;
+                stack = self.recorder.intern_stack(StackNode { parent: stack, symbol, line: 0 });
+            }
             for method in sample.frames.iter().take(sample.n_frames).rev() {
                 let symbol = methods::known(*method).and_then(methods::Known::symbol);
                 let symbol = symbol.unwrap_or(SymbolId::OTHER);

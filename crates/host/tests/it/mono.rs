@@ -49,6 +49,50 @@ static class Split {
 }
 "#;
 
+/// Nearly always inside the allocator, and called by many methods that were compiled ahead of time.
+const ALLOC: &str = r#"
+using System; using System.Collections.Generic; using System.Runtime.InteropServices; using System.Threading;
+static class Alloc {
+  [DllImport("libc.so.6")] static extern IntPtr malloc(IntPtr size);
+  [DllImport("libc.so.6")] static extern void free(IntPtr place);
+  static bool Work(string word) {
+    var places = new IntPtr[64];
+    var from = Environment.TickCount;
+    while (Environment.TickCount - from < 30) {
+      for (int i = 0; i < places.Length; i++) places[i] = malloc((IntPtr)(2000 + 600 * i));
+      for (int i = 0; i < places.Length; i += 2) free(places[i]);
+      for (int i = 1; i < places.Length; i += 2) free(places[i]);
+    }
+    return word == null;
+  }
+  static void Main() {
+    var words = new[] { "one", "two" };
+    var list = new List<string>(words);
+    // Methods of the framework, which Debian compiles ahead of time.
+    Array.Exists(words, w => Work(w));
+    Array.Find(words, w => Work(w));
+    Array.FindAll(words, w => Work(w));
+    Array.FindIndex(words, w => Work(w));
+    Array.FindLast(words, w => Work(w));
+    Array.ForEach(words, w => Work(w));
+    Array.ConvertAll(words, w => { Work(w); return w; });
+    Array.Sort(words, (a, b) => { Work(a); return 0; });
+    list.ForEach(w => Work(w));
+    list.Exists(w => Work(w));
+    list.FindLast(w => Work(w));
+    list.RemoveAll(w => Work(w));
+    list.ConvertAll(w => { Work(w); return w; });
+    list.Sort((a, b) => { Work(a); return 0; });
+    new Lazy<string>(() => { Work(""); return ""; }).Value.ToString();
+    var thread = new Thread(() => Work("")); thread.Start(); thread.Join();
+    using (new Timer(_ => Work(""), null, 0, -1)) Thread.Sleep(60);
+    ThreadPool.QueueUserWorkItem(_ => Work("")); Thread.Sleep(60);
+    AppDomain.CurrentDomain.DoCallBack(() => Work(""));
+    Console.WriteLine("done");
+  }
+}
+"#;
+
 /// Domains that come and go, children, and what is finalized at the end.
 const LIFE: &str = r#"
 using System; using System.Diagnostics; using System.Runtime.CompilerServices;
@@ -193,6 +237,26 @@ fn samples_find_the_methods_that_take_the_time() {
     });
 }
 
+/// Mono's own walk of a stack allocates, and at the end it looks at the stacks of threads of a pool. Without the gate before
+/// its handler such a program waits for itself in one run of six, and is ended by Mono in one of nine.
+#[test]
+fn a_thread_may_be_sampled_inside_the_allocator() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compiled(folder.path(), "alloc", ALLOC) {
+        return;
+    }
+    for _ in 0..3 {
+        let output = record(folder.path(), &[], &["timeout", "60", "mono", "alloc.exe"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = report(&folder.path().join("run.perfetto-trace"));
+        conserved(&report, 0);
+        for name in ["Alloc:Work", "runtime and C library (callers not known)"] {
+            assert!(sum(&report, name, "function", "self_ms") > 0.0, "{name}: {report:#}");
+        }
+    }
+}
+
 #[test]
 fn domains_children_and_finalizers_are_as_without() {
     let folder = tempfile::tempdir().unwrap();
@@ -251,7 +315,7 @@ fn threads_are_aborted_as_without() {
         let output = record(folder.path(), &["--depth", depth], &["mono", "aborts.exe"]).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "1500\n", "at depth {depth}: {errors}");
-        assert_eq!(errors.contains("is not sampled"), depth == "sample", "at depth {depth}: {errors}");
+        assert!(!errors.contains("not sampled"), "at depth {depth}: {errors}");
         conserved(&report(&folder.path().join("run.perfetto-trace")), 0);
     }
 }
