@@ -1,0 +1,74 @@
+//! A work-stealing pool for programs that tick.
+//!
+//! ```
+//! use tickscope_scheduler::{Pool, Stop};
+//!
+//! let pool = Pool::builder().workers(2).build()?;
+//! let mut answer = pool.spawn(|| 6 * 7);
+//! while !answer.is_finished() {
+//!     // A tick of something else.
+//!     std::thread::yield_now();
+//! }
+//! assert_eq!(answer.try_join(), Some(Ok(42)));
+//! let counters = pool.stop(Stop::Drain);
+//! assert_eq!((counters.spawned, counters.finished), (1, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Start at [`Pool`] and [`Spawner`]; tasks that wait in the middle are in [`fiber`].
+//!
+//! # Guarantees
+//! - What was taken in ends in one of four ways, and the [`Counters`] balance when the pool has [stopped](Pool::stop).
+//! - A panic is the task's error; the worker goes on.
+//! - A task that waits for another's result does not need a second worker: see [`Handle::join`].
+//! - A fiber that has begun stays on its thread.
+//! - Neither priorities nor tasks that spawn again keep another task from running for ever.
+//!
+//! # Deliberately absent
+//! I/O; futures that are not `Send`; stopping a closure that runs, which can only be told ([`is_cancelled`]).
+//!
+//! # Algorithms
+//! Each worker has deques of its own that others steal from (Chase and Lev, SPAA 2005, by `crossbeam-deque`). What
+//! comes from outside goes through lists that are taken whole (Treiber, 1986). Who sleeps and who is woken is
+//! explained in `sleep.rs`, the life of a task in `task/state.rs`.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
+mod error;
+#[cfg(not(loom))]
+pub mod fiber;
+#[cfg(not(loom))]
+mod handle;
+mod inbox;
+#[cfg(not(loom))]
+mod observer;
+#[cfg(not(loom))]
+mod pool;
+mod sleep;
+mod sync;
+#[cfg(not(loom))]
+mod task;
+#[cfg(not(loom))]
+mod timer;
+
+pub use error::{BuildError, SpawnError, TaskError};
+#[cfg(not(loom))]
+pub use handle::Handle;
+#[cfg(not(loom))]
+pub use observer::{Moment, Observer};
+#[cfg(not(loom))]
+pub use pool::{
+    Batch, Builder, Counters, End, Pool, Priority, Refused, Scope, ScopedHandle, Spawner, Stop, TaskOptions,
+};
+#[cfg(not(loom))]
+pub use task::TaskId;
+
+/// Whether the task that runs here should stop: nobody wants its result, or its pool is stopped without waiting for
+/// it. False outside of tasks.
+#[cfg(not(loom))]
+pub fn is_cancelled() -> bool {
+    pool::current(|worker| {
+        worker.is_some_and(|worker| {
+            worker.abandons() || worker.task().is_some_and(|task| task.header().state.is_cancelled())
+        })
+    })
+}
