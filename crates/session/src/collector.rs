@@ -81,12 +81,7 @@ impl Collector {
         );
         Self {
             arena: ArenaReader::new(shared.mapping.clone()),
-            assembly: Assembly::new(
-                dictionary,
-                calibration,
-                shared.base.0,
-                shared.mapping.shape().policy == Policy::Drop,
-            ),
+            assembly: Assembly::new(dictionary, calibration, shared.base.0, shared.mapping.shape()),
             shared,
             metadata,
             rings: Vec::new(),

@@ -1,13 +1,15 @@
 //! Sessions in files: one process records, another collects, and either may be gone at any moment.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use tickscope_core::{
-    ArgInput, CategoryId, Depth, Event, Metadata, Outcome, Progress, Recorder, RecordingSink, Sink, Source,
-    SymbolRef,
+    ArgInput, Batch, CategoryId, Depth, Event, Flow, Metadata, Outcome, Progress, Recorder, RecordingSink,
+    Sink, SinkError, Source, SymbolRef,
 };
 use tickscope_session::{Collector, Config, ConfigError, OpenError, PART, Session, ThreadRecorder};
 
@@ -299,5 +301,64 @@ proptest! {
         if let Ok(collector) = Collector::open(&path, Metadata::default()) {
             collect(collector, &mut RecordingSink::default());
         }
+    }
+}
+
+#[derive(Default)]
+struct Counting(usize);
+
+impl Sink for Counting {
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+        self.0 += batch.samples.len();
+        Ok(Flow::Continue)
+    }
+}
+
+/// As above, while it is being collected: what was looked at is another the next moment.
+#[test]
+fn a_session_that_is_scribbled_on_meanwhile_harms_no_collector() {
+    for round in 0..4_u64 {
+        let path = place(&format!("scribbled-live-{round}"));
+        let _removed = Removed(path.clone());
+        let session = Session::create(&path, "server", config()).unwrap();
+        let recorder = session.thread("main");
+        for index in 0..2_000 {
+            span(&recorder, &format!("work {}", index % 50));
+        }
+        let mut collector = Collector::open(&path, Metadata::default()).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        drop((recorder, session));
+        let done = AtomicBool::new(false);
+        let mut sink = Counting::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Places and bytes by Marsaglia's xorshift.
+                let mut random = 0x9E37_79B9_7F4A_7C15_u64 ^ round;
+                let mut next = move || {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    random
+                };
+                let arena = 4_096 + 16_384;
+                let ring = arena + (256 << 10);
+                let places =
+                    [(48, 512), (4_096, 512), (arena, 4_096), (ring, 256), (ring, 256), (ring, 64 << 10)];
+                while !done.load(Ordering::Relaxed) {
+                    let (begin, length) = places[next() as usize % places.len()];
+                    let bytes = next().to_le_bytes();
+                    let bytes = &bytes[..1 + next() as usize % 8];
+                    file.write_all_at(bytes, begin + next() % length).unwrap();
+                }
+            });
+            for _ in 0..300 {
+                collector.poll(&mut sink).unwrap();
+                // What a ring holds, and the spans that were open.
+                assert!(std::mem::take(&mut sink.0) <= 2 * (64 << 10) / 16);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        collector.close();
+        while !matches!(collector.poll(&mut sink).unwrap(), Progress::End) {}
     }
 }

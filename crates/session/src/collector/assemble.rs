@@ -7,14 +7,14 @@ use tickscope_core::{
     Event, Flow, KeyId, Link, LinkKind, Outcome, RingId, Sample, Scope, SourceError, SpanId, StackId,
     SwitchReason, SymbolId, Ticks, TrackId, Weight,
 };
+use tickscope_ring::Policy;
 
 use super::sample;
+use crate::mapping::Shape;
 use crate::record::{self, TEXT_PER_SLOT};
 
 /// Deepest nesting of tracks and of spans on one track that is believed.
 const MAX_DEPTH: usize = 1 << 16;
-/// Tracks beyond this number are not believed.
-const MAX_TRACKS: usize = 1 << 26;
 /// Ends that may wait for their begins: more than threads can produce while the rings are looked at once.
 const MAX_EARLY: usize = 1 << 16;
 
@@ -111,9 +111,27 @@ struct LateArg {
 /// The open span `of` of a track, or the innermost one.
 fn find(stack: &mut [Open], of: Option<SpanId>) -> Option<&mut Open> {
     match of {
-        Some(span) => stack.iter_mut().rev().find(|open| open.span == span),
+        Some(span) => {
+            let at = place(stack, span.position() as u32).filter(|at| stack[*at].span == span)?;
+            stack.get_mut(at)
+        }
         None => stack.last_mut(),
     }
+}
+
+/// Where in a stack the span is that began at `position`. Spans begin in the order of positions, so a search halves what is
+/// left: where a recursion ends that went deeper than is kept, each of its ends is looked for in vain. Positions repeat after
+/// 2^32 slots, so few are looked at one by one.
+fn place(stack: &[Open], position: u32) -> Option<usize> {
+    const FEW: usize = 64;
+    let few = stack.len().saturating_sub(FEW);
+    if let Some(at) = stack[few..].iter().rposition(|open| open.position == position) {
+        return Some(few + at);
+    }
+    let last = stack.last()?.position;
+    let distance = |position: u32| last.wrapping_sub(position);
+    let at = stack[..few].partition_point(|open| distance(open.position) > distance(position));
+    stack[..few].get(at).is_some_and(|open| open.position == position).then_some(at)
 }
 
 /// Samples being put together, and the stacks of all tracks.
@@ -130,6 +148,8 @@ pub(super) struct Assembly {
     /// Index behind the end of each tick in `samples`, and when it ended.
     ticks: Vec<(usize, u64)>,
     tracks: Vec<Vec<Open>>,
+    /// More the arena cannot define: each takes two words. A higher number is not believed.
+    max_tracks: usize,
     text_bytes: Vec<u8>,
     /// Ends of asynchronous spans read before their begins: those lie in a ring that is read later.
     early: HashMap<SpanId, EarlyEnd>,
@@ -139,7 +159,7 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    pub(super) fn new(dictionary: Dictionary, calibration: Calibration, base: u64, complete: bool) -> Self {
+    pub(super) fn new(dictionary: Dictionary, calibration: Calibration, base: u64, shape: Shape) -> Self {
         Self {
             dictionary,
             calibration,
@@ -151,9 +171,10 @@ impl Assembly {
             text: String::new(),
             ticks: Vec::new(),
             tracks: Vec::new(),
+            max_tracks: shape.arena_bytes / 16,
             text_bytes: Vec::new(),
             early: HashMap::new(),
-            complete,
+            complete: shape.policy == Policy::Drop,
             collector_ns: 0,
         }
     }
@@ -263,7 +284,7 @@ impl Assembly {
             record::RESUME => {
                 let time_ns = self.time(parser, w0);
                 let (track, host) = (TrackId(w1 as u32), parser.current);
-                if track.index() >= MAX_TRACKS || parser.hosts.len() >= MAX_DEPTH {
+                if track.index() >= self.max_tracks || parser.hosts.len() >= MAX_DEPTH {
                     parser.discarded += 1;
                     return;
                 }
@@ -289,8 +310,10 @@ impl Assembly {
                 let time_ns = self.time(parser, w0);
                 let outcome = Outcome::ALL[usize::from(record::flags(w0)).min(3)];
                 let track = parser.on.take().unwrap_or(parser.current);
-                let at = SpanId::from_raw(w1)
-                    .and_then(|span| self.stack(track).iter().rposition(|open| open.span == span));
+                let stack = self.stack(track);
+                let at = SpanId::from_raw(w1).and_then(|span| {
+                    place(stack, span.position() as u32).filter(|at| stack[*at].span == span)
+                });
                 match at {
                     Some(at) => {
                         self.close_above(parser.ring, track, at, time_ns);
@@ -514,7 +537,7 @@ impl Assembly {
     fn stack_mut(&mut self, track: TrackId) -> Option<&mut Vec<Open>> {
         let index = track.index();
         if index >= self.tracks.len() {
-            if index >= MAX_TRACKS {
+            if index >= self.max_tracks {
                 return None;
             }
             self.tracks.resize_with(index + 1, Vec::new);
@@ -563,7 +586,7 @@ impl Assembly {
         let stack = self.stack(track);
         match stack.last() {
             Some(open) if open.position == position => {}
-            _ => match stack.iter().rposition(|open| open.position == position) {
+            _ => match place(stack, position) {
                 Some(at) => self.close_above(parser.ring, track, at, time_ns),
                 None => {
                     parser.discarded += 1;
@@ -686,5 +709,31 @@ impl Assembly {
         self.ticks.clear();
         self.args.clear();
         self.text.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_deep_stacks_are_found_by_position() {
+        // Begun at every third slot, with the numbers starting anew on the way.
+        let first = u32::MAX - 1_000;
+        let stack: Vec<Open> = (0..2_000)
+            .map(|index| Open {
+                span: SpanId::new(RingId(1), index).expect("a ring"),
+                position: first.wrapping_add(3 * index as u32),
+                symbol: SymbolId::OTHER,
+                begin_ns: 0,
+                tick: false,
+                late: Vec::new(),
+            })
+            .collect();
+        for (index, open) in stack.iter().enumerate() {
+            assert_eq!(place(&stack, open.position), Some(index));
+            assert_eq!(place(&stack, open.position.wrapping_add(1)), None);
+        }
+        assert_eq!(place(&[], 7), None);
     }
 }
