@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
@@ -328,36 +329,36 @@ fn a_session_that_is_scribbled_on_meanwhile_harms_no_collector() {
         let mut collector = Collector::open(&path, Metadata::default()).unwrap();
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         drop((recorder, session));
-        let done = AtomicBool::new(false);
+        let done = Arc::new(AtomicBool::new(false));
         let mut sink = Counting::default();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                // Places and bytes by Marsaglia's xorshift.
-                let mut random = 0x9E37_79B9_7F4A_7C15_u64 ^ round;
-                let mut next = move || {
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    random
-                };
-                let arena = 4_096 + 16_384;
-                let ring = arena + (256 << 10);
-                let places =
-                    [(48, 512), (4_096, 512), (arena, 4_096), (ring, 256), (ring, 256), (ring, 64 << 10)];
-                while !done.load(Ordering::Relaxed) {
-                    let (begin, length) = places[next() as usize % places.len()];
-                    let bytes = next().to_le_bytes();
-                    let bytes = &bytes[..1 + next() as usize % 8];
-                    file.write_all_at(bytes, begin + next() % length).unwrap();
-                }
-            });
-            for _ in 0..300 {
-                collector.poll(&mut sink).unwrap();
-                // What a ring holds, and the spans that were open.
-                assert!(std::mem::take(&mut sink.0) <= 2 * (64 << 10) / 16);
+        let stop = done.clone();
+        let scribbler = std::thread::spawn(move || {
+            // Places and bytes by Marsaglia's xorshift.
+            let mut random = 0x9E37_79B9_7F4A_7C15_u64 ^ round;
+            let mut next = move || {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random
+            };
+            let arena = 4_096 + 16_384;
+            let ring = arena + (256 << 10);
+            let places =
+                [(48, 512), (4_096, 512), (arena, 4_096), (ring, 256), (ring, 256), (ring, 64 << 10)];
+            while !stop.load(Ordering::Relaxed) {
+                let (begin, length) = places[next() as usize % places.len()];
+                let bytes = next().to_le_bytes();
+                let bytes = &bytes[..1 + next() as usize % 8];
+                file.write_all_at(bytes, begin + next() % length).unwrap();
             }
-            done.store(true, Ordering::Relaxed);
         });
+        for _ in 0..300 {
+            collector.poll(&mut sink).unwrap();
+            // What a ring holds, and the spans that were open.
+            assert!(std::mem::take(&mut sink.0) <= 2 * (64 << 10) / 16);
+        }
+        done.store(true, Ordering::Relaxed);
+        scribbler.join().expect("it only writes");
         collector.close();
         while !matches!(collector.poll(&mut sink).unwrap(), Progress::End) {}
     }
