@@ -8,4 +8,4 @@ version '0.1.0'
 -- Other resources include it as their first script; a client that reads their manifests asks for it too.
 file 'probe.lua'
 
-server_script 'server.lua'
+server_scripts { 'transport.lua', 'server.lua' }

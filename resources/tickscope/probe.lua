@@ -440,29 +440,51 @@ end
 
 local asked = {}
 
--- Keeps what is in the ring for `read`, and goes on in the other. False while an older one is still kept.
-function asked.hold()
+-- Where in what is held slices begin that ended at `from_ns` or later: they stand in the order in which they ended.
+local function first_from(ring, from_ns)
+    local low, high = ring.written > SIZE and ring.written - SIZE or 0, ring.written
+    while low < high do
+        local middle = (low + high) // 2
+        local slot = (middle & MASK) + 1
+        if ring.starts[slot] + ring.tooks[slot] < from_ns then low = middle + 1 else high = middle end
+    end
+    return low
+end
+
+-- Keeps what is in the ring, and ended at `from_ns` or later, for `read`, and goes on in the other. False while an older one
+-- is still kept.
+function asked.hold(from_ns)
     if holding then return false end
     active.written = written
     active, held, holding = held, active, true
+    held.first = first_from(held, from_ns or 0)
     active.written = 0
     select_ring(active)
     return true
 end
 
--- Records `from` to `to` (from 1, oldest first) of what is held, as four columns of numbers.
+-- Records `from` to `to` (from 1, oldest first) of what is held, as four columns of numbers, with their symbols: a
+-- number and its name, and so on. `lost` were overwritten, which is known when none was left out for its age.
 function asked.read(from, to)
     if not holding then return nil end
-    local count = held.written < SIZE and held.written or SIZE
-    if from > count then return { count = count } end
+    local first = held.first
+    local count = held.written - first
+    local columns = { count = count, lost = first == held.written - SIZE and first or 0 }
+    if from > count then return columns end
     if to > count then to = count end
-    local first = held.written - count
-    local columns = { count = count, lost = first }
     for _, name in next, { 'starts', 'tooks', 'lives', 'causes' } do
         local column, picked = held[name], {}
         for at = from, to do picked[#picked + 1] = column[((first + at - 1) & MASK) + 1] end
         columns[name] = concat(picked, ' ')
     end
+    local lives, list, listed = held.lives, {}, {}
+    for at = from, to do
+        local symbol = lives[((first + at - 1) & MASK) + 1] & 0xffff
+        if not listed[symbol] then
+            listed[symbol], list[#list + 1], list[#list + 2] = true, symbol, names[symbol]
+        end
+    end
+    columns.names = list
     return columns
 end
 
@@ -521,6 +543,8 @@ raw_exports('tickscope_probe', function(what, ...)
     return answer and answer(...)
 end)
 
-add_handler('tickscope:arm', arm)
+add_handler('tickscope:arm', function(on, only)
+    if only == nil or only == RESOURCE then arm(on) end
+end)
 
 arm(GetConvar('tickscope_armed', 'true') ~= 'false')

@@ -1,4 +1,5 @@
--- Asks the probes of other resources: who made a tick late, who takes how much time. Told on the server's console.
+-- Asks the probes of other resources: who made a tick late, who takes how much time. Told on the server's console, and by
+-- transport.lua to a collector.
 
 local LINE = '@tickscope/probe.lua'
 local now = os.nanotime
@@ -121,14 +122,17 @@ local function explain(from, to)
     if lost then say('  it did so much that the first of it was overwritten') end
 end
 
+local LATE_MS = GetConvarInt('tickscope_late_ms', 100)
+
 CreateThread(function()
-    local limit = GetConvarInt('tickscope_late_ms', 100) * 1000000
+    local limit = LATE_MS * 1000000
     Wait(0)
     local last = now()
     while true do
         Wait(0)
         local woke = now()
-        if woke - last > limit then
+        local began, is_late = woke, woke - last > limit
+        if is_late then
             late.ticks, late.longest = late.ticks + 1, math.max(late.longest, woke - last)
             if woke // 60000000000 ~= minute then minute, told = woke // 60000000000, 0 end
             if told < TOLD_A_MINUTE then
@@ -139,6 +143,7 @@ CreateThread(function()
                 late.untold = late.untold + 1
             end
         end
+        transport.tick(began, is_late)
         last = woke
     end
 end)
@@ -146,6 +151,31 @@ end)
 -- commands -------------------------------------------------------------------------------------------------------------
 
 local since = now()
+
+-- What was asked of the probes since `top` was, by resource and symbol: posts take it too.
+local sums, sums_held = {}, 0
+local MAX_SUMS = 20000
+
+local function totals(resource)
+    local rows = ask(resource, 'totals') or {}
+    local of = sums[resource]
+    if not of then
+        of = {}
+        sums[resource] = of
+    end
+    for _, row in ipairs(rows) do
+        local sum = of[row[1]]
+        if sum then
+            sum[2], sum[3], sum[4] = sum[2] + row[2], sum[3] + row[3], math.max(sum[4], row[4])
+        elseif sums_held < MAX_SUMS then
+            sums_held = sums_held + 1
+            of[row[1]] = { row[1], row[2], row[3], row[4] }
+        end
+    end
+    return rows
+end
+
+transport.start({ resources = resources, ask = ask, totals = totals, say = say, late_ms = LATE_MS })
 
 local function status()
     local list, memory, armed = resources(), 0, 0
@@ -159,17 +189,28 @@ local function status()
     say('tickscope: %d resources with the probe, %d armed; their Lua heaps hold %.1f MiB', #list, armed, memory / 2 ^ 20)
     say('tickscope: %d late ticks, the longest %s; %d of them were not told', late.ticks, milliseconds(late.longest),
         late.untold)
+    say('tickscope: %s', transport.status())
 end
 
-local function arm(on)
-    TriggerEvent('tickscope:arm', on)
-    say('tickscope: %s', on and 'armed' or 'disarmed')
+local function arm(on, resource)
+    TriggerEvent('tickscope:arm', on, resource)
+    say('tickscope: %s%s', resource and resource .. ' is ' or '', on and 'armed' or 'disarmed')
+end
+
+-- How much is measured of whom.
+local function depth(how, resource)
+    if how == 'off' or how == 'boundary' then return arm(how == 'boundary', resource) end
+    for _, probe in ipairs(resources()) do
+        local answer = ask(probe, 'status')
+        if answer then say('tickscope: %s: %s', probe, answer.armed and 'boundary' or 'off') end
+    end
 end
 
 local function top(count)
     local rows = {}
-    for _, resource in ipairs(resources()) do
-        for _, row in ipairs(ask(resource, 'totals') or {}) do
+    for _, resource in ipairs(resources()) do totals(resource) end
+    for resource, of in pairs(sums) do
+        for _, row in pairs(of) do
             if not is_call(row[1]) then
                 rows[#rows + 1] = { resource = resource, name = row[1], calls = row[2], took = row[3], longest = row[4] }
             end
@@ -179,6 +220,7 @@ local function top(count)
         if one.took ~= other.took then return one.took > other.took end
         return one.resource .. one.name < other.resource .. other.name
     end)
+    sums, sums_held = {}, 0
     local to = now()
     say('tickscope: the last %.0f s; what a slice calls in other resources is in its time', (to - since) / 1e9)
     since = to
@@ -194,12 +236,17 @@ RegisterCommand('tickscope', function(_, arguments)
     if what == 'status' then
         status()
     elseif what == 'arm' and (arguments[2] == nil or arguments[2] == 'on') then
-        arm(true)
+        arm(true, arguments[3])
     elseif what == 'arm' and arguments[2] == 'off' then
-        arm(false)
+        arm(false, arguments[3])
+    elseif what == 'depth' and #arguments <= 3 then
+        depth(arguments[2], arguments[3])
+    elseif what == 'dump' then
+        local seconds = math.floor(tonumber(arguments[2]) or 10)
+        say('tickscope: %s', transport.dump(math.max(1, math.min(seconds, 60))))
     elseif what == 'top' then
         top(math.max(tonumber(arguments[2]) or 10, 1))
     else
-        say('tickscope status | arm [on|off] | top [rows]')
+        say('tickscope status | top [rows] | dump [seconds] | depth [off|boundary [resource]] | arm [on|off]')
     end
 end, true)

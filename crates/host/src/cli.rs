@@ -79,6 +79,17 @@ Exit codes: 0 when what was asked about can be recorded, 1 when not, 2 wrong usa
 
 Ctrl-C ends it with a summary.")]
     Watch(Watch),
+    /// Receive what the resource `tickscope` posts from a live FXServer, as a capture.
+    #[command(after_help = "Examples:
+  tickscope collect --token-file token -o live.perfetto-trace
+  tickscope report live.perfetto-trace
+
+A token file that is not there is made. In the server's server.cfg, above `ensure tickscope`:
+  set tickscope_collector \"http://127.0.0.1:9466\"
+  set tickscope_token \"…\"                       (what the token file holds; not `setr` or `sets`, which clients see)
+
+Ctrl-C ends it with a whole capture and a summary. What came up to a second ago is on disk at any time.")]
+    Collect(Collect),
     /// Make a capture of what another profiler recorded.
     #[command(
         after_help = "Reads what FXServer's profiler writes (`profiler save` and `profiler saveJSON`), Chrome trace JSON, and folded stacks.
@@ -468,6 +479,25 @@ fn at_least_a_second(text: &str) -> Result<Duration, String> {
         time if time < Duration::from_secs(1) => Err("expected 1s or more".into()),
         time => Ok(time),
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Collect {
+    /// The file with the token that posts must carry; made when it is not there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: PathBuf,
+    /// Where posts are taken; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9466")]
+    pub(crate) listen: SocketAddr,
+    /// The capture to write.
+    #[arg(short, long, value_name = "FILE", default_value = "live.perfetto-trace")]
+    pub(crate) output: PathBuf,
+    /// Begin another file when the capture has grown to this size.
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    pub(crate) max_size: u64,
+    /// For how long. [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) time: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The `tickscope` command: records, explains, converts.
 
 mod cli;
+mod collect;
 mod console;
 mod convert;
 mod doctor;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Lua(options) => lua::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Watch(options) => watch::run(&options),
+        Command::Collect(options) => collect::run(&options),
         Command::Import(options) => import::run(&options),
         Command::Install(options) => install::install(&options),
         Command::Uninstall(options) => install::uninstall(&options),

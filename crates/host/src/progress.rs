@@ -46,3 +46,32 @@ impl Progress {
         }
     }
 }
+
+/// A line of any text, redrawn a few times a second on terminals.
+pub(crate) struct Line {
+    on: bool,
+    drawn: Instant,
+}
+
+impl Line {
+    pub(crate) fn new() -> Self {
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
+        Self { on: std::io::stderr().is_terminal(), drawn: long_ago }
+    }
+
+    /// Draws it if that is due.
+    pub(crate) fn draw(&mut self, text: impl FnOnce() -> String) {
+        if self.on && self.drawn.elapsed() > Duration::from_millis(200) {
+            self.drawn = Instant::now();
+            let _ = write!(std::io::stderr(), "\r\x1b[K{}", text());
+            let _ = std::io::stderr().flush(); // a terminal that is gone needs no progress
+        }
+    }
+
+    /// Wipes it, before other output.
+    pub(crate) fn clear(&mut self) {
+        if self.on {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}

@@ -154,7 +154,7 @@ impl Source for Import {
     }
 
     fn poll(&mut self, sink: &mut dyn Sink) -> Result<Progress, SourceError> {
-        if self.over && self.build.len() == 0 {
+        if self.over && self.build.is_empty() {
             return Ok(Progress::End);
         }
         while !self.over && self.build.len() < BATCH {

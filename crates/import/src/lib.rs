@@ -27,7 +27,7 @@
 //! Compressed files; flows between spans; what `lmprof` writes in its other modes.
 #![forbid(unsafe_code)]
 
-mod build;
+pub mod build;
 pub mod chrome;
 pub mod folded;
 pub mod fxserver;

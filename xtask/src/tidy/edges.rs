@@ -11,6 +11,7 @@ use crate::metadata::Package;
 const DEV_EDGES: &[(&str, &[&str])] = &[
     ("export", &["session", "ring", "analysis"]),
     ("import", &["analysis", "export"]),
+    ("collect", &["analysis", "export"]),
     ("analysis", &["export"]),
     ("hooks", &["session", "ring", "citizen", "lua"]),
     ("citizen", &["session", "ring", "analysis", "export"]),

@@ -1,5 +1,7 @@
 //! The resource `tickscope`: a server does the same with the probe in its resources as without it.
 
+mod transport;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -252,15 +254,23 @@ fn what_is_held_stays_as_it_is_and_says_what_caused_what() {
                  end
                  print(caused > 0)
                  print(columns.count < 20, columns.lost, #lives == columns.count, #causes == columns.count)
+                 local named = {}
+                 for at = 1, #columns.names, 2 do named[columns.names[at]] = columns.names[at + 1] end
+                 for life in columns.lives:gmatch('%d+') do
+                     if not named[math.tointeger(life) & 0xffff] then print('a symbol without a name') end
+                 end
                  ask('release')
                  print(ask('read', 1, 100))
                  ask('hold')
                  local later = ask('read', 1, 1)
                  print(later.count, later.lost > 0)
+                 ask('release')
+                 ask('hold', os.nanotime() + 1)
+                 print(ask('read', 1, 1).count)
              end)",
         )],
         20,
-        &["true\tfalse", "true", "true\t0\ttrue\ttrue", "nil", "4096\ttrue"],
+        &["true\tfalse", "true", "true\t0\ttrue\ttrue", "nil", "4096\ttrue", "0"],
     );
 }
 
