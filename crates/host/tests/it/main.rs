@@ -4,6 +4,7 @@
 mod attach;
 mod city;
 mod cli;
+mod collect;
 mod crossing;
 mod deterministic;
 mod doctor;
