@@ -19,7 +19,8 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Packages from elsewhere that belong to a few of ours only.
-const KEPT_APART: &[(&str, &[&str])] = &[("anyhow", &["host", "xtask"]), ("mlua", &["citizen", "lua"])];
+const KEPT_APART: &[(&str, &[&str])] =
+    &[("anyhow", &["host", "xtask"]), ("mlua", &["citizen", "lua", "worker"])];
 
 type Table = BTreeMap<String, Allowed>;
 
