@@ -173,11 +173,8 @@ impl Analyzer {
                         CounterValue::Float(value) => *value as u64,
                     };
                     let resource = self.resource(place, sample.track, batch.dictionary);
-                    let before = self.heaps.insert(place.slot, bytes).unwrap_or(0);
-                    let heap = &mut self.table.res(resource).heap;
-                    let (all, peak) = heap.unwrap_or_default();
-                    let all = all.saturating_sub(before).saturating_add(bytes);
-                    *heap = Some((all, peak.max(all)));
+                    let before = self.heaps.insert(place.slot, bytes);
+                    self.table.res(resource).heap.get_or_insert_default().changes(before, bytes);
                 }
             }
             Event::Gap { events } => {

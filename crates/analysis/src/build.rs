@@ -198,7 +198,8 @@ fn resource_row(resource: &Resource) -> ResourceStats {
         timers: resource.count(CategoryId::TIMER),
         commands: resource.count(CategoryId::COMMAND),
         errors: resource.count(CategoryId::ERROR),
-        heap_bytes: resource.heap.map(|heap| heap.0),
-        heap_peak_bytes: resource.heap.map(|heap| heap.1),
+        heap_bytes: resource.heap.map(|heap| heap.bytes),
+        heap_peak_bytes: resource.heap.map(|heap| heap.peak),
+        heap_first_bytes: resource.heap.map(|heap| heap.first),
     }
 }

@@ -269,6 +269,8 @@ pub struct ResourceStats {
     pub heap_bytes: Option<u64>,
     /// Its largest value.
     pub heap_peak_bytes: Option<u64>,
+    /// Its first value, of several machines that of each.
+    pub heap_first_bytes: Option<u64>,
 }
 
 /// One function, event, native … over the whole recording.

@@ -109,10 +109,30 @@ pub(crate) struct Resource {
     pub sampled_bytes: u64,
     pub gc_measured_ns: u64,
     pub gc_inferred_ns: u64,
-    pub heap: Option<(u64, u64)>,
+    pub heap: Option<Heap>,
     /// It has spans: its time is exact.
     pub exact: bool,
     counts: [u64; COUNTED],
+}
+
+/// The heaps of a resource's machines, together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heap {
+    pub bytes: u64,
+    pub peak: u64,
+    /// Each when it was seen first.
+    pub first: u64,
+}
+
+impl Heap {
+    /// One of them has `bytes` and had `before`; none: it is seen for the first time.
+    pub fn changes(&mut self, before: Option<u64>, bytes: u64) {
+        if before.is_none() {
+            self.first = self.first.saturating_add(bytes);
+        }
+        self.bytes = self.bytes.saturating_sub(before.unwrap_or(0)).saturating_add(bytes);
+        self.peak = self.peak.max(self.bytes);
+    }
 }
 
 impl Resource {

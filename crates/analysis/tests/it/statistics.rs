@@ -71,8 +71,8 @@ fn errors_heaps_and_accounts_are_counted() {
     let report = s.report();
     let resource = &report.resources[0];
     assert_eq!(
-        (resource.errors, resource.heap_bytes, resource.heap_peak_bytes),
-        (2, Some(1_500), Some(2_000))
+        (resource.errors, resource.heap_first_bytes, resource.heap_bytes, resource.heap_peak_bytes),
+        (2, Some(900), Some(1_500), Some(2_000))
     );
     assert_eq!(report.symbols[0].errors, 1);
     assert_eq!((report.accounts.total, report.accounts.holds), (account, true), "the newest of a ring");

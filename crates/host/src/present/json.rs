@@ -120,6 +120,7 @@ struct Resource<'a> {
     errors: u64,
     heap_bytes: Option<u64>,
     heap_peak_bytes: Option<u64>,
+    heap_first_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -307,6 +308,7 @@ fn resource(stats: &analysis::ResourceStats) -> Resource<'_> {
         errors: stats.errors,
         heap_bytes: stats.heap_bytes,
         heap_peak_bytes: stats.heap_peak_bytes,
+        heap_first_bytes: stats.heap_first_bytes,
     }
 }
 

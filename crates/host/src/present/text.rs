@@ -1,5 +1,6 @@
 //! The report in words.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
 use tickscope_analysis::{Blame, Cause, Chain, LateTick, Report, ResourceStats, SlowOperation, SymbolStats};
@@ -20,6 +21,9 @@ pub(crate) fn page(report: &Report, metadata: &Metadata, capture: &str, top: usi
     page.foot(report, metadata, capture);
     page.out
 }
+
+/// A heap that grew by as many bytes, and by a tenth, is told of.
+const GREW: u64 = 1 << 20;
 
 struct Page {
     out: String,
@@ -93,7 +97,7 @@ impl Page {
 
     fn late_ticks(&mut self, report: &Report) {
         let mut late: Vec<&LateTick> = report.late_ticks.iter().collect();
-        late.sort_by_key(|tick| (std::cmp::Reverse(tick.duration_ns), tick.tick));
+        late.sort_by_key(|tick| (Reverse(tick.duration_ns), tick.tick));
         if late.is_empty() {
             return;
         }
@@ -213,6 +217,26 @@ impl Page {
             [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
         self.table(&align, Some(&head), &rows);
         self.more(resources.len().saturating_sub(self.top.max(10)) + self.top);
+        self.heaps(&resources);
+    }
+
+    /// Those that hold much more than at first.
+    fn heaps(&mut self, resources: &[&ResourceStats]) {
+        let mut grown: Vec<(u64, u64, &str)> = resources
+            .iter()
+            .filter_map(|stats| Some((stats.heap_first_bytes?, stats.heap_bytes?, &*stats.name)))
+            .filter(|(first, last, _)| last.saturating_sub(*first) >= GREW.max(first / 10))
+            .collect();
+        if grown.is_empty() {
+            return;
+        }
+        grown.sort_by_key(|(first, last, name)| (Reverse(last - first), *name));
+        let grown: Vec<_> = grown
+            .iter()
+            .take(3)
+            .map(|(first, last, name)| format!("{} from {} to {}", plain(name), bytes(*first), bytes(*last)))
+            .collect();
+        line!(self, "  heaps that grew most: {}", grown.join(", "));
     }
 
     fn functions(&mut self, report: &Report) {
