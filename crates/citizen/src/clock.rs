@@ -12,11 +12,12 @@ pub(crate) struct GameClock {
     epoch: Duration,
     /// Virtual time since the start; `None` when time is real.
     virtual_now: Option<Cell<Duration>>,
+    real_nanotime: bool,
     last_delta: Cell<Duration>,
 }
 
 impl GameClock {
-    pub(crate) fn new(virtual_time: bool) -> Self {
+    pub(crate) fn new(virtual_time: bool, real_nanotime: bool) -> Self {
         let epoch = if virtual_time {
             Duration::from_secs(VIRTUAL_EPOCH_S)
         } else {
@@ -26,6 +27,7 @@ impl GameClock {
             started: Instant::now(),
             epoch,
             virtual_now: virtual_time.then(Cell::default),
+            real_nanotime,
             last_delta: Cell::default(),
         }
     }
@@ -44,6 +46,11 @@ impl GameClock {
     /// Since the server started.
     pub(crate) fn elapsed(&self) -> Duration {
         self.virtual_now.as_ref().map_or_else(|| self.started.elapsed(), Cell::get)
+    }
+
+    /// What scripts measure with: the machine's time where that was asked for.
+    pub(crate) fn measured(&self) -> Duration {
+        if self.real_nanotime { self.started.elapsed() } else { self.elapsed() }
     }
 
     /// What `GetGameTimer` gives.

@@ -23,6 +23,9 @@ pub struct ServerConfig {
     pub tick_interval: Duration,
     /// The clock advances by exactly one interval per tick, nothing sleeps, and `os.time` starts at a fixed date.
     pub virtual_time: bool,
+    /// `os.nanotime`, `os.microtime` and `os.rdtsc` tell the machine's time although time is virtual: for scripts that
+    /// measure what they do, which takes no virtual time.
+    pub real_nanotime: bool,
     /// Seed of the scripts' random numbers.
     pub seed: u64,
     /// A tick that takes longer is stopped with an error.
@@ -64,6 +67,7 @@ impl ServerConfig {
             resources: None,
             tick_interval: Duration::from_millis(50),
             virtual_time: false,
+            real_nanotime: false,
             seed: 0,
             tick_limit: None,
             memory_limit: 512 << 20,

@@ -251,7 +251,7 @@ impl<R: Recorder + 'static> Server<R> {
         resources.index_providers();
         let host = Rc::new(Host {
             probe,
-            clock: GameClock::new(config.virtual_time),
+            clock: GameClock::new(config.virtual_time, config.real_nanotime),
             tick: Cell::new(0),
             seed: config.seed,
             memory_limit: config.memory_limit,

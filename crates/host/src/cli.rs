@@ -180,6 +180,10 @@ pub(crate) struct Run {
     /// Let the clock advance by one tick per tick and never sleep. Lateness is judged by real time still.
     #[arg(long)]
     pub(crate) virtual_time: bool,
+    /// With --virtual-time: let `os.nanotime` and its like tell real time, for scripts that measure themselves, such as the
+    /// resource tickscope. What they read differs from run to run.
+    #[arg(long, requires = "virtual_time")]
+    pub(crate) real_nanotime: bool,
     /// Let so many players come, walk about, talk, go and come back.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(crate) players: Option<u32>,

@@ -192,6 +192,7 @@ fn server_config(options: &cli::Run) -> ServerConfig {
     config.resources = Some(options.resource.clone()).filter(|resources| !resources.is_empty());
     config.tick_interval = TICK;
     config.virtual_time = options.virtual_time;
+    config.real_nanotime = options.real_nanotime;
     config.seed = options.seed;
     config.tick_limit = Some(options.tick_limit).filter(|limit| !limit.is_zero());
     config.memory_limit = usize::try_from(options.memory_limit.saturating_mul(1 << 20)).unwrap_or(usize::MAX);

@@ -11,10 +11,10 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
         one(lua, host.clock.millis().cast_signed())
     })?;
     define.private("nanotime", Calls::Silent, |host, _, lua, _| {
-        one(lua, (host.clock.elapsed().as_nanos() as u64).cast_signed())
+        one(lua, (host.clock.measured().as_nanos() as u64).cast_signed())
     })?;
     define.private("microtime", Calls::Silent, |host, _, lua, _| {
-        one(lua, (host.clock.elapsed().as_micros() as u64).cast_signed())
+        one(lua, (host.clock.measured().as_micros() as u64).cast_signed())
     })?;
     define
         .private("deltatime", Calls::Silent, |host, _, lua, _| one(lua, host.clock.delta().as_secs_f64()))?;
