@@ -39,8 +39,21 @@ end
 
 -- At most so many; the first stands for those that find no room.
 local MAX_SYMBOLS = 4096
-local names, symbols_of = { 'other <other>' }, {}
-local counts, totals, longest = { 0 }, { 0 }, { 0 }
+-- A piece of work that comes more often than this in one tick, and is short each time, is measured every 16th time from
+-- there on, and counted each time: measuring takes as long as such a piece itself.
+local FEW <const>, SKIPPED <const>, LONG_NS <const> = 32, 15, 20000
+local NEVER <const> = math.maxinteger
+
+local armed, tick, life = false, 0, 0
+
+-- What is known of a symbol: `left` calls go unmeasured, of `set`, before one is measured again; `many` were measured in
+-- this tick. Of the last tick with unmeasured ones: when that began, and how many they were.
+local function state_of(symbol)
+    return { symbol = symbol, left = armed and 0 or NEVER, set = 0, tick = 0, many = 0, storm_at = 0, storm = 0, storm_tick = -1 }
+end
+
+local names, states, symbols_of = { 'other <other>' }, { state_of(1) }, {}
+local counts, totals, longest, unmeasured = { 0 }, { 0 }, { 0 }, { 0 }
 
 -- The number of a name, which is `kind name @resource/file.lua:12`.
 local function intern(name)
@@ -48,16 +61,42 @@ local function intern(name)
     if known then return known end
     local number = #names + 1
     if number > MAX_SYMBOLS then return 1 end
-    names[number], symbols_of[name] = name, number
-    counts[number], totals[number], longest[number] = 0, 0, 0
+    names[number], symbols_of[name], states[number] = name, number, state_of(number)
+    counts[number], totals[number], longest[number], unmeasured[number] = 0, 0, 0, 0
     return number
 end
 
-local function place(info) return format('%s:%d', sub(info.short_src, 1, 200), info.linedefined) end
+-- Those with calls that went unmeasured in this tick.
+local storms = {}
 
-local function symbol_of(kind, name, info)
-    if name == nil then return intern(format('%s %s', kind, place(info))) end
-    return intern(format('%s %s %s', kind, sub(name, 1, 200), place(info)))
+local function account(state)
+    local passed, symbol = state.set - state.left, state.symbol
+    counts[symbol], unmeasured[symbol] = counts[symbol] + passed, unmeasured[symbol] + passed
+    state.storm = state.storm + passed
+    state.left, state.set = 0, 0
+end
+
+-- Before a call that is measured.
+local function measuring(state)
+    if state.tick ~= tick then
+        state.tick, state.many = tick, 1
+        return
+    end
+    local many = state.many + 1
+    state.many = many
+    if many <= FEW then return end
+    if state.storm_tick ~= tick then
+        state.storm_tick, state.storm_at, state.storm = tick, now(), 0
+        storms[#storms + 1] = state
+    end
+    account(state)
+    state.left, state.set = SKIPPED, SKIPPED
+end
+
+-- After one that took long: the next are measured each.
+local function was_long(state)
+    if state.set > 0 then account(state) end
+    state.many = 0
 end
 
 -- records --------------------------------------------------------------------------------------------------------------
@@ -76,7 +115,6 @@ local active, held = ring(), ring()
 local starts, tooks, lives, causes, written = active.starts, active.tooks, active.lives, active.causes, 0
 local overwritten, holding = 0, false
 
-local armed, tick, life = false, 0, 0
 -- The innermost slice that runs, if it is one that is measured.
 local current = nil
 
@@ -95,24 +133,21 @@ end
 -- and catches nothing.
 local guard_meta = {}
 local pool, free = {}, 0
--- Of coroutines that began unmeasured and may wait for ever: threads, timers.
+-- Of coroutines that wait; false where nothing is known of one.
 local guards = setmetatable({}, { __mode = 'k' })
 
-local function take(symbol, cause)
-    if not armed then
-        current = nil
-        return nil
-    end
+local function take(state, cause)
+    measuring(state)
     local guard
     if free > 0 then
         guard, free = pool[free], free - 1
     else
-        guard = setmetatable({}, guard_meta)
+        guard = setmetatable({ waits = false }, guard_meta)
     end
     local outer = current
     life = life + 1
     if cause == 0 and outer then cause = outer.life end
-    guard.symbol, guard.life, guard.cause, guard.outer, guard.co = symbol, life, cause, outer, running()
+    guard.state, guard.life, guard.cause, guard.outer, guard.co = state, life, cause, outer, running()
     current = guard
     guard.tick, guard.start = tick, now()
     return guard
@@ -122,10 +157,13 @@ local function pause(guard)
     -- what began in another tick was suspended by somebody else in between: how long it ran is not known
     if armed and guard.tick == tick then
         local start = guard.start
-        record(start, now() - start, guard.symbol, guard.life, guard.cause)
+        record(start, now() - start, guard.state.symbol, guard.life, guard.cause)
     end
     current = guard.outer
     guard.outer, guard.tick = nil, -1
+    if not guard.waits then
+        guard.waits, guards[guard.co] = true, guard
+    end
 end
 
 local function go_on(guard) current, guard.tick, guard.start = guard, tick, now() end
@@ -134,72 +172,106 @@ local function go_on(guard) current, guard.tick, guard.start = guard, tick, now(
 -- the server has to ask for.
 function guard_meta.__close(guard)
     if armed and guard.tick == tick then
-        local start, symbol, at = guard.start, guard.symbol, (written & MASK) + 1
-        local took = now() - start
+        local start, state, at = guard.start, guard.state, (written & MASK) + 1
+        local took, symbol = now() - start, state.symbol
         written = written + 1
         starts[at], tooks[at], lives[at], causes[at] = start, took, guard.life << 16 | symbol, guard.cause
         counts[symbol], totals[symbol] = counts[symbol] + 1, totals[symbol] + took
         if took > longest[symbol] then longest[symbol] = took end
+        if took > LONG_NS then was_long(state) end
     end
     current = guard.outer
-    guard.outer, guard.tick, guard.co = nil, -1, nil
+    guard.outer, guard.tick = nil, -1
+    if guard.waits then
+        guard.waits, guards[guard.co] = false, nil
+    end
+    guard.co = nil
     if free < 64 then
         free = free + 1
         pool[free] = guard
     end
 end
 
--- As `take`, of what may go on for ever: measured from its next wait on when the probe is armed later.
-local function take_long(symbol, cause)
-    local guard = take(symbol, cause)
-    if not guard then
-        guard = { symbol = symbol, life = 0, cause = 0, tick = -1, start = 0, co = running() }
-        setmetatable(guard, guard_meta)
-    end
-    guards[guard.co] = guard
-    return guard
-end
-
--- The guard of the running coroutine.
-local function own()
+-- The guard of the running coroutine, if it has one.
+local function innermost()
     local co = running()
     local guard = current
     if guard and guard.co == co then return guard end
-    guard = guards[co]
-    if guard and guard.life == 0 then
-        life = life + 1
-        guard.life = life
-    end
-    return guard
+    return guards[co] or nil
 end
 
 -- wrapping a function of the script ------------------------------------------------------------------------------------
 
--- The function that calls the script's says it comes from the same lines, so that FXServer's own profiler and positions
--- of errors name the script and not this file.
-local factories = {}
+-- What is known of functions by their source, first line and last line: `make` gives one that calls the script's, `state`
+-- is that of the last symbol made with it, `symbols` those without a name of their own by kind.
+local functions = {}
 
-local function factory(info, long)
+-- The function that calls the script's says it comes from the same lines, so that FXServer's own profiler and positions
+-- of errors name the script and not this file. What goes unmeasured leaves no trace on the stack.
+local function known_function(info)
     local source, first, last = info.source, info.linedefined, info.lastlinedefined
-    local key = format('%s:%d:%d:%s', source, first, last, long)
-    local known = factories[key]
+    local lines = functions[source]
+    if not lines then
+        lines = {}
+        functions[source] = lines
+    end
+    local key = first << 20 | last
+    local known = lines[key]
     if known then return known end
     local text = format(
-        'local take, call, symbol, cause = ... %sreturn function(...) local _ <close> = take(symbol, cause) return call(...)%s end',
+        'local take, call, state, cause = ... %sreturn function(...) local left = state.left '
+            .. 'if left > 0 then state.left = left - 1 return call(...) end '
+            .. 'local _ <close> = take(state, cause) return call(...)%s end',
         rep('\n', first - 1), rep('\n', last - first))
-    known = load(text, source)
-    factories[key] = known or false
+    known = { make = load(text, source) or false, symbols = {}, place = format('%s:%d', sub(info.short_src, 1, 200), first) }
+    lines[key] = known
     return known
 end
 
 -- `call` as a function that is measured; anything that is no function of Lua is left alone.
-local function measured(call, kind, name, long, cause)
+local function measured(call, kind, name, cause)
     if type(call) ~= 'function' then return call end
     local info = getinfo(call, 'S')
     if info.what == 'C' then return call end
-    local make = factory(info, long)
-    if not make then return call end
-    return make(long and take_long or take, call, symbol_of(kind, name, info), cause or 0)
+    local known = known_function(info)
+    if not known.make then return call end
+    local state
+    if name == nil then
+        state = known.symbols[kind]
+        if not state then
+            state = states[intern(kind .. ' ' .. known.place)]
+            known.symbols[kind] = state
+        end
+    else
+        state = states[intern(format('%s %s %s', kind, sub(name, 1, 200), known.place))]
+    end
+    known.state = state
+    return known.make(take, call, state, cause or 0)
+end
+
+-- How many coroutines a tick may look for the function that they began with.
+local looks = 0
+
+-- A guard for the running coroutine, which began unmeasured and is about to wait: the outermost function of it that is
+-- known names it. From its next slice on it is measured.
+local function found(co)
+    if looks >= FEW then return nil end
+    looks = looks + 1
+    local state
+    for level = 3, 100 do
+        local info = getinfo(level, 'S')
+        if not info then break end
+        local lines = functions[info.source]
+        local known = lines and lines[info.linedefined << 20 | info.lastlinedefined]
+        if known then state = known.state end
+    end
+    local guard = false
+    if state then
+        life = life + 1
+        guard = { state = state, life = life, cause = 0, tick = -1, start = 0, co = co, waits = true }
+    end
+    guards[co] = guard
+    return guard
 end
 
 -- functions of the server ----------------------------------------------------------------------------------------------
@@ -222,25 +294,19 @@ local raw_wait, raw_await = Citizen.Wait, Citizen.Await
 Citizen.CreateThread = function(...)
     local call = ...
     if type(call) ~= 'function' then return deliver(pcall(create_thread, ...)) end
-    return deliver(pcall(create_thread, measured(call, 'thread', nil, true, cause_here()), select(2, ...)))
+    return deliver(pcall(create_thread, measured(call, 'thread', nil, cause_here()), select(2, ...)))
+end
+
+Citizen.CreateThreadNow = function(...)
+    local call = ...
+    if type(call) ~= 'function' then return deliver(pcall(create_now, ...)) end
+    return deliver(pcall(create_now, measured(call, 'thread', nil, cause_here()), select(2, ...)))
 end
 
 Citizen.SetTimeout = function(...)
     local delay, call = ...
-    if type(call) ~= 'function' then return deliver(pcall(set_timeout, ...)) end
-    return deliver(pcall(set_timeout, delay, measured(call, 'timer', nil, true, cause_here()), select(3, ...)))
-end
-
--- Runs at once, within the slice that is running.
-local function created(outer, ...)
-    current = outer
-    return deliver(...)
-end
-
-Citizen.CreateThreadNow = function(...)
-    local call, outer = ..., current
-    if type(call) ~= 'function' then return deliver(pcall(create_now, ...)) end
-    return created(outer, pcall(create_now, measured(call, 'thread', nil, true, cause_here()), select(2, ...)))
+    if not armed or type(call) ~= 'function' then return deliver(pcall(set_timeout, ...)) end
+    return deliver(pcall(set_timeout, delay, measured(call, 'timer', nil, current and current.life), select(3, ...)))
 end
 
 -- What is called by `pcall` has no name.
@@ -260,8 +326,13 @@ Citizen.Wait = function(...)
     local delay = ...
     -- a wait of a number does not fail
     if delay ~= nil and type(delay) ~= 'number' then return misused('Wait', pcall(raw_wait, ...)) end
-    local guard = armed and own()
-    if not guard then return raw_wait(...) end
+    if not armed then return raw_wait(...) end
+    local co, guard = running(), current
+    if not guard or guard.co ~= co then
+        guard = guards[co]
+        if guard == nil then guard = found(co) end
+        if not guard then return raw_wait(...) end
+    end
     pause(guard)
     return waited(guard, raw_wait(...))
 end
@@ -272,7 +343,12 @@ local function settled(guard, ...)
 end
 
 Citizen.Await = function(...)
-    local guard = armed and own()
+    if not armed then return deliver(pcall(raw_await, ...)) end
+    local co, guard = running(), current
+    if not guard or guard.co ~= co then
+        guard = guards[co]
+        if guard == nil then guard = found(co) end
+    end
     if guard then pause(guard) end
     return settled(guard, pcall(raw_await, ...))
 end
@@ -301,22 +377,20 @@ RegisterServerEvent = RegisterNetEvent
 
 local trigger, trigger_symbols = TriggerEvent, {}
 
-local function triggered(outer, ...)
-    current = outer
-    return deliver(...)
-end
-
 -- Counted only: its time is that of the slice that triggers, and what the handlers take they measure themselves.
 TriggerEvent = function(...)
-    local event = ...
-    if not armed or is_own(event) then return deliver(pcall(trigger, ...)) end
-    local symbol = trigger_symbols[event]
-    if not symbol then
-        symbol = intern('trigger ' .. sub(event, 1, 200))
-        if symbol ~= 1 then trigger_symbols[event] = symbol end
+    if armed then
+        local event = ...
+        local symbol = trigger_symbols[event]
+        if symbol then
+            counts[symbol] = counts[symbol] + 1
+        elseif not is_own(event) then
+            symbol = intern('trigger ' .. sub(event, 1, 200))
+            if symbol ~= 1 then trigger_symbols[event] = symbol end
+            counts[symbol] = counts[symbol] + 1
+        end
     end
-    counts[symbol] = counts[symbol] + 1
-    return triggered(current, pcall(trigger, ...))
+    return deliver(pcall(trigger, ...))
 end
 
 -- exports --------------------------------------------------------------------------------------------------------------
@@ -324,14 +398,16 @@ end
 local raw_exports, known_exports = exports, {}
 
 -- The call may have waited for its answer: what ran before it ends where it began, and a new slice begins.
-local function answered(guard, symbol, start, at, ...)
+local function answered(guard, state, start, at, ...)
     if armed then
         if at == tick then
-            record(start, now() - start, symbol, guard and guard.life or 0, guard and guard.life or 0)
+            local took, of = now() - start, guard and guard.life or 0
+            record(start, took, state.symbol, of, of)
+            if took > LONG_NS then was_long(state) end
             current = guard
         elseif guard then
             if guard.tick == at then
-                record(guard.start, start - guard.start, guard.symbol, guard.life, guard.cause)
+                record(guard.start, start - guard.start, guard.state.symbol, guard.life, guard.cause)
             end
             guard.outer = nil
             go_on(guard)
@@ -340,11 +416,16 @@ local function answered(guard, symbol, start, at, ...)
     return deliver(...)
 end
 
-local function caller(resource, name, raw)
-    local symbol = intern(format('call %s.%s', resource, sub(tostring(name), 1, 200)))
+-- A function of the server that is timed.
+local function timed(state, raw)
     return function(...)
-        if not armed then return deliver(pcall(raw, ...)) end
-        return answered(own(), symbol, now(), tick, pcall(raw, ...))
+        local left = state.left
+        if left > 0 then
+            state.left = left - 1
+            return deliver(pcall(raw, ...))
+        end
+        measuring(state)
+        return answered(innermost(), state, now(), tick, pcall(raw, ...))
     end
 end
 
@@ -355,14 +436,18 @@ local function exports_of(resource, raw)
     local callers = {}
     return setmetatable({}, {
         __index = function(_, name)
-            local known = callers[name]
             local fine, call = pcall(read, raw, name)
             if not fine then return deliver(fine, call) end
             if type(call) ~= 'function' then return call end
-            if known and known[1] == call then return known[2] end
-            local wrapped = caller(resource, name, call)
-            if name ~= nil then callers[name] = { call, wrapped } end
-            return wrapped
+            if name == nil then return call end
+            local known = callers[name]
+            if not known then
+                known = { state = states[intern(format('call %s.%s', resource, sub(tostring(name), 1, 200)))] }
+                callers[name] = known
+            end
+            -- a server may give another function each time
+            if known.raw ~= call then known.raw, known.call = call, timed(known.state, call) end
+            return known.call
         end,
         __newindex = function(_, name, value) return deliver(pcall(write, raw, name, value)) end,
     })
@@ -418,7 +503,12 @@ local beating = false
 
 local function beat()
     while armed do
-        tick = tick + 1
+        tick, current, looks = tick + 1, nil, 0
+        for at = 1, #storms do
+            local state = storms[at]
+            storms[at] = nil
+            if state.set > 0 then account(state) end
+        end
         raw_wait(0)
     end
     beating = false
@@ -427,7 +517,11 @@ end
 local function arm(on)
     on = on and true or false
     if on == armed then return end
-    armed, tick, current = on, tick + 1, nil
+    armed, tick, current, storms = on, tick + 1, nil, {}
+    for at = 1, #states do
+        local state = states[at]
+        state.left, state.set, state.many, state.storm_tick = on and 0 or NEVER, 0, 0, -1
+    end
     if on and not beating then
         beating = true
         create_thread(beat)
@@ -493,8 +587,8 @@ function asked.release()
     return true
 end
 
--- What ran between two moments: a row of symbol, calls, start of the first, nanoseconds. Slices from `whole_ns` on have
--- rows of their own, shorter ones one for each symbol.
+-- What ran between two moments: a row of symbol, calls, start of the first, nanoseconds, and how many of the calls are
+-- estimated. Slices from `whole_ns` on have rows of their own, shorter ones one for each symbol.
 function asked.between(from_ns, to_ns, whole_ns)
     local rows, merged = {}, {}
     local oldest = written > SIZE and written - SIZE or 0
@@ -518,17 +612,29 @@ function asked.between(from_ns, to_ns, whole_ns)
             end
         end
     end
-    for _, row in next, merged do rows[#rows + 1] = row end
+    -- those that went unmeasured took as long as the others, as far as anybody knows
+    for symbol, row in next, merged do
+        local state = states[symbol]
+        if state.storm > 0 and state.storm_at >= from_ns and state.storm_at < to_ns then
+            row[4], row[5] = row[4] + row[4] * state.storm // row[2], state.storm
+            row[2] = row[2] + state.storm
+        end
+        rows[#rows + 1] = row
+    end
     return { rows = rows, lost = lost }
 end
 
--- Symbols with their calls, nanoseconds and longest slice since they were asked for last.
+-- Symbols with their calls, nanoseconds, longest slice, and how many of the calls are estimated, since they were asked
+-- for last.
 function asked.totals()
     local rows = {}
     for symbol = 1, #names do
-        if counts[symbol] > 0 then
-            rows[#rows + 1] = { names[symbol], counts[symbol], totals[symbol], longest[symbol] }
-            counts[symbol], totals[symbol], longest[symbol] = 0, 0, 0
+        local count, passed = counts[symbol], unmeasured[symbol]
+        if count > 0 then
+            local total = totals[symbol]
+            if passed > 0 and count > passed then total = total * count // (count - passed) end
+            rows[#rows + 1] = { names[symbol], count, total, longest[symbol], passed }
+            counts[symbol], totals[symbol], longest[symbol], unmeasured[symbol] = 0, 0, 0, 0
         end
     end
     return rows

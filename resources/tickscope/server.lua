@@ -8,9 +8,15 @@ if not now then return end -- the probes say why
 -- A slice this long is looked at by itself; shorter ones are added up.
 local WHOLE_NS = 500000
 -- At most so many late ticks are told in a minute; the others are counted.
-local TOLD_A_MINUTE = 12
+local TOLD_A_MINUTE = GetConvarInt('tickscope_told', 12)
 
 local function say(...) print((string.format(...))) end
+
+local function slices(row)
+    local text = row.calls == 1 and '1 slice' or row.calls .. ' slices'
+    if row.estimated > 0 then text = string.format('%s, %d of them not measured', text, row.estimated) end
+    return text
+end
 
 local function milliseconds(ns) return string.format(ns < 10000000 and '%.2f ms' or '%.0f ms', ns / 1000000) end
 
@@ -80,12 +86,14 @@ local function own_times(rows)
         local key = whose.resource .. ' ' .. whose.name
         local sum = by_symbol[key]
         if not sum then
-            sum = { resource = whose.resource, name = whose.name, own = 0, calls = 0 }
+            sum = { resource = whose.resource, name = whose.name, own = 0, calls = 0, estimated = 0 }
             by_symbol[key] = sum
             list[#list + 1] = sum
         end
         sum.own = sum.own + math.max(row.own, 0)
-        if whose == row then sum.calls = sum.calls + row.calls end
+        if whose == row then
+            sum.calls, sum.estimated = sum.calls + row.calls, sum.estimated + row.estimated
+        end
     end
     table.sort(list, function(one, other)
         if one.own ~= other.own then return one.own > other.own end
@@ -103,7 +111,10 @@ local function explain(from, to)
         if answer then
             lost = lost or answer.lost
             for _, row in ipairs(answer.rows) do
-                rows[#rows + 1] = { resource = resource, name = row[1], calls = row[2], start = row[3], took = row[4] }
+                rows[#rows + 1] = {
+                    resource = resource, name = row[1], calls = row[2], start = row[3], took = row[4],
+                    estimated = row[5] or 0,
+                }
             end
         end
     end
@@ -113,8 +124,7 @@ local function explain(from, to)
     for at = 1, math.min(3, #list) do
         local each = list[at]
         if at > 1 and each.own < took * 0.1 then break end
-        local calls = each.calls == 1 and '1 slice' or each.calls .. ' slices'
-        say('  %s  %s  %s itself, %s', each.resource, each.name, milliseconds(each.own), calls)
+        say('  %s  %s  %s itself, %s', each.resource, each.name, milliseconds(each.own), slices(each))
     end
     if seen < took * 0.5 then
         say('  %s in none of the %d resources with the probe', milliseconds(took - seen), #resources())
@@ -167,9 +177,10 @@ local function totals(resource)
         local sum = of[row[1]]
         if sum then
             sum[2], sum[3], sum[4] = sum[2] + row[2], sum[3] + row[3], math.max(sum[4], row[4])
+            sum[5] = sum[5] + row[5]
         elseif sums_held < MAX_SUMS then
             sums_held = sums_held + 1
-            of[row[1]] = { row[1], row[2], row[3], row[4] }
+            of[row[1]] = { row[1], row[2], row[3], row[4], row[5] }
         end
     end
     return rows
@@ -200,6 +211,11 @@ end
 -- How much is measured of whom.
 local function depth(how, resource)
     if how == 'off' or how == 'boundary' then return arm(how == 'boundary', resource) end
+    if how == 'deep' then
+        say('tickscope: slices are measured, not the functions in them. The server itself can look into one resource:')
+        return say('  `profiler resource %s 200`, `profiler save p.bin`; then `tickscope import p.bin`, where tickscope is',
+            resource or 'NAME')
+    end
     for _, probe in ipairs(resources()) do
         local answer = ask(probe, 'status')
         if answer then say('tickscope: %s: %s', probe, answer.armed and 'boundary' or 'off') end
@@ -212,7 +228,10 @@ local function top(count)
     for resource, of in pairs(sums) do
         for _, row in pairs(of) do
             if not is_call(row[1]) then
-                rows[#rows + 1] = { resource = resource, name = row[1], calls = row[2], took = row[3], longest = row[4] }
+                rows[#rows + 1] = {
+                    resource = resource, name = row[1], calls = row[2], took = row[3], longest = row[4],
+                    estimated = row[5],
+                }
             end
         end
     end
@@ -226,7 +245,7 @@ local function top(count)
     since = to
     for at = 1, math.min(count, #rows) do
         local row = rows[at]
-        say('  %s  %s  %s in %d slices, %s at most', row.resource, row.name, milliseconds(row.took), row.calls,
+        say('  %s  %s  %s in %s, %s at most', row.resource, row.name, milliseconds(row.took), slices(row),
             milliseconds(row.longest))
     end
 end
@@ -247,6 +266,6 @@ RegisterCommand('tickscope', function(_, arguments)
     elseif what == 'top' then
         top(math.max(tonumber(arguments[2]) or 10, 1))
     else
-        say('tickscope status | top [rows] | dump [seconds] | depth [off|boundary [resource]] | arm [on|off]')
+        say('tickscope status | top [rows] | dump [seconds] | depth [off|boundary|deep [resource]] | arm [on|off]')
     end
 end, true)

@@ -27,6 +27,7 @@ const OWN: &[(&str, &str)] = &[
     ("tickscope", "pair"),
     ("tickscope-hooks", "calls"),
     ("tickscope-citizen", "crossings"),
+    ("tickscope-citizen", "probe"),
     ("tickscope-export", "writers"),
     ("tickscope-analysis", "samples_per_second"),
 ];
