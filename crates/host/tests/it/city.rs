@@ -6,6 +6,7 @@
 
 mod assemble;
 mod findings;
+mod probed;
 
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -125,6 +126,49 @@ fn planted_faults_are_where_the_list_says() {
                 "{fault:?}: found {line:?} there"
             );
         }
+    }
+}
+
+/// Plays a city with the probe in its resources: the late ticks as the report explains them, and those of them that the
+/// probe did not explain so on the console.
+#[track_caller]
+fn run_probed(city: &City) -> (Vec<probed::Late>, Vec<probed::Late>) {
+    // each fault at least once
+    const TICKS: &str = "192";
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new(env!("CARGO_BIN_EXE_tickscope"))
+        .arg("run")
+        .arg(city.root())
+        .args(["--ticks", TICKS, "--virtual-time", "--real-nanotime", "--format", "json"])
+        .args(["--set", "tickscope_late_ms=25", "--set", "tickscope_told=1000", "-o"])
+        .arg(city.scratch().join("probed.perfetto-trace"))
+        .output()
+        .expect("the command can be started");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    let seen = probed::reported(&stdout);
+    let unexplained = probed::unexplained(&seen, &probed::told(&stderr));
+    (seen, unexplained)
+}
+
+#[test]
+fn the_probe_explains_each_late_tick_as_this_profiler_does() {
+    let city = City::assemble(&Variant::default());
+    let mut install = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+    let output = install.arg("install").arg(city.root()).args(city.resources()).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (seen, mut unexplained) = run_probed(&city);
+    if !unexplained.is_empty() {
+        // as above: a stall of the machine hits no tick of the same handler twice
+        let again = run_probed(&city).1;
+        unexplained.retain(|late| again.iter().any(|other| other.handler == late.handler));
+    }
+    assert!(unexplained.is_empty(), "not explained as here: {unexplained:#?}");
+    for fault in city.planted().iter().filter(|fault| fault.late_tick) {
+        assert!(
+            seen.iter().any(|late| late.culprit == fault.resource),
+            "{fault:?} made no tick late: {seen:#?}"
+        );
     }
 }
 

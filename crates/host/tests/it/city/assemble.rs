@@ -101,6 +101,11 @@ impl City {
         self.folder.path().join("city")
     }
 
+    /// The names of its resources.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.folders.keys().map(String::as_str)
+    }
+
     /// A folder for what a run writes.
     pub fn scratch(&self) -> &Path {
         self.folder.path()
