@@ -47,6 +47,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) schedule: Schedule,
     /// What other threads do for it.
     pub(crate) outside: Outside<R>,
+    pub(crate) jobs: crate::jobs::Jobs,
     pub(crate) database: DatabaseHost<R>,
     pub(crate) http: HttpHost,
     pub(crate) events: Events,

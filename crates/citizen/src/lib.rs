@@ -30,6 +30,7 @@ mod error;
 mod events;
 mod host;
 mod http;
+mod jobs;
 mod json;
 mod latent;
 mod lifecycle;

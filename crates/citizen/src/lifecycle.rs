@@ -326,6 +326,7 @@ impl<R: Recorder + 'static> Host<R> {
             references: installed.references,
             subscribe: installed.subscribe,
             to_string: installed.to_string,
+            crossing: installed.crossing,
             named_chunks: Cell::new(0),
             lua,
             vm,

@@ -14,6 +14,7 @@ mod files;
 mod globals;
 mod http;
 mod invoke;
+mod jobs;
 mod passwords;
 mod peds;
 mod players;
@@ -86,6 +87,7 @@ pub(crate) struct Installed {
     pub(crate) references: Table,
     pub(crate) subscribe: Function,
     pub(crate) to_string: Function,
+    pub(crate) crossing: Option<tickscope_worker::Crossing>,
 }
 
 /// Sources of the parts in Lua, with the chunk names their functions show up under.
@@ -141,6 +143,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     values::install(&definer)?;
     store::install(&definer)?;
     http::install(&definer)?;
+    jobs::install(&definer)?;
     globals::install(host, resource, lua, &definer.natives)?;
     definer.private.raw_set("open_glm", raw::glm_function(lua)?)?;
     for (name, source) in LUA_PARTS {
@@ -158,5 +161,7 @@ pub(crate) fn install<R: Recorder + 'static>(
         lua.load(source).set_name(name).call::<()>(&definer.private)?;
     }
     let subscribe = definer.private.raw_get("subscribe")?;
-    Ok(Installed { references, subscribe, to_string })
+    // Workers have libraries of their own, whatever is made of them here.
+    let crossing = host.crossing(lua)?;
+    Ok(Installed { references, subscribe, to_string, crossing })
 }

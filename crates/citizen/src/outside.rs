@@ -190,19 +190,29 @@ impl<R: Recorder + 'static> Host<R> {
         work: impl FnOnce() -> T + Send + 'static,
         done: impl FnOnce(&Rc<Self>, Result<T, OutsideError>, LinkPoint) + 'static,
     ) -> Result<(), OutsideError> {
-        let service = request.service.name;
         let (to, from) = channel();
         let work = Box::new(move || {
             let _ = to.send(work()); // nobody waits any more when its resource was stopped
         });
         self.outside.enqueue(request.service, work)?;
+        self.expect(request, from, done);
+        Ok(())
+    }
+
+    /// As [`submit`](Self::submit), for work that is under way on threads of its own; its answer comes `from` there.
+    pub(crate) fn expect<T: Send + 'static>(
+        &self,
+        request: &Request<'_>,
+        from: Receiver<T>,
+        done: impl FnOnce(&Rc<Self>, Result<T, OutsideError>, LinkPoint) + 'static,
+    ) {
+        let service = request.service.name;
         let number = self.outside.numbers.replace(self.outside.numbers.get() + 1);
         let due = self.clock.elapsed() + request.latency;
         let operation = self.probe.begin_operation(request.symbol, request.category);
         let reply = Box::new(Awaited { service, from, answer: None, done });
         let pending = Pending { service, resource: request.resource.id, operation, reply };
         self.outside.pending.borrow_mut().insert((due, number), pending);
-        Ok(())
     }
 
     /// In virtual time: waits for the answers that are due at `now`, which take no time there. Called before a tick.

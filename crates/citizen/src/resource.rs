@@ -80,6 +80,8 @@ pub(crate) struct Machine {
     pub(crate) subscribe: Function,
     /// `tostring`, as it was before scripts ran.
     pub(crate) to_string: Function,
+    /// The way to the workers.
+    pub(crate) crossing: Option<tickscope_worker::Crossing>,
     pub(crate) lua: Lua,
     pub(crate) vm: Vm,
     /// Chunks its scripts loaded under a name of their own.

@@ -261,6 +261,7 @@ impl<R: Recorder + 'static> Server<R> {
             running: RefCell::default(),
             schedule: Default::default(),
             outside: Default::default(),
+            jobs: Default::default(),
             database: DatabaseHost::new(config.database, config.seed),
             http: HttpHost::new(config.http, config.http_listen),
             events: Default::default(),

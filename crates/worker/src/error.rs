@@ -82,7 +82,7 @@ pub enum JobError {
     /// It used more memory than a worker has.
     #[error("the job needs more than {0} bytes, which is what a worker has")]
     Memory(usize),
-    /// The worker could not make its machine.
-    #[error("the worker has no Lua machine: {0}")]
-    Machine(String),
+    /// The worker or its host failed: no memory for a machine, no answer.
+    #[error("{0}")]
+    Lost(String),
 }

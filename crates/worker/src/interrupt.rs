@@ -120,6 +120,11 @@ unsafe extern "C-unwind" fn stop(state: *mut ffi::lua_State, _: *mut ffi::lua_De
     let word = WORD.get();
     // SAFETY: the word of the job that runs on this thread, which outlives it.
     if word.is_null() || unsafe { (*word).why() }.is_none() {
+        if RUNNING.get() == state {
+            // A signal for the job before this one, which came late.
+            // SAFETY: a hook's state.
+            unsafe { ffi::lua_sethook(state, None, 0, 0) };
+        }
         return;
     }
     // SAFETY: a hook's state. This frame owns nothing that the jump of an error would pass over.

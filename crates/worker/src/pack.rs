@@ -374,7 +374,8 @@ impl<'m> Packer<'m> {
             if self.globals.contains(&name) {
                 continue;
             }
-            let value = self.lua.globals().raw_get::<Value>(self.lua.create_string(&name)?)?;
+            // Hosts make globals when they are asked for; some raise an error for those that there are not.
+            let value = self.lua.globals().get::<Value>(self.lua.create_string(&name)?).unwrap_or(Value::Nil);
             let step = Step::Global { name: String::from_utf8_lossy(&name).into_owned(), line };
             let at = self.origin(Some(origin), step);
             let item = self.item(&value, at)?;

@@ -120,7 +120,9 @@ impl Workers {
                 return done(JobError::from(why).into());
             }
             let answer = with_machine(&plan, |machine| machine.run(parcel, &stop, limit));
-            done(answer.unwrap_or_else(|error| JobError::Machine(error.to_string()).into()));
+            done(answer.unwrap_or_else(|error| {
+                JobError::Lost(format!("the worker has no Lua machine: {error}")).into()
+            }));
             let reset = with_machine(&plan, Machine::reset);
             if !matches!(reset, Ok(Ok(()))) {
                 MACHINE.with_borrow_mut(|machine| *machine = None);

@@ -12,6 +12,7 @@ mod events;
 mod exports;
 mod frameworks;
 mod http;
+mod jobs;
 mod library;
 mod lifecycle;
 mod mariadb;
