@@ -440,6 +440,9 @@ pub(crate) enum NativesCommand {
 pub(crate) struct Report {
     /// A capture.
     pub(crate) capture: PathBuf,
+    /// What `tickscope watch --format json` saw meanwhile, on one time line with the late ticks.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) presentation: Presentation,
 }

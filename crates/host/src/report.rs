@@ -1,5 +1,7 @@
 //! `tickscope report`: the report of a capture.
 
+pub(crate) mod timeline;
+
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -16,7 +18,10 @@ pub(crate) fn run(options: &cli::Report) -> Result<ExitCode> {
     let mut analyzer = Analyzer::new(Options::default());
     drain(&mut reader, &mut analyzer)?;
     let metadata = reader.metadata().clone();
-    print(&analyzer.report(), &metadata, &options.capture.display().to_string(), &options.presentation)?;
+    let report = analyzer.report();
+    let moments = options.with.as_deref().map(|path| timeline::read(path, &report, &metadata)).transpose()?;
+    let capture = options.capture.display().to_string();
+    put(&report, &metadata, &capture, &options.presentation, moments.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -27,11 +32,26 @@ pub(crate) fn print(
     capture: &str,
     options: &Presentation,
 ) -> Result<()> {
+    put(report, metadata, capture, options, None)
+}
+
+fn put(
+    report: &Report,
+    metadata: &Metadata,
+    capture: &str,
+    options: &Presentation,
+    moments: Option<&[timeline::Moment]>,
+) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match options.format {
-        FormatArg::Json => json::write(&mut out, report, metadata, capture),
+        FormatArg::Json => json::write(&mut out, report, metadata, capture, moments),
         FormatArg::Text => {
-            out.write_all(text::page(report, metadata, capture, options.top, Style::stdout()).as_bytes())
+            let mut page = text::page(report, metadata, capture, options.top, Style::stdout());
+            if let Some(moments) = moments {
+                let shown: Vec<u64> = text::worst(report, options.top).iter().map(|late| late.tick).collect();
+                page.push_str(&timeline::page(moments, &shown));
+            }
+            out.write_all(page.as_bytes())
         }
     }
     .and_then(|()| out.flush())

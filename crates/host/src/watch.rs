@@ -2,6 +2,7 @@
 
 mod fetch;
 mod metrics;
+mod screen;
 mod show;
 mod tail;
 
@@ -16,10 +17,12 @@ use tickscope_watch::log::plain;
 use tickscope_watch::{Watch, perf};
 
 use crate::cli;
-use crate::present::tell;
 use crate::signals;
 use fetch::Server;
 use show::Show;
+
+/// How often a terminal is drawn on.
+const DRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// What comes to be looked at.
 enum Seen {
@@ -55,6 +58,7 @@ pub(crate) fn run(options: &cli::Watch) -> Result<ExitCode> {
         Watching { watch, show: Show::new(options.format), server, begin: Instant::now(), well: None };
     let until = options.time.map(|time| Instant::now() + time);
     let (mut next, mut next_summary) = (Instant::now(), Instant::now() + options.summary);
+    let mut next_draw = Instant::now();
     let mut log_open = options.log.is_some();
     loop {
         let now = Instant::now();
@@ -65,7 +69,14 @@ pub(crate) fn run(options: &cli::Watch) -> Result<ExitCode> {
             watching.ask()?;
             next = now + options.every;
         }
-        if now >= next_summary {
+        if watching.show.is_left()? {
+            break;
+        }
+        if watching.show.is_live() && now >= next_draw {
+            watching.draw()?;
+            next_draw = now + DRAW_EVERY;
+        }
+        if !watching.show.is_live() && now >= next_summary {
             watching.summary()?;
             next_summary = now + options.summary;
         }
@@ -80,11 +91,12 @@ pub(crate) fn run(options: &cli::Watch) -> Result<ExitCode> {
         }
         match lines.recv_timeout(wait.max(Duration::from_millis(1))) {
             Ok(Seen::Line(line)) => watching.line(&line)?,
-            Ok(Seen::Note(note)) => tell!("tickscope: {note}"),
+            Ok(Seen::Note(note)) => watching.show.note(note),
             Ok(Seen::LogEnded) | Err(RecvTimeoutError::Disconnected) => log_open = false,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
+    watching.show.close();
     watching.summary()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -110,7 +122,7 @@ impl Watching {
         match answer {
             Ok(threads) => {
                 if self.well == Some(false) {
-                    tell!("tickscope: {} answers again", server.url());
+                    self.show.note(format!("{} answers again", server.url()));
                 }
                 self.well = Some(true);
                 self.watch.lock().unwrap_or_else(PoisonError::into_inner).perf(now, &threads);
@@ -119,7 +131,7 @@ impl Watching {
             Err(why) => {
                 // Once, until it changes: a server that is down for an hour is told of once.
                 if self.well != Some(false) {
-                    tell!("tickscope: {}: {why}", server.url());
+                    self.show.note(format!("{}: {why}", server.url()));
                 }
                 self.well = Some(false);
                 Ok(())
@@ -134,6 +146,11 @@ impl Watching {
             Some(said) => self.show.said(wall(), &said),
             None => Ok(()),
         }
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let summary = self.watch.lock().unwrap_or_else(PoisonError::into_inner).summary();
+        self.show.draw(wall(), &summary, self.server.is_some())
     }
 
     fn summary(&mut self) -> Result<()> {

@@ -4,6 +4,8 @@ use serde::Serialize;
 use tickscope_analysis::{self as analysis, Report};
 use tickscope_core::{Metadata, Runtime, Symbol};
 
+use crate::report::timeline::Moment;
+
 #[derive(Serialize)]
 struct Document<'a> {
     producer: &'a str,
@@ -34,6 +36,9 @@ struct Document<'a> {
     clock: &'a str,
     clock_error_ns: u64,
     capture: &'a str,
+    /// With `--with`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<&'a [Moment]>,
 }
 
 #[derive(Serialize)]
@@ -167,8 +172,10 @@ pub(crate) fn write(
     report: &Report,
     metadata: &Metadata,
     capture: &str,
+    timeline: Option<&[Moment]>,
 ) -> std::io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, &document(report, metadata, capture))?;
+    let document = Document { timeline, ..document(report, metadata, capture) };
+    serde_json::to_writer_pretty(&mut out, &document)?;
     out.write_all(b"\n")
 }
 
@@ -207,6 +214,7 @@ fn document<'a>(report: &'a Report, metadata: &'a Metadata, capture: &'a str) ->
         clock: &metadata.clock.source,
         clock_error_ns: metadata.clock.error_ns,
         capture,
+        timeline: None,
     }
 }
 

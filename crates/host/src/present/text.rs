@@ -25,6 +25,14 @@ pub(crate) fn page(report: &Report, metadata: &Metadata, capture: &str, top: usi
 /// A heap that grew by as many bytes, and by a tenth, is told of.
 const GREW: u64 = 1 << 20;
 
+/// The late ticks that took longest, the longest first.
+pub(crate) fn worst(report: &Report, top: usize) -> Vec<&LateTick> {
+    let mut late: Vec<&LateTick> = report.late_ticks.iter().collect();
+    late.sort_by_key(|tick| (Reverse(tick.duration_ns), tick.tick));
+    late.truncate(top);
+    late
+}
+
 struct Page {
     out: String,
     top: usize,
@@ -96,17 +104,15 @@ impl Page {
     }
 
     fn late_ticks(&mut self, report: &Report) {
-        let mut late: Vec<&LateTick> = report.late_ticks.iter().collect();
-        late.sort_by_key(|tick| (Reverse(tick.duration_ns), tick.tick));
-        if late.is_empty() {
+        let late = worst(report, self.top);
+        if report.late_ticks.is_empty() {
             return;
         }
-        let shown = late.len().min(self.top);
-        self.title(&match shown {
+        self.title(&match late.len() {
             1 => "The worst late tick".to_owned(),
             n => format!("The {n} worst late ticks"),
         });
-        for tick in &late[..shown] {
+        for tick in late {
             let open = if tick.open { ", and it had not ended" } else { "" };
             let head = format!("tick {}, {}{open}", tick.tick, time(tick.duration_ns));
             line!(self, "  {}", self.style.red(head));
@@ -374,7 +380,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
 }
 
 /// What may stand in a line of text: a name from a script must not move the cursor.
-fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains(char::is_control) {
         text.replace(char::is_control, "\u{fffd}").into()
     } else {

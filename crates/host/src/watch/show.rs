@@ -1,7 +1,7 @@
 //! What is seen, in words or as JSON lines.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -9,8 +9,10 @@ use tickscope_watch::log::Said;
 use tickscope_watch::perf::Histogram;
 use tickscope_watch::{Hitches, Summary};
 
+use super::screen::Screen;
 use crate::cli::FormatArg;
 use crate::present::style::Style;
+use crate::present::tell;
 
 /// A tick of FXServer's main loop that takes longer is late.
 const TICK_S: f64 = 0.05;
@@ -20,11 +22,48 @@ const NEAR: usize = 8;
 pub(super) struct Show {
     json: bool,
     style: Style,
+    /// On a terminal.
+    screen: Option<Screen>,
+    /// Ticks of the server's thread when they were looked at last.
+    last: Option<Histogram>,
 }
 
 impl Show {
     pub(super) fn new(format: FormatArg) -> Self {
-        Self { json: format == FormatArg::Json, style: Style::stdout() }
+        let json = format == FormatArg::Json;
+        let screen = if !json && io::stdout().is_terminal() { Screen::new() } else { None };
+        let style = if screen.is_some() { Style::default() } else { Style::stdout() };
+        Self { json, style, screen, last: None }
+    }
+
+    /// Something to tell about watching itself.
+    pub(super) fn note(&mut self, text: String) {
+        match &mut self.screen {
+            Some(screen) => screen.say(text),
+            None => tell!("tickscope: {text}"),
+        }
+    }
+
+    /// Draws what is known by now, where that is shown all the time.
+    pub(super) fn draw(&mut self, at: f64, summary: &Summary, asked: bool) -> Result<()> {
+        let page = page(summary, asked, self.style, at);
+        self.screen.as_mut().map_or(Ok(()), |screen| screen.draw(&page))
+    }
+
+    /// Whether it is shown all the time.
+    pub(super) fn is_live(&self) -> bool {
+        self.screen.is_some()
+    }
+
+    /// Whether somebody left the screen.
+    pub(super) fn is_left(&self) -> Result<bool> {
+        self.screen.as_ref().map_or(Ok(false), Screen::is_left)
+    }
+
+    /// Gives the terminal back: what comes now is printed.
+    pub(super) fn close(&mut self) {
+        self.screen = None;
+        self.style = Style::stdout();
     }
 
     fn put(&self, text: &str) -> Result<()> {
@@ -39,7 +78,7 @@ impl Show {
     }
 
     /// What a line of the log said.
-    pub(super) fn said(&self, at: f64, said: &Said<'_>) -> Result<()> {
+    pub(super) fn said(&mut self, at: f64, said: &Said<'_>) -> Result<()> {
         if self.json {
             let (kind, value) = match said {
                 Said::Hitch { thread, ms } => ("hitch", json!({ "thread": thread, "ms": ms })),
@@ -64,11 +103,22 @@ impl Show {
             Said::SlowQuery { resource, ms } => format!("slow query of {resource}: {ms:.0} ms"),
             _ => return Ok(()),
         };
-        self.put(&format!("{} {text}", style.dim(clock(at))))
+        let line = format!("{} {text}", style.dim(clock(at)));
+        match &mut self.screen {
+            Some(screen) => screen.say(line),
+            None => self.put(&line)?,
+        }
+        Ok(())
     }
 
     /// What `/perf/` answered: for programs, each time. People see the sum at the end.
-    pub(super) fn ticks(&self, at: f64, threads: &BTreeMap<String, Histogram>) -> Result<()> {
+    pub(super) fn ticks(&mut self, at: f64, threads: &BTreeMap<String, Histogram>) -> Result<()> {
+        if let Some(screen) = &mut self.screen
+            && let Some(ticks) = threads.get("svMain")
+            && let Some(last) = self.last.replace(ticks.clone())
+        {
+            screen.ticks(ticks.since(&last).mean());
+        }
         if !self.json {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::record::{conserved, functions, installed, record, report};
+use crate::terminal::drawn;
 
 const SPIN: &str = "
 local function hot(n) local s = 0 for i = 1, n * 17 do s = s + i % 7 end return s end
@@ -128,44 +129,11 @@ fn top_draws_on_a_terminal_until_q() {
     if !installed("lua5.4") || !installed("python3") {
         return;
     }
-    // Python has pseudo-terminals in its library.
-    const TERMINAL: &str = r#"
-import os, pty, select, struct, fcntl, sys, termios, time
-pid, fd = pty.fork()
-if pid == 0:
-    os.environ["TERM"] = "xterm"
-    os.execv(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
-seen, sent, deadline = b"", 0, time.time() + 60
-keys = [(b"hot", b"r"), (b"resource", b"a"), (b"", b"q")]
-while time.time() < deadline:
-    if select.select([fd], [], [], 0.1)[0]:
-        try:
-            data = os.read(fd, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-    if sent < len(keys) and keys[sent][0] in seen:
-        os.write(fd, keys[sent][1])
-        sent += 1
-_, status = os.waitpid(pid, 0)
-sys.stdout.buffer.write(seen)
-sys.exit(os.waitstatus_to_exitcode(status) if sent == len(keys) else 99)
-"#;
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("spin.lua");
     std::fs::write(&script, SPIN).unwrap();
-    let output = Command::new("python3")
-        .args(["-c", TERMINAL, env!("CARGO_BIN_EXE_tickscope"), "top", "--every", "200ms", "--", "lua5.4"])
-        .arg(&script)
-        .output()
-        .unwrap();
-    let drawn = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{drawn}\n{}", String::from_utf8_lossy(&output.stderr));
-    // The screen was entered and left again.
-    assert!(drawn.contains("\x1b[?1049h") && drawn.contains("\x1b[?1049l"), "{drawn}");
+    let keys = [("hot", "r"), ("resource", "a"), ("", "q")];
+    drawn(&keys, &["top", "--every", "200ms", "--", "lua5.4", script.to_str().unwrap()]);
 }
 
 #[test]

@@ -24,5 +24,6 @@ mod native;
 mod record;
 mod resources;
 mod roleplay;
+mod terminal;
 mod trouble;
 mod watch;

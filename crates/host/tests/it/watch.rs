@@ -7,8 +7,12 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::record::installed;
+use crate::terminal::drawn;
 
 /// Answers each request with what `answer` makes of its head and its number.
 fn server(answer: impl Fn(&str, u64) -> String + Send + 'static) -> String {
@@ -208,4 +212,117 @@ fn name_and_password_are_sent_and_nothing_to_watch_is_an_error() {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && errors.contains(says), "{errors}");
     }
+}
+
+#[test]
+fn a_terminal_shows_what_is_known_until_q() {
+    if !installed("python3") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("server.log");
+    append(&log, &hitch(412));
+    append(&log, "[      script:oxmysql] [WARNING] bank took 396.620105ms to execute a query!");
+    let url = server(|_, asked| http("200 OK", &perf(asked)));
+    let words = ["watch", "--server", &url, "--every", "1s", "--from-start", "--log", log.to_str().unwrap()];
+    let drawn = drawn(&[("svMain", "q")], &words);
+    // the last page is there when the screen is left
+    let (_, left) = drawn.rsplit_once("\x1b[?1049l").unwrap();
+    assert!(left.contains("1 hitches of the server thread: median 412 ms"), "{left}");
+}
+
+/// A tick of 400 ms, and what FXServer and oxmysql would say of it.
+const HITCHES: &str = "CreateThread(function()
+    Wait(1000)
+    local to = os.nanotime() + 400000000
+    while os.nanotime() < to do end
+    Wait(0)
+    print('server thread hitch warning: timer interval of 400 milliseconds')
+    print('bank took 390.5ms to execute a query!')
+end)";
+
+#[test]
+fn a_capture_and_the_log_are_on_one_time_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir_all(path("server/shop")).unwrap();
+    fs::write(path("server/shop/fxmanifest.lua"), "fx_version 'cerulean' server_script 'main.lua'").unwrap();
+    fs::write(path("server/shop/main.lua"), HITCHES).unwrap();
+    let (log, seen, capture) = (path("server.log"), path("watch.jsonl"), path("live.perfetto-trace"));
+    fs::write(&log, "").unwrap();
+    // one tick of each second takes more than 50 ms
+    let url = server(|_, asked| {
+        let count = 100 + asked * 20;
+        let body = format!(
+            "tickTime_count{{name=\"svMain\"}} {count}\ntickTime_sum{{name=\"svMain\"}} 0.5\n\
+             tickTime_bucket{{name=\"svMain\",le=\"0.05\"}} {}\ntickTime_bucket{{name=\"svMain\",le=\"+Inf\"}} {count}\n",
+            count - asked
+        );
+        http("200 OK", &body)
+    });
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_tickscope"))
+        .args(["watch", "--server", &url, "--every", "1s", "--format", "json", "--from-start", "--log", &log])
+        .stdout(fs::File::create(&seen).unwrap())
+        .spawn()
+        .unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_tickscope"))
+        .args([
+            "run",
+            &path("server"),
+            "--ticks",
+            "60",
+            "--depth",
+            "boundary",
+            "--format",
+            "json",
+            "-o",
+            &capture,
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .status()
+        .unwrap();
+    assert!(run.success(), "{}", fs::read_to_string(&log).unwrap());
+    let until = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(&seen).unwrap().contains("slow_query") {
+        assert!(Instant::now() < until, "{}", fs::read_to_string(&seen).unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &watch.id().to_string()]).status().unwrap().success());
+    assert!(watch.wait().unwrap().success());
+
+    let report = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+        let output = command.args(["report", &capture, "--with"]).args(more).output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (_, json, errors) = report(&[&seen, "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap_or_else(|_| panic!("{errors}"));
+    let moments = json["timeline"].as_array().unwrap();
+    let find = |what: &str| {
+        let found = moments.iter().find(|moment| moment["what"].as_str().unwrap().contains(what));
+        found.unwrap_or_else(|| panic!("no {what} in {moments:#?}"))
+    };
+    let late = find("shop: thread @shop/main.lua:1");
+    assert_eq!(late["source"], "capture", "{late}");
+    let hitch = find("hitch of the server thread, 400 ms");
+    assert_eq!((&hitch["tick"], &hitch["source"]), (&late["tick"], &Value::from("log")), "{moments:#?}");
+    assert!(find("slow query of bank, 390 ms")["tick"].is_u64(), "{moments:#?}");
+    assert_eq!(find("1 of 20 ticks above 50 ms")["source"], "perf");
+    let times: Vec<f64> = moments.iter().map(|moment| moment["at"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted() && late["at"].as_f64() <= hitch["at"].as_f64(), "{moments:#?}");
+
+    let (_, text, _) = report(&[&seen]);
+    let line = format!("log: hitch of the server thread, 400 ms (near tick {})", late["tick"]);
+    assert!(text.contains("On one time line (UTC)\n") && text.contains(&line), "{text}");
+    // cut while it was written, and something else
+    fs::write(&seen, format!("{}{{\"at\":17", fs::read_to_string(&seen).unwrap())).unwrap();
+    assert!(report(&[&seen]).0);
+    let (fine, _, errors) = report(&[&log]);
+    assert!(!fine && errors.contains("line 1 is none of `tickscope watch --format json`"), "{errors}");
 }
