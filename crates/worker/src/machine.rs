@@ -10,6 +10,7 @@ use crate::interrupt::{self, Reachable, Stop};
 use crate::numbers::Numbers;
 use crate::pack::{Known, PackError, Packer};
 use crate::parcel::Parcel;
+use crate::raw;
 use crate::unpack::unpack;
 
 /// What a host adds to workers' machines.
@@ -78,6 +79,8 @@ pub(crate) struct Machine {
     guard: Function,
     /// What every table of a fresh machine had: globals and libraries.
     fresh: Vec<(Table, Vec<(Value, Value)>)>,
+    /// The same for a quick look: each table, a copy of it, how many entries it has.
+    copies: Table,
     fresh_bytes: usize,
     memory: usize,
 }
@@ -132,10 +135,18 @@ impl Machine {
         let known = Known::find(&lua, &names)?;
         let fresh = tables(&lua)?.into_iter().map(|table| Ok((table.clone(), entries(&table)?)));
         let fresh = fresh.collect::<Result<Vec<_>>>()?;
+        let copies = lua.create_table()?;
+        for (table, entries) in &fresh {
+            let copy = lua.create_table()?;
+            entries.iter().try_for_each(|(key, value)| copy.raw_set(key, value))?;
+            copies.raw_push(table)?;
+            copies.raw_push(copy)?;
+            copies.raw_push(entries.len())?;
+        }
         lua.gc_collect()?;
         let fresh_bytes = lua.used_memory();
         lua.set_memory_limit(plan.memory.saturating_add(fresh_bytes))?;
-        Ok(Self { lua, known, guard, fresh, fresh_bytes, memory: plan.memory })
+        Ok(Self { lua, known, guard, fresh, copies, fresh_bytes, memory: plan.memory })
     }
 
     /// Its libraries, by the names that scripts call them.
@@ -204,6 +215,16 @@ impl Machine {
 
     /// Makes globals and libraries what they were when the machine was made.
     pub(crate) fn reset(&self) -> Result<()> {
+        if !raw::unchanged(&self.lua, &self.copies)? {
+            self.repair()?;
+        }
+        if self.lua.used_memory() > 4 * self.fresh_bytes + (1 << 20) {
+            self.lua.gc_collect()?;
+        }
+        Ok(())
+    }
+
+    fn repair(&self) -> Result<()> {
         for (table, fresh) in &self.fresh {
             if table.metatable().is_some() {
                 table.set_metatable(None)?;
@@ -223,9 +244,6 @@ impl Machine {
                     }
                 }
             }
-        }
-        if self.lua.used_memory() > 4 * self.fresh_bytes + (1 << 20) {
-            self.lua.gc_collect()?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Upvalues, which mlua does not show. The crate's only unsafe code.
+//! What mlua does not show, or would be slow at: upvalues, and whether tables are what they were.
 #![allow(unsafe_code)]
 
-use mlua::{Function, Lua, LuaString, Result, Value, ffi};
+use mlua::{Function, Lua, LuaString, Result, Table, Value, ffi};
 
 /// An upvalue of a Lua function: its name (empty when the code is without debug information), its value, and which variable
 /// it is: functions that share one have the same number.
@@ -56,6 +56,44 @@ pub(crate) fn join_upvalue(
         lua.exec_raw((function, other), move |state| {
             ffi::lua_upvaluejoin(state, 1, index, 2, other_index);
             ffi::lua_settop(state, 0);
+        })
+    }
+}
+
+/// Whether tables have the entries that they had. `pairs` lists each table, a copy of it, and how many entries that has.
+/// Some 20 ns an entry.
+pub(crate) fn unchanged(lua: &Lua, pairs: &Table) -> Result<bool> {
+    // SAFETY: the stack has a table of tables and numbers, and there is room for the eight values that are pushed on it.
+    // What is called raises an error only for want of memory, within the protected call; this frame owns nothing.
+    unsafe {
+        lua.exec_raw(pairs, |state| {
+            ffi::luaL_checkstack(state, 8, std::ptr::null());
+            let mut same = true;
+            let list = ffi::lua_rawlen(state, 1) as ffi::lua_Integer;
+            let mut at = 1;
+            while same && at < list {
+                ffi::lua_rawgeti(state, 1, at); // 2: the table
+                ffi::lua_rawgeti(state, 1, at + 1); // 3: its copy
+                ffi::lua_rawgeti(state, 1, at + 2);
+                let expected = ffi::lua_tointeger(state, 4);
+                ffi::lua_settop(state, 3);
+                same = ffi::lua_getmetatable(state, 2) == 0;
+                ffi::lua_settop(state, 3);
+                let mut count = 0;
+                ffi::lua_pushnil(state);
+                while same && ffi::lua_next(state, 2) != 0 {
+                    ffi::lua_pushvalue(state, 4);
+                    ffi::lua_rawget(state, 3);
+                    same = ffi::lua_rawequal(state, 5, 6) != 0;
+                    count += 1;
+                    ffi::lua_settop(state, 4);
+                }
+                same &= count == expected;
+                ffi::lua_settop(state, 1);
+                at += 3;
+            }
+            ffi::lua_pushboolean(state, i32::from(same));
+            ffi::lua_remove(state, 1);
         })
     }
 }
