@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 /// Benches in `comparison/`.
-const COMPARISON: &[&str] = &["pair", "ring"];
+const COMPARISON: &[&str] = &["pair", "ring", "pool", "fiber"];
 
 /// Benches of our own crates: each names its floor or its peer itself.
 const OWN: &[(&str, &str)] = &[

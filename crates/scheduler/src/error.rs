@@ -25,7 +25,6 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    #[cfg(not(loom))]
     pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
         let message = if let Some(text) = payload.downcast_ref::<&'static str>() {
             (*text).into()

@@ -3,13 +3,11 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{SpawnError, TaskError};
-use crate::fiber::Sleep;
-use crate::pool::{self, Unpark};
+use crate::pool;
 use crate::task::{Cancel, Ground, Outcome, Task, TaskId};
 
 /// A task's result, there or to come: joined, asked for, or awaited as a [`Future`].
@@ -76,35 +74,7 @@ impl<T> Handle<T> {
 
     /// Waits for the result, but no longer than this.
     pub fn join_timeout(&mut self, time: Duration) -> Option<Result<T, TaskError>> {
-        let shared = pool::current(|worker| worker.map(|worker| Arc::clone(&worker.shared)));
-        if let Some(shared) = shared {
-            let mut sleep = pin!(Sleep::new(shared, time));
-            return pool::wait(pin!(std::future::poll_fn(|context| {
-                if let Poll::Ready(result) = Pin::new(&mut *self).poll(context) {
-                    return Poll::Ready(Some(result));
-                }
-                sleep.as_mut().poll(context).map(|()| None)
-            })));
-        }
-        let until = Instant::now().checked_add(time);
-        let unpark = Unpark::current();
-        let waker = Waker::from(Arc::clone(&unpark));
-        loop {
-            if let Poll::Ready(result) = Pin::new(&mut *self).poll(&mut Context::from_waker(&waker)) {
-                return Some(result);
-            }
-            while !unpark.was_called() {
-                let Some(until) = until else {
-                    std::thread::park();
-                    continue;
-                };
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return None;
-                }
-                std::thread::park_timeout(left);
-            }
-        }
+        pool::wait_for(Some(time), |context| Pin::new(&mut *self).poll(context))
     }
 
     /// Whether [`try_join`](Self::try_join) would give a result. One load.
@@ -133,6 +103,14 @@ impl<T> Handle<T> {
         match &self.source {
             Source::Task(task) => Some(task.header().id),
             _ => None,
+        }
+    }
+
+    /// Leaves a waker; true if there is nothing to wait for.
+    pub(crate) fn listen(&mut self, waker: &Waker) -> bool {
+        match &self.source {
+            Source::Task(task) => task.header().state.listen(waker) != Outcome::Pending,
+            _ => true,
         }
     }
 

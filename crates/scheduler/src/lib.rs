@@ -15,7 +15,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Start at [`Pool`] and [`Spawner`]; tasks that wait in the middle are in [`fiber`].
+//! Start at [`Pool`] and [`Spawner`]; tasks that wait in the middle are in [`fiber`]. A thread that ticks asks its
+//! [`Completions`] what is done, and cuts what it has to do itself with a [`TickBudget`].
 //!
 //! # Guarantees
 //! - What was taken in ends in one of four ways, and the [`Counters`] balance when the pool has [stopped](Pool::stop).
@@ -31,40 +32,35 @@
 //! Each worker has deques of its own that others steal from (Chase and Lev, SPAA 2005, by `crossbeam-deque`). What
 //! comes from outside goes through lists that are taken whole (Treiber, 1986). Who sleeps and who is woken is
 //! explained in `sleep.rs`, the life of a task in `task/state.rs`.
-#![cfg_attr(loom, allow(dead_code, unused_imports))]
+//!
+//! Under `cfg(loom)` there is nothing here: the models in `tests/loom.rs` take the protocols' sources in themselves.
+#![cfg(not(loom))]
 
+mod budget;
+mod completions;
 mod error;
-#[cfg(not(loom))]
 pub mod fiber;
-#[cfg(not(loom))]
 mod handle;
 mod inbox;
-#[cfg(not(loom))]
 mod observer;
-#[cfg(not(loom))]
 mod pool;
 mod sleep;
 mod sync;
-#[cfg(not(loom))]
 mod task;
-#[cfg(not(loom))]
 mod timer;
 
+pub use budget::{Clock, ManualClock, SliceId, Step, SystemClock, TickBudget, TickReport};
+pub use completions::Completions;
 pub use error::{BuildError, SpawnError, TaskError};
-#[cfg(not(loom))]
 pub use handle::Handle;
-#[cfg(not(loom))]
 pub use observer::{Moment, Observer};
-#[cfg(not(loom))]
 pub use pool::{
     Batch, Builder, Counters, End, Pool, Priority, Refused, Scope, ScopedHandle, Spawner, Stop, TaskOptions,
 };
-#[cfg(not(loom))]
 pub use task::TaskId;
 
 /// Whether the task that runs here should stop: nobody wants its result, or its pool is stopped without waiting for
 /// it. False outside of tasks.
-#[cfg(not(loom))]
 pub fn is_cancelled() -> bool {
     pool::current(|worker| {
         worker.is_some_and(|worker| {

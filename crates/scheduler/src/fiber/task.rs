@@ -60,6 +60,10 @@ impl Sleep {
         let now = Instant::now();
         // A time too long to be told is as good as a century.
         let deadline = now.checked_add(time).unwrap_or(now + Duration::from_secs(100 * 365 * 86_400));
+        Self::until(shared, deadline)
+    }
+
+    pub(crate) fn until(shared: Arc<Shared>, deadline: Instant) -> Self {
         Self { shared, deadline, timer: None }
     }
 }

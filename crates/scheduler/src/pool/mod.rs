@@ -18,7 +18,7 @@ pub use shutdown::Stop;
 pub use spawner::{Priority, Refused, Spawner, TaskOptions};
 
 pub(crate) use spawner::PRIORITIES;
-pub(crate) use wait::{Unpark, wait};
+pub(crate) use wait::{wait, wait_for};
 pub(crate) use worker::{Worker, current, set_suspender};
 
 use std::sync::Arc;

@@ -1,13 +1,15 @@
 //! Waiting for a future, wherever one is.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use super::{Shared, Worker, current};
+use crate::fiber::Sleep;
 use crate::task::Ground;
 
 /// Runs a future to its end: on a fiber it is suspended, on a worker's own stack other tasks run meanwhile, and elsewhere
@@ -68,18 +70,18 @@ fn on_worker<F: Future>(worker: &Worker, mut future: Pin<&mut F>) -> F::Output {
 }
 
 /// Wakes a thread that is no worker.
-pub(crate) struct Unpark {
+struct Unpark {
     called: AtomicBool,
     thread: Thread,
 }
 
 impl Unpark {
-    pub(crate) fn current() -> Arc<Self> {
+    fn current() -> Arc<Self> {
         Arc::new(Self { called: AtomicBool::new(false), thread: std::thread::current() })
     }
 
     /// Whether it was called since the last time.
-    pub(crate) fn was_called(&self) -> bool {
+    fn was_called(&self) -> bool {
         self.called.swap(false, Ordering::Acquire)
     }
 }
@@ -108,6 +110,38 @@ fn on_thread<F: Future>(mut future: Pin<&mut F>) -> F::Output {
         }
         while !unpark.was_called() {
             std::thread::park();
+        }
+    }
+}
+
+/// As [`wait`], but no longer than this.
+pub(crate) fn wait_for<R>(
+    time: Option<Duration>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> Option<R> {
+    let Some(until) = time.and_then(|time| Instant::now().checked_add(time)) else {
+        return Some(wait(pin!(poll_fn(poll))));
+    };
+    if let Some(shared) = current(|worker| worker.map(|worker| Arc::clone(&worker.shared))) {
+        let mut sleep = pin!(Sleep::until(shared, until));
+        return wait(pin!(poll_fn(|context| match poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+        })));
+    }
+    let unpark = Unpark::current();
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(value) = poll(&mut context) {
+            return Some(value);
+        }
+        while !unpark.was_called() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            std::thread::park_timeout(left);
         }
     }
 }

@@ -147,13 +147,11 @@ impl State {
     }
 
     /// Whether a body that runs should stop.
-    #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.word.load(Ordering::Relaxed) & CANCEL != 0
     }
 
     /// Not started, and nobody about to.
-    #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn is_queued(&self) -> bool {
         self.word.load(Ordering::Relaxed) & (SCHEDULED | RUNNING | DONE | CANCEL) == SCHEDULED
     }

@@ -2,7 +2,9 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod budget;
 mod cancel;
+mod completions;
 mod fibers;
 mod futures;
 mod hooks;
