@@ -244,13 +244,16 @@ fn await_count(count: &AtomicU64, target: u64) -> Result<(), String> {
     let mut rounds = 0u32;
     while count.load(Ordering::Acquire) < target {
         rounds += 1;
-        if rounds.is_multiple_of(64) {
+        // Seldom, for the tasks count in the same cache line.
+        for _ in 0..100 {
+            spin_loop();
+        }
+        if rounds.is_multiple_of(16) {
             std::thread::yield_now();
             if Instant::now() > end {
                 return Err(format!("{} tasks of {target} ran", count.load(Ordering::Acquire)));
             }
         }
-        spin_loop();
     }
     Ok(())
 }

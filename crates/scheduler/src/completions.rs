@@ -149,7 +149,8 @@ impl<K, T> Completions<K, T> {
     /// Those that are done, in the order in which they were.
     pub fn take(&mut self) -> Vec<(K, Result<T, TaskError>)> {
         let mut results = Vec::new();
-        for note in self.done.notes.take() {
+        let notes: Vec<_> = self.done.notes.take().collect();
+        for note in notes.into_iter().rev() {
             // SAFETY: the count that the inbox kept.
             let note = unsafe { Arc::from_raw(note.as_ptr().cast_const()) };
             let Some(Job { key, mut handle, .. }) = self.waiting.remove(&address(&note)) else { continue };

@@ -1,10 +1,10 @@
-//! An inbox: many threads push, one takes everything at once, in the order it came.
+//! An inbox: many threads push, one takes everything at once, in the order it came turned around.
 //!
 //! The list runs through the things themselves, so a push allocates nothing and cannot fail. Nobody ever takes a single
 //! element, so there is no ABA problem: a push compares the head it read with the head that is, and what lies beneath it
 //! does not matter.
 //!
-//! Algorithm: Treiber's stack (IBM RJ 5118, 1986) whose only pop is an exchange for nothing; the taker turns it around.
+//! Algorithm: Treiber's stack (IBM RJ 5118, 1986) whose only pop is an exchange for nothing.
 
 use std::ptr::{self, NonNull};
 
@@ -51,22 +51,13 @@ impl<T: Linked> Inbox<T> {
         self.head.load(Ordering::Relaxed).is_null()
     }
 
-    /// Everything, the oldest first.
+    /// Everything, the newest first.
     #[inline]
     pub(crate) fn take(&self) -> Taken<T> {
         if self.is_empty() {
             return Taken { next: ptr::null_mut() };
         }
-        let mut newest = self.head.swap(ptr::null_mut(), TAKE);
-        let mut turned: *mut T = ptr::null_mut();
-        while let Some(element) = NonNull::new(newest) {
-            // SAFETY: taken out by the exchange, so ours alone; it lives, as whoever pushed it promised.
-            let link = unsafe { element.as_ref() }.link();
-            newest = link.load(Ordering::Relaxed);
-            link.store(turned, Ordering::Relaxed);
-            turned = element.as_ptr();
-        }
-        Taken { next: turned }
+        Taken { next: self.head.swap(ptr::null_mut(), TAKE) }
     }
 }
 

@@ -36,6 +36,7 @@
 //! Under `cfg(loom)` there is nothing here: the models in `tests/loom.rs` take the protocols' sources in themselves.
 #![cfg(not(loom))]
 
+mod blocks;
 mod budget;
 mod completions;
 mod error;
@@ -44,6 +45,7 @@ mod handle;
 mod inbox;
 mod observer;
 mod pool;
+mod ring;
 mod sleep;
 mod sync;
 mod task;

@@ -32,8 +32,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::error::SpawnError;
 use crate::sync::{
-    AtomicU64, Condvar, Mutex, Ordering, SLEEP, SUBMIT, TAKEN, TOOK, Thread, lock, maker_fence,
-    sleeper_fence, thread,
+    AtomicU64, COUNT, Condvar, Mutex, Ordering, Thread, lock, maker_fence, sleeper_fence, thread, wait,
 };
 
 const SLEEPING: u64 = 1;
@@ -102,7 +101,7 @@ impl Gate {
     /// Room for one more entry, if there is some.
     #[inline]
     pub(crate) fn enter(&self) -> Result<Ticket, SpawnError> {
-        let counts = self.entrance.counts.fetch_add(ENTRY, SUBMIT);
+        let counts = self.entrance.counts.fetch_add(ENTRY, COUNT);
         if counts & CLOSED != 0 {
             return Err(self.leave(SpawnError::Stopped));
         }
@@ -121,9 +120,9 @@ impl Gate {
 
     #[cold]
     fn leave(&self, why: SpawnError) -> SpawnError {
-        self.entrance.counts.fetch_sub(ENTRY, Ordering::AcqRel);
+        self.entrance.counts.fetch_sub(ENTRY, COUNT);
         // While we were counted, somebody else may have found it full. Adding nothing orders us with who waits.
-        if self.taken.fetch_add(0, Ordering::AcqRel) & ROOM_WAITERS != 0 {
+        if self.taken.fetch_add(0, COUNT) & ROOM_WAITERS != 0 {
             self.tell_of_room();
         }
         why
@@ -150,14 +149,14 @@ impl Gate {
     fn await_room(&self) {
         let mut guard = lock(&self.room);
         // In the word that takers add to: either a taker sees us waiting, or we see what it took.
-        let mut taken = self.taken.fetch_add(1, Ordering::AcqRel);
+        let mut taken = self.taken.fetch_add(1, COUNT);
         loop {
             let counts = self.entrance.counts.load(Ordering::Acquire);
             let full = outstanding(entries(counts), entries(taken)) >= self.capacity;
             if !full || counts & CLOSED != 0 {
                 break;
             }
-            guard = self.freed.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+            guard = wait(&self.freed, &self.room, guard, None);
             taken = self.taken.load(Ordering::Acquire);
         }
         self.taken.fetch_sub(1, Ordering::Relaxed);
@@ -166,7 +165,7 @@ impl Gate {
     /// An entry that is let in whether there is room or not: something that is already in the pool comes back.
     #[inline]
     pub(crate) fn enter_again(&self) -> Ticket {
-        Ticket(self.entrance.counts.fetch_add(ENTRY, SUBMIT))
+        Ticket(self.entrance.counts.fetch_add(ENTRY, COUNT))
     }
 
     /// What was announced has been pushed.
@@ -180,7 +179,7 @@ impl Gate {
     /// A worker took `entries` from the inboxes.
     #[inline]
     pub(crate) fn took(&self, entries: u64) {
-        let before = self.taken.fetch_add(entries * ENTRY, TOOK);
+        let before = self.taken.fetch_add(entries * ENTRY, COUNT);
         if before & ROOM_WAITERS != 0 {
             self.tell_of_room();
         }
@@ -188,13 +187,13 @@ impl Gate {
 
     /// The entries that are announced and not taken. Exact when nobody submits.
     pub(crate) fn waiting(&self) -> u64 {
-        let taken = entries(self.taken.load(TAKEN));
+        let taken = entries(self.taken.load(Ordering::Acquire));
         outstanding(entries(self.entrance.counts.load(Ordering::Acquire)), taken)
     }
 
     /// From now on nobody enters but what comes back.
     pub(crate) fn close(&self) {
-        self.entrance.counts.fetch_or(CLOSED, Ordering::AcqRel);
+        self.entrance.counts.fetch_or(CLOSED, COUNT);
         self.tell_of_room();
     }
 
@@ -205,14 +204,14 @@ impl Gate {
     /// A worker has run out of work and begins to look for more.
     #[inline]
     pub(crate) fn search(&self) {
-        self.entrance.counts.fetch_add(SEARCHING, Ordering::AcqRel);
+        self.entrance.counts.fetch_add(SEARCHING, COUNT);
     }
 
     /// A searching worker found something. `more` tells whether there is other work that is not counted here.
     #[inline]
     pub(crate) fn found(&self, more: impl FnOnce() -> bool) {
-        let taken = entries(self.taken.load(TAKEN));
-        let counts = self.entrance.counts.fetch_sub(SEARCHING, SLEEP);
+        let taken = entries(self.taken.load(Ordering::Acquire));
+        let counts = self.entrance.counts.fetch_sub(SEARCHING, COUNT);
         if searching(counts) == 1 && sleeping(counts) > 0 {
             sleeper_fence();
             if entries(counts) != taken || more() {
@@ -224,11 +223,11 @@ impl Gate {
     /// A searching worker goes to sleep, unless there is something to do; it is searching again when this returns.
     /// `ready` is the last look for what is not counted here.
     pub(crate) fn sleep(&self, worker: usize, ready: impl FnOnce() -> bool) {
-        let taken = entries(self.taken.load(TAKEN));
+        let taken = entries(self.taken.load(Ordering::Acquire));
         let counts = {
             let mut idle = lock(&self.idle);
             idle.push((worker, thread::current()));
-            self.entrance.counts.fetch_add(SLEEPING.wrapping_sub(SEARCHING), SLEEP)
+            self.entrance.counts.fetch_add(SLEEPING.wrapping_sub(SEARCHING), COUNT)
         };
         sleeper_fence();
         if entries(counts) == taken && !ready() {
@@ -243,7 +242,7 @@ impl Gate {
         let mut idle = lock(&self.idle);
         let at = idle.iter().position(|(index, _)| *index == worker)?;
         let (_, thread) = idle.swap_remove(at);
-        self.entrance.counts.fetch_add(SEARCHING - SLEEPING, Ordering::AcqRel);
+        self.entrance.counts.fetch_add(SEARCHING - SLEEPING, COUNT);
         Some(thread)
     }
 
@@ -252,7 +251,7 @@ impl Gate {
         let mut idle = lock(&self.idle);
         // The one that went to sleep last: its caches are the warmest.
         let Some((_, thread)) = idle.pop() else { return };
-        self.entrance.counts.fetch_add(SEARCHING - SLEEPING, Ordering::AcqRel);
+        self.entrance.counts.fetch_add(SEARCHING - SLEEPING, COUNT);
         drop(idle);
         thread.unpark();
     }
@@ -283,7 +282,7 @@ impl Gate {
         maker_fence();
         let mut idle = lock(&self.idle);
         for (_, thread) in idle.drain(..) {
-            self.entrance.counts.fetch_add(SEARCHING - SLEEPING, Ordering::AcqRel);
+            self.entrance.counts.fetch_add(SEARCHING - SLEEPING, COUNT);
             thread.unpark();
         }
     }

@@ -40,7 +40,48 @@ mod cell {
 
 /// A lock whose holder panicked is as good as another: nothing is done under these that leaves them half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The sanitizer sees a lock that is free being taken, which is inlined, and not the library waiting for one.
+    #[cfg(tsan)]
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    #[cfg(not(tsan))]
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits until it is told to, or so long, or for no reason; the lock is taken again.
+#[cfg(not(loom))]
+pub(crate) fn wait<'a, T>(
+    condition: &Condvar,
+    mutex: &'a Mutex<T>,
+    guard: MutexGuard<'a, T>,
+    time: Option<std::time::Duration>,
+) -> MutexGuard<'a, T> {
+    use std::sync::PoisonError;
+    if cfg!(tsan) {
+        // As in `lock`: the library takes it again unseen.
+        drop(guard);
+        thread::yield_now();
+        return lock(mutex);
+    }
+    match time {
+        None => condition.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        Some(time) => condition.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0,
+    }
+}
+
+#[cfg(loom)]
+pub(crate) fn wait<'a, T>(
+    condition: &Condvar,
+    _mutex: &'a Mutex<T>,
+    guard: MutexGuard<'a, T>,
+    _time: Option<std::time::Duration>,
+) -> MutexGuard<'a, T> {
+    condition.wait(guard).unwrap()
 }
 
 macro_rules! ordering {
@@ -52,6 +93,19 @@ macro_rules! ordering {
 }
 
 ordering! {
+    /// A task's address comes into the [`Ring`](crate::ring::Ring): the task is visible before it. Pairs with [`SEEN`].
+    PUT, "put", Release, Relaxed
+}
+ordering! {
+    /// Looking at what is in the ring. Pairs with [`PUT`].
+    SEEN, "seen", Acquire, Relaxed
+}
+/// A slot of the ring is free again. Pairs with [`CLEARED`]. What is ordered is the slot itself, and that has an order
+/// of its own: no model could fail.
+pub(crate) const CLEAR: Ordering = Ordering::Release;
+/// Looking whether a slot is free. Pairs with [`CLEAR`].
+pub(crate) const CLEARED: Ordering = Ordering::Acquire;
+ordering! {
     /// A push into an [`Inbox`](crate::inbox::Inbox): what is pushed is visible before it. Pairs with [`TAKE`].
     PUSH, "push", Release, Relaxed
 }
@@ -59,24 +113,12 @@ ordering! {
     /// Taking everything from an inbox. Pairs with [`PUSH`].
     TAKE, "take", Acquire, Relaxed
 }
-ordering! {
-    /// A submitter's entry in the gate's counts. Read-modify-writes of one word are in one order: either the submitter
-    /// sees who sleeps, or who goes to sleep sees the submission. Its acquire pairs with [`SLEEP`], so that
-    /// whoever is woken has entered itself in the list; its release lets who reads the counts see what went before.
-    SUBMIT, "submit", AcqRel, Relaxed
-}
-ordering! {
-    /// A worker's entry in the gate's counts, on its way to sleep. Pairs with [`SUBMIT`].
-    SLEEP, "sleep", AcqRel, Relaxed
-}
-ordering! {
-    /// Adding to what was taken from the inboxes. Pairs with [`TAKEN`].
-    TOOK, "took", AcqRel, Relaxed
-}
-ordering! {
-    /// Reading what was taken, before the entry of [`SLEEP`]. Pairs with [`TOOK`].
-    TAKEN, "taken", Acquire, Relaxed
-}
+/// Additions to the gate's words (`sleep.rs`), which order submitters and sleepers. That they have an order at all comes
+/// from their being read-modify-writes of one word; the acquire and release make what went before one visible after the
+/// other. Not among those that can be weakened: loom lets a read-modify-write see the newest value always, so no model
+/// could fail.
+pub(crate) const COUNT: Ordering = Ordering::AcqRel;
+
 ordering! {
     /// The end of a task: its outcome is visible before it. Pairs with [`OUTCOME`]. Its acquire pairs with [`LISTEN`].
     FINISH, "finish", AcqRel, Acquire
@@ -117,4 +159,12 @@ pub(crate) fn last_fence() {
     if !cfg!(weaken = "last_fence") {
         fence(Ordering::Acquire);
     }
+}
+
+/// Waits a little for another thread that is about to do something.
+pub(crate) fn pause() {
+    #[cfg(loom)]
+    thread::yield_now();
+    #[cfg(not(loom))]
+    std::hint::spin_loop();
 }

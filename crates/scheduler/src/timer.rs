@@ -1,12 +1,12 @@
 //! One thread that wakes others in time, started when there is first something to wait for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::sync::lock;
+use crate::sync::{lock, wait};
 use crate::task::{Cancel, Task};
 
 /// Names something that is to happen, so that it can be taken back.
@@ -112,12 +112,12 @@ fn tick(clockwork: &Clockwork) {
     while !plans.stopped {
         let now = Instant::now();
         let Some((first, _)) = plans.due.first_key_value() else {
-            plans = clockwork.sooner.wait(plans).unwrap_or_else(PoisonError::into_inner);
+            plans = wait(&clockwork.sooner, &clockwork.plans, plans, None);
             continue;
         };
         if first.at > now {
-            let wait = first.at - now;
-            plans = clockwork.sooner.wait_timeout(plans, wait).unwrap_or_else(PoisonError::into_inner).0;
+            let left = first.at - now;
+            plans = wait(&clockwork.sooner, &clockwork.plans, plans, Some(left));
             continue;
         }
         let Some((_, due)) = plans.due.pop_first() else { continue };

@@ -9,6 +9,8 @@
 mod error;
 #[path = "../src/inbox.rs"]
 mod inbox;
+#[path = "../src/ring.rs"]
+mod ring;
 #[path = "../src/sleep.rs"]
 mod sleep;
 #[path = "../src/task/state.rs"]
@@ -26,6 +28,7 @@ use loom::thread::{self, Thread};
 
 use error::SpawnError;
 use inbox::{Inbox, Linked};
+use ring::Ring;
 use sleep::Gate;
 use state::{Cancel, Outcome, Start, State};
 
@@ -72,16 +75,64 @@ fn what_is_pushed_arrives_whole_once_and_in_order() {
                 thread::spawn(move || contents.into_iter().for_each(|content| send(&inbox, content)))
             })
             .into();
-        let mut seen: Vec<usize> = inbox.take().map(unpack).collect();
+        let take = || {
+            let mut taken: Vec<usize> = inbox.take().map(unpack).collect();
+            taken.reverse();
+            taken
+        };
+        let mut seen = take();
         for sender in senders {
             sender.join().unwrap();
         }
-        seen.extend(inbox.take().map(unpack));
+        seen.extend(take());
         for first in [1, 11] {
             let of: Vec<usize> = seen.iter().copied().filter(|content| content / 10 == first / 10).collect();
             assert_eq!(of, [first, first + 1]);
         }
         assert_eq!(seen.len(), 4);
+    });
+}
+
+#[test]
+fn what_comes_through_the_ring_arrives_whole_once_and_in_order() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        // Two slots for three parcels: the last has to wait for a slot to be emptied.
+        let ring = Arc::new(Ring::new(2));
+        let sender = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || (1..=3).for_each(|content| ring.push(parcel(content))))
+        };
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            seen.extend(ring.taking().into_iter().flatten().map(unpack));
+            thread::yield_now();
+        }
+        sender.join().unwrap();
+        assert_eq!(seen, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn two_that_push_and_two_that_take_lose_nothing() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let ring = Arc::new(Ring::new(4));
+        let take = |ring: &Ring<Parcel>| -> usize { ring.taking().into_iter().flatten().map(unpack).sum() };
+        let sender = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || ring.push(parcel(1)))
+        };
+        let taker = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || take(&ring))
+        };
+        ring.push(parcel(10));
+        let seen = take(&ring) + taker.join().unwrap();
+        sender.join().unwrap();
+        assert_eq!(seen + take(&ring), 11);
     });
 }
 
@@ -182,7 +233,7 @@ fn a_worker_is_woken_for_what_is_its_own() {
 #[test]
 fn who_waits_for_room_gets_it() {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(2);
     model.check(|| {
         let gate = Arc::new(Gate::new(1));
         let inbox = Arc::new(Inbox::new());

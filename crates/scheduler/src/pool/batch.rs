@@ -17,7 +17,7 @@ use super::{End, Shared, Spawner, TaskOptions, Worker, current, wait};
 use crate::error::{SpawnError, TaskError};
 use crate::observer::Moment;
 use crate::sync::lock;
-use crate::task::{TaskId, closure};
+use crate::task::{Task, TaskId, closure};
 
 /// So many tasks are taken at once: enough that taking them costs little, few enough that others get their turn.
 const CHUNK: usize = 64;
@@ -121,9 +121,7 @@ impl Spawner {
                 let part = Part(Arc::clone(&run));
                 match &place {
                     Place::Here(worker) => self.enqueue_hidden(Place::Here(worker), part),
-                    Place::Outside(_) => {
-                        self.enqueue_hidden(Place::Outside(self.shared.gate.enter_again()), part);
-                    }
+                    Place::Outside(_) => Arc::clone(&self.shared).submit_again(self.hidden(part)),
                 }
             }
             self.enqueue_hidden(place, Part(Arc::clone(&run)));
@@ -136,9 +134,18 @@ impl Spawner {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let task = self.hidden(part);
+        self.enqueue(place, task);
+    }
+
+    fn hidden<F, T>(&self, part: Part<F, T>) -> Task
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let mut plan = super::spawner::hidden(&self.shared, TaskOptions::default());
         plan.id = part.0.first;
-        self.enqueue(place, closure(plan, false, move || part.work()));
+        closure(plan, false, move || part.work())
     }
 
     fn tell_batch(&self, first: TaskId, tasks: usize, place: &Place<'_>) -> Option<Told> {

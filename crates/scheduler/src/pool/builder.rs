@@ -11,6 +11,7 @@ use crossbeam_deque::Worker as Deque;
 use crossbeam_utils::CachePadded;
 
 use super::counters::Tally;
+use super::entrance::Entrance;
 use super::{Home, PRIORITIES, Shared, Spawner, Worker};
 use crate::error::BuildError;
 use crate::fiber::Stacks;
@@ -113,7 +114,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             id: POOLS.fetch_add(1, Ordering::Relaxed),
             gate: Gate::new(self.capacity),
-            inboxes: std::array::from_fn(|_| CachePadded::new(Inbox::new())),
+            entrances: std::array::from_fn(|_| Entrance::new(self.capacity)),
             homes: homes.collect(),
             outside: CachePadded::default(),
             capacity: self.capacity,

@@ -3,6 +3,7 @@
 mod batch;
 mod builder;
 mod counters;
+mod entrance;
 mod futures;
 mod scope;
 mod shutdown;
@@ -37,6 +38,7 @@ use crate::task::{Header, Task};
 use crate::timer::Timer;
 
 use counters::Tally;
+use entrance::Entrance;
 use futures::Futures;
 
 /// What all workers and all spawners of a pool know.
@@ -45,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) gate: Gate,
     /// What came from outside, by priority.
-    inboxes: [CachePadded<Inbox<Header>>; PRIORITIES],
+    entrances: [Entrance; PRIORITIES],
     homes: Box<[CachePadded<Home>]>,
     /// What threads did that are no workers.
     outside: CachePadded<Tally>,
@@ -87,18 +89,13 @@ impl Shared {
     /// A task that is in the pool already comes back, from a thread that is none of its workers.
     pub(crate) fn submit_again(self: Arc<Self>, task: Task) {
         let ticket = self.gate.enter_again();
-        self.inbox(task.header().priority, task);
+        self.entrances[task.header().priority as usize].push_again(task);
         self.gate.pushed(ticket);
-    }
-
-    fn inbox(&self, priority: Priority, task: Task) {
-        // SAFETY: an entry is made once at a time, and its reference keeps it alive until it is taken.
-        unsafe { self.inboxes[priority as usize].push(task.into_raw()) };
     }
 
     /// A fiber goes on, on the worker it began on.
     pub(crate) fn send_home(self: Arc<Self>, worker: usize, task: Task) {
-        // SAFETY: as in `inbox`.
+        // SAFETY: an entry is made once at a time, and its reference keeps it alive until it is taken.
         unsafe { self.homes[worker].woken.push(task.into_raw()) };
         self.gate.made_for(worker);
     }
@@ -140,9 +137,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // A wake-up that came when the workers had gone: its task is over.
-        let inboxes =
-            self.inboxes.iter().map(|inbox| &**inbox).chain(self.homes.iter().map(|home| &home.woken));
-        for inbox in inboxes {
+        for inbox in self.homes.iter().map(|home| &home.woken) {
             for header in inbox.take() {
                 // SAFETY: the entry's reference.
                 drop(unsafe { Task::from_raw(header) });

@@ -1,11 +1,10 @@
 //! The end of a pool.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Counters, Pool, Shared, current};
-use crate::sync::lock;
+use crate::sync::{lock, wait};
 
 /// What happens to the tasks that a stopping pool has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +90,7 @@ impl Shared {
                 guard = lock(&self.quiet);
                 continue;
             }
-            guard = self.quieter.wait_timeout(guard, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner).0;
+            guard = wait(&self.quieter, &self.quiet, guard, Some(LOOK_AGAIN));
         }
     }
 

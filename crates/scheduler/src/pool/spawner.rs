@@ -327,7 +327,7 @@ impl Spawner {
             }
             Place::Outside(ticket) => {
                 tell_queued(&self.shared, task.header(), None);
-                self.shared.inbox(task.header().priority, task);
+                self.shared.entrances[task.header().priority as usize].push(task);
                 self.shared.gate.pushed(ticket);
             }
         }

@@ -11,6 +11,7 @@ use crossbeam_deque::{Steal, Worker as Deque};
 
 use super::{End, PRIORITIES, Shared};
 use crate::fiber::{Stacks, Suspender};
+use crate::inbox::Inbox;
 use crate::observer::{Moment, Observer};
 use crate::task::{Ground, Header, Task};
 
@@ -19,7 +20,13 @@ const TURN_AROUND: u32 = 61;
 /// How often an idle worker looks around with nothing but a pause between, …
 const PAUSES: u32 = 60;
 /// … and then giving its core away in between, before it goes to sleep.
-const YIELDS: u32 = 16;
+const YIELDS: u32 = 32;
+/// A moment, in pauses: a few microseconds.
+const MOMENT: u32 = 200;
+/// So many tasks in a moment are a stream.
+const STREAM: u32 = 8;
+/// At most so many times in a row it is not tried whether there is one.
+const EAGER: u32 = 1024;
 /// Marks a task as begun, where else the time stands when it was queued.
 const BEGUN: u64 = u64::MAX;
 
@@ -52,6 +59,12 @@ pub(crate) struct Worker {
     /// How to suspend what runs now, if that can be done.
     suspender: Cell<*const Suspender>,
     picks: Cell<u32>,
+    /// How many came from outside since there was last nothing to do.
+    took: Cell<u32>,
+    /// So many more times it looks for more at once when there is nothing to do, before it tries to wait a moment …
+    eager: Cell<u32>,
+    /// … and so many times after that did not pay.
+    eagerness: Cell<u32>,
     abandoned: Cell<bool>,
 }
 
@@ -79,6 +92,9 @@ impl Worker {
             task: Cell::new(None),
             suspender: Cell::new(ptr::null()),
             picks: Cell::new(0),
+            took: Cell::new(0),
+            eager: Cell::new(0),
+            eagerness: Cell::new(1),
             abandoned: Cell::new(false),
         }
     }
@@ -107,9 +123,7 @@ impl Worker {
         self.picks.set(pick);
         let home = &self.shared.homes[self.index];
         if !home.woken.is_empty() {
-            // SAFETY: the entry's reference.
-            let woken = home.woken.take().map(|header| unsafe { Task::from_raw(header) });
-            self.ready.borrow_mut().extend(woken);
+            self.take_woken(&home.woken);
         }
         if self.shared.is_abandoned() && !self.abandoned.replace(true) {
             self.wake_fibers();
@@ -128,23 +142,18 @@ impl Worker {
         task.or_else(|| self.ready.borrow_mut().pop_front())
     }
 
-    /// The first of what came from outside; the rest goes behind what is in the worker's own queue.
+    fn take_woken(&self, woken: &Inbox<Header>) {
+        // SAFETY: the entry's reference.
+        let mut newest_first: Vec<_> = woken.take().map(|header| unsafe { Task::from_raw(header) }).collect();
+        self.ready.borrow_mut().extend(newest_first.drain(..).rev());
+    }
+
+    /// The first of what came from outside; a little of the rest goes behind what is in the worker's own queue.
     #[inline]
     fn refill(&self, level: usize) -> Option<Task> {
-        let inbox = &self.shared.inboxes[level];
-        if inbox.is_empty() {
-            return None;
-        }
-        // SAFETY: the entry's reference.
-        let mut taken = inbox.take().map(|header| unsafe { Task::from_raw(header) });
-        let first = taken.next()?;
-        let queue = &self.queues[level];
-        let mut entries = 1;
-        for task in taken {
-            queue.push(task);
-            entries += 1;
-        }
-        self.shared.gate.took(entries);
+        let (first, taken) = self.shared.entrances[level].take(&self.queues[level])?;
+        self.took.set(self.took.get() + taken as u32);
+        self.shared.gate.took(taken as u64);
         Some(first)
     }
 
@@ -165,9 +174,34 @@ impl Worker {
         None
     }
 
+    /// Lets tasks come together, if they come in a stream.
+    ///
+    /// A worker that is faster than who spawns would take tasks one by one, and each time both would wait for the same
+    /// cache lines. If it waits a moment, several have come, and both are faster. It tries that now and then, and
+    /// goes on as long as several do come; whoever hands in one task and waits for it seldom meets such a moment.
+    fn gather(&self) {
+        let took = self.took.replace(0);
+        if self.eager.get() > 0 {
+            self.eager.set(self.eager.get() - 1);
+            if self.eager.get() > 0 {
+                return;
+            }
+        } else if took < STREAM {
+            self.eagerness.set((self.eagerness.get() * 2).min(EAGER));
+            self.eager.set(self.eagerness.get());
+            return;
+        } else {
+            self.eagerness.set(1);
+        }
+        for _ in 0..MOMENT {
+            std::hint::spin_loop();
+        }
+    }
+
     /// Looks for work until there is some, or until `done`.
     #[cold]
     fn search(&self, done: &dyn Fn() -> bool) -> Option<Task> {
+        self.gather();
         let gate = &self.shared.gate;
         gate.search();
         let mut round = 0;
@@ -192,7 +226,7 @@ impl Worker {
 
     /// Whether there is something that any worker may do.
     fn sees_work(&self) -> bool {
-        self.shared.inboxes.iter().any(|inbox| !inbox.is_empty())
+        self.shared.entrances.iter().any(|entrance| !entrance.is_empty())
             || self.shared.homes.iter().any(|home| home.stealers.iter().any(|queue| !queue.is_empty()))
     }
 
@@ -216,7 +250,7 @@ impl Worker {
     /// Whether somebody waits for what runs now to end.
     pub(super) fn has_others_waiting(&self) -> bool {
         self.queued() > 0
-            || self.shared.inboxes.iter().any(|inbox| !inbox.is_empty())
+            || self.shared.entrances.iter().any(|entrance| !entrance.is_empty())
             || !self.ready.borrow().is_empty()
             || !self.shared.homes[self.index].woken.is_empty()
     }

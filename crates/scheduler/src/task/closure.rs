@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use super::{Cancel, Ground, Header, Plan, Start, State, Table, Task};
+use crate::blocks;
 use crate::error::TaskError;
 use crate::fiber::{Fiber, Resumed};
 use crate::pool::{End, Worker, set_suspender};
@@ -50,11 +51,11 @@ pub(crate) unsafe fn closure_with<F, T>(plan: Plan, handle: bool, body: F) -> Ta
 where
     F: FnOnce() -> T,
 {
-    let task = Box::new(Closure {
+    let task = blocks::put(Closure {
         header: Header::new(plan, &<Closure<F, T> as Tabled>::TABLE, State::new(handle, 0), None),
         stage: UnsafeCell::new(Stage::<F, T>::Body(body)),
     });
-    Task(NonNull::from(Box::leak(task)).cast())
+    Task(task.cast())
 }
 
 /// As [`closure_with`], for what may go anywhere.
@@ -192,6 +193,7 @@ pub(super) fn quietly(body: impl FnOnce()) {
     }
 }
 
+#[inline]
 fn finish<F, T>(task: Task, stage: &mut Stage<F, T>, outcome: Result<T, TaskError>, worker: &Worker) {
     let header = task.header();
     let end = match &outcome {
@@ -200,7 +202,13 @@ fn finish<F, T>(task: Task, stage: &mut Stage<F, T>, outcome: Result<T, TaskErro
         Err(error) => End::of(error),
     };
     worker.ended(&task, end);
-    *stage = Stage::Outcome(outcome);
+    if header.state.is_alone() {
+        quietly(|| drop(outcome));
+        return;
+    }
+    // Nothing is there to be dropped.
+    // SAFETY: the stage is ours, and `Gone`.
+    unsafe { std::ptr::write(stage, Stage::Outcome(outcome)) };
     if header.state.finish() {
         // SAFETY: nobody else will, as `finish` says.
         unsafe { task.forget_outcome() };
@@ -233,7 +241,6 @@ unsafe fn forget<F, T>(header: NonNull<Header>) {
 /// # Safety
 /// As [`Table::free`].
 unsafe fn free<F, T>(header: NonNull<Header>) {
-    // SAFETY: allocated as this type by `Box`, and nobody refers to it any more.
-    let task = unsafe { Box::from_raw(header.cast::<Closure<F, T>>().as_ptr()) };
-    quietly(|| drop(task));
+    // SAFETY: put there as this type, and nobody refers to it any more.
+    quietly(|| unsafe { blocks::remove(header.cast::<Closure<F, T>>()) });
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use super::closure::{caught, quietly};
 use super::{Cancel, Ground, Header, Plan, Start, State, Table, Task};
+use crate::blocks;
 use crate::error::TaskError;
 use crate::pool::{End, Shared, Worker};
 use crate::sync::UnsafeCell;
@@ -41,11 +42,11 @@ where
     F::Output: Send + 'static,
 {
     let owner = Some(Arc::clone(owner));
-    let task = Box::new(Polled {
+    let task = blocks::put(Polled {
         header: Header::new(plan, &<Polled<F> as Tabled>::TABLE, State::new(true, 1), owner),
         stage: UnsafeCell::new(Stage::Body(body)),
     });
-    Task(NonNull::from(Box::leak(task)).cast())
+    Task(task.cast())
 }
 
 /// # Safety
@@ -134,7 +135,6 @@ unsafe fn forget<F: Future>(header: NonNull<Header>) {
 /// # Safety
 /// As [`Table::free`].
 unsafe fn free<F: Future>(header: NonNull<Header>) {
-    // SAFETY: allocated as this type by `Box`, and nobody refers to it any more.
-    let task = unsafe { Box::from_raw(header.cast::<Polled<F>>().as_ptr()) };
-    quietly(|| drop(task));
+    // SAFETY: put there as this type, and nobody refers to it any more.
+    quietly(|| unsafe { blocks::remove(header.cast::<Polled<F>>()) });
 }

@@ -79,7 +79,12 @@ impl State {
     /// An entry was taken from a queue.
     #[inline]
     pub(crate) fn start(&self) -> Start {
-        let mut word = self.word.load(Ordering::Relaxed);
+        let mut word = self.word.load(OUTCOME);
+        if word == SCHEDULED + REFERENCE {
+            // Nobody else has it, so nobody else changes it.
+            self.word.store(RUNNING + REFERENCE, Ordering::Relaxed);
+            return Start::Run;
+        }
         loop {
             if word & SCHEDULED == 0 || word & (RUNNING | DONE) != 0 {
                 return Start::Stale;
@@ -102,6 +107,12 @@ impl State {
     /// True if the caller has to make an entry.
     pub(crate) fn wake(&self) -> bool {
         self.word.fetch_or(SCHEDULED, Ordering::AcqRel) & (SCHEDULED | RUNNING | DONE) == 0
+    }
+
+    /// For the worker that runs the task: whether nobody else has it, nor ever will. Then there is nothing to hand over.
+    #[inline]
+    pub(crate) fn is_alone(&self) -> bool {
+        self.word.load(OUTCOME) & !(CANCEL | TIMEOUT | SCHEDULED | LISTENING) == RUNNING + REFERENCE
     }
 
     /// The outcome is written, by the worker that runs the task. Wakes who listens; true if nobody will read the
@@ -196,8 +207,13 @@ impl State {
     /// A reference goes. True if it was the last: the task is the caller's to free.
     #[inline]
     pub(crate) fn unreference(&self) -> bool {
-        let last = self.word.fetch_sub(REFERENCE, UNREF) / REFERENCE == 1;
-        if last {
+        // Whoever has the only reference can have no company by the time it gives it back.
+        let last = self.word.load(Ordering::Relaxed) / REFERENCE == 1
+            || self.word.fetch_sub(REFERENCE, UNREF) / REFERENCE == 1;
+        if last && cfg!(tsan) {
+            // The sanitizer does not see what a fence orders.
+            self.word.load(Ordering::Acquire);
+        } else if last {
             last_fence();
         }
         last

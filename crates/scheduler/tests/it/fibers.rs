@@ -7,7 +7,7 @@ use tickscope_scheduler::fiber::{self, Fiber, Resumed, Stacks};
 use tickscope_scheduler::{Pool, Stop, TaskError};
 
 use crate::futures::Bell;
-use crate::support::{balanced, pool, until};
+use crate::support::{balanced, locked, pool, until};
 
 #[test]
 fn a_fiber_stops_in_the_middle() {
@@ -81,7 +81,7 @@ fn fibers_of_one_worker_take_turns() {
             pool.spawn_fiber(move || {
                 fiber::block_on(bell);
                 for step in 0..3 {
-                    order.lock().unwrap().push((number, step));
+                    locked(&order).push((number, step));
                     fiber::yield_now();
                 }
             })
@@ -93,7 +93,7 @@ fn fibers_of_one_worker_take_turns() {
     for handle in handles {
         handle.join().unwrap();
     }
-    let mut order = order.lock().unwrap().clone();
+    let mut order = locked(&order).clone();
     // Whoever was woken first is first in each round.
     let first = order[0].0;
     order.iter_mut().for_each(|(number, _)| *number = if *number == first { 1 } else { 2 });
@@ -154,6 +154,7 @@ fn a_panic_in_a_fiber_is_an_error() {
 }
 
 #[test]
+#[cfg_attr(tsan, ignore = "the sanitizer counts the frames of all suspended fibers as one thread's")]
 fn ten_thousand_fibers_wait_and_go_on() {
     let pool = Pool::builder().workers(2).fiber_stack(32 << 10).build().unwrap();
     let bell = Bell::default();

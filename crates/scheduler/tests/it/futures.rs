@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use tickscope_scheduler::{Pool, Stop, TaskError, fiber};
 
-use crate::support::{balanced, line, pool, until};
+use crate::support::{balanced, line, locked, pool, until};
 
 /// A gate that many futures wait at.
 #[derive(Clone, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Bell(Arc<Mutex<(bool, Vec<Waker>)>>);
 impl Bell {
     pub(crate) fn ring(&self) {
         let wakers = {
-            let mut state = self.0.lock().unwrap();
+            let mut state = locked(&self.0);
             state.0 = true;
             std::mem::take(&mut state.1)
         };
@@ -24,7 +24,7 @@ impl Bell {
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.0.lock().unwrap().1.len()
+        locked(&self.0).1.len()
     }
 }
 
@@ -32,7 +32,7 @@ impl Future for Bell {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = locked(&self.0);
         if state.0 {
             return Poll::Ready(());
         }
@@ -82,12 +82,12 @@ fn a_waker_may_outlive_its_task_and_its_pool() {
     let kept: Arc<Mutex<Option<Waker>>> = Arc::default();
     let keep = Arc::clone(&kept);
     let handle = pool.spawn_future(std::future::poll_fn(move |context| {
-        *keep.lock().unwrap() = Some(context.waker().clone());
+        *locked(&keep) = Some(context.waker().clone());
         Poll::Ready(4)
     }));
     assert_eq!(handle.join(), Ok(4));
     balanced(pool.stop(Stop::Drain));
-    let waker = kept.lock().unwrap().take().unwrap();
+    let waker = locked(&kept).take().unwrap();
     waker.wake_by_ref();
     waker.wake();
 }
@@ -110,7 +110,7 @@ fn a_waker_is_exchanged() {
         struct Tell(Mutex<std::sync::mpsc::Sender<u8>>, u8);
         impl std::task::Wake for Tell {
             fn wake(self: Arc<Self>) {
-                self.0.lock().unwrap().send(self.1).unwrap();
+                locked(&self.0).send(self.1).unwrap();
             }
         }
         Waker::from(Arc::new(Tell(Mutex::new(told.clone()), number)))

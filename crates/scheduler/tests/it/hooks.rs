@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use tickscope_scheduler::{End, Moment, Observer, Pool, Stop, TaskId, fiber};
 
-use crate::support::{balanced, occupy};
+use crate::support::{balanced, locked, occupy};
 
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<BTreeMap<TaskId, Vec<String>>>>);
 
 impl Diary {
     fn note(&self, task: TaskId, what: String) {
-        self.0.lock().unwrap().entry(task).or_default().push(what);
+        locked(&self.0).entry(task).or_default().push(what);
     }
 }
 
@@ -53,7 +53,7 @@ fn every_task_is_told_of_from_queue_to_end() {
     let found = Arc::clone(&inner);
     let outer = pool.spawn(move || {
         let handle = spawner.spawn(|| ());
-        *found.lock().unwrap() = handle.id();
+        *locked(&found) = handle.id();
         handle.join()
     });
     let yields = pool.spawn_fiber(fiber::yield_now);
@@ -67,13 +67,13 @@ fn every_task_is_told_of_from_queue_to_end() {
     batch.join();
     let counters = pool.stop(Stop::Drain);
     balanced(counters);
-    let diary = diary.0.lock().unwrap();
+    let diary = locked(&diary.0);
     let of = |id: &TaskId| diary[id].iter().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(of(&ids[0]), ["queued by None", "started", "Finished on 0"]);
     assert_eq!(of(&ids[1]), ["queued by None", "started", "suspended", "resumed", "Finished on 0"]);
     assert_eq!(of(&ids[2]), ["queued by None", "started", "Panicked on 0"]);
     assert_eq!(of(&ids[3]), ["queued by None", "Cancelled on 0"]);
-    let inner = inner.lock().unwrap().unwrap();
+    let inner = locked(&inner).unwrap();
     assert_eq!(of(&inner), ["queued by Some(0)", "started", "Finished on 0"]);
     assert_eq!(diary.len() as u64, counters.spawned, "the batch's three are among them, its entries are not");
 }
@@ -84,10 +84,10 @@ fn waiting_and_running_are_apart() {
     struct Times(Arc<Mutex<Vec<(u128, u128)>>>);
     impl Observer for Times {
         fn started(&self, moment: &Moment) {
-            self.0.lock().unwrap().push((moment.waited.as_nanos(), moment.ran.as_nanos()));
+            locked(&self.0).push((moment.waited.as_nanos(), moment.ran.as_nanos()));
         }
         fn ended(&self, moment: &Moment, _end: End) {
-            self.0.lock().unwrap().push((moment.waited.as_nanos(), moment.ran.as_nanos()));
+            locked(&self.0).push((moment.waited.as_nanos(), moment.ran.as_nanos()));
         }
     }
     let times = Times::default();
@@ -95,7 +95,7 @@ fn waiting_and_running_are_apart() {
     drop(pool.spawn(|| std::thread::sleep(std::time::Duration::from_millis(3))));
     drop(pool.spawn(|| ()));
     drop(pool);
-    let times = times.0.lock().unwrap();
+    let times = locked(&times.0);
     let [_, (first_waited, first_ran), (second_waited, second_ran), _] = times[..] else {
         panic!("two tasks, two ends: {times:?}")
     };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tickscope_scheduler::{BuildError, Pool, Priority, SpawnError, Spawner, Stop, TaskError, TaskOptions};
 
-use crate::support::{Door, balanced, line, occupy, pool, until};
+use crate::support::{Door, balanced, line, locked, occupy, pool, until};
 
 #[test]
 fn a_sum_over_many_tasks_is_exact() {
@@ -160,7 +160,7 @@ fn what_is_urgent_comes_first() {
     let spawn = |priority, name| {
         let order = Arc::clone(&order);
         pool.spawn_with(TaskOptions { priority, ..TaskOptions::default() }, move || {
-            order.lock().unwrap().push(name);
+            locked(&order).push(name);
         })
     };
     let handles = [
@@ -174,7 +174,7 @@ fn what_is_urgent_comes_first() {
     for handle in handles {
         handle.join().unwrap();
     }
-    assert_eq!(*order.lock().unwrap(), ["high 1", "high 2", "normal 1", "normal 2", "low"]);
+    assert_eq!(*locked(&order), ["high 1", "high 2", "normal 1", "normal 2", "low"]);
 }
 
 #[test]
