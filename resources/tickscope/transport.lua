@@ -249,6 +249,8 @@ local function configure(at)
     local to = gsub(GetConvar('tickscope_collector', ''), '/+$', '')
     token = gsub(GetConvar('tickscope_token', ''), '%s', '')
     if to == address then return end
+    if flight then release(flight.at) end
+    post, round, again, lines, bytes = nil, nil, nil, {}, 0
     address, away, not_before, last, lengths = to, false, 0, nil, {}
     if to ~= '' and token == '' then tell('tickscope_token is not set, so nothing is posted') end
 end
