@@ -128,7 +128,8 @@ impl Collector {
         let main = build.lane(TrackKind::Thread, "main", "", 0);
         let counters = build.lane(TrackKind::Thread, "totals", "", 0);
         let tick = build.symbol(SymbolRef::host("tick"));
-        let elsewhere = build.symbol(SymbolRef::host("in no resource with the probe, or idle"));
+        let elsewhere =
+            build.symbol(SymbolRef::host("not measured: other resources, what is short and often, idle"));
         let restart = build.symbol(SymbolRef::host("the server, or its resource tickscope, started again"));
         let other = build.symbol(SymbolRef::host("other"));
         Self {

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use tickscope_core::{ArgRange, CategoryId, Link, LinkKind, LinkPoint, Outcome, SymbolId};
 use tickscope_import::build::{Build, Lane, Word};
 
-/// In a late tick, a piece of time this long in which no slice ran is told of.
-const TOLD_NS: u64 = 1_000_000;
+/// In a late tick, a piece of time this long in which no slice ran is told of: in a storm of short ones the probe measures
+/// every 16th.
+const TOLD_NS: u64 = 10_000;
 
 /// A piece of time of the main thread.
 #[derive(Clone, Copy, Debug)]

@@ -69,7 +69,7 @@ fn a_late_tick_of_others_accuses_no_resource() {
         format!("ticks 1 0 400000000\nflight 0 400000000\n{OF_SHOPS}{}landed\n", slices(&[(10, 5, 3, 2, 0)]));
     let report = Posting::new().taken(&[(&post(1, 400, &lines), 400)]).report();
     let culprit = report.late_ticks[0].chains[0].culprit().unwrap();
-    assert_eq!(&*culprit.symbol.name, "in no resource with the probe, or idle");
+    assert_eq!(&*culprit.symbol.name, "not measured: other resources, what is short and often, idle");
     assert_eq!((&*culprit.symbol.resource, culprit.total_ns), ("", 395 * MS));
 }
 
@@ -82,7 +82,7 @@ fn what_was_overwritten_is_counted_where_it_was() {
     let (all, collector) = Posting::new().taken(&[(&post(1, 400, &lines), 400)]).end();
     assert_eq!(
         outline(&all),
-        "tick(in no resource with the probe, or idle()@shops/a.lua:5(-54000@shops/a.lua:5()))"
+        "tick(not measured: other resources, what is short and often, idle()@shops/a.lua:5(-54000@shops/a.lua:5()))"
     );
     assert_eq!((collector.counts().slices, collector.counts().slices_lost), (2, 54_000));
     for sample in &all.samples {
