@@ -30,8 +30,9 @@
 //!
 //! # Algorithms
 //! Each worker has deques of its own that others steal from (Chase and Lev, SPAA 2005, by `crossbeam-deque`). What
-//! comes from outside goes through lists that are taken whole (Treiber, 1986). Who sleeps and who is woken is
-//! explained in `sleep.rs`, the life of a task in `task/state.rs`.
+//! comes from outside goes through a ring, one for each priority (`ring.rs`); what others wake, through lists that are
+//! taken whole (Treiber, 1986). Who sleeps and who is woken is explained in `sleep.rs`, the life of a task in
+//! `task/state.rs`.
 //!
 //! Under `cfg(loom)` there is nothing here: the models in `tests/loom.rs` take the protocols' sources in themselves.
 #![cfg(not(loom))]

@@ -21,10 +21,10 @@ const TURN_AROUND: u32 = 61;
 const PAUSES: u32 = 60;
 /// … and then giving its core away in between, before it goes to sleep.
 const YIELDS: u32 = 32;
-/// A moment, in pauses: a few microseconds.
-const MOMENT: u32 = 200;
+/// A moment, in pauses: ten microseconds or so.
+const MOMENT: u32 = 800;
 /// So many tasks in a moment are a stream.
-const STREAM: u32 = 8;
+const STREAM: u32 = 16;
 /// At most so many times in a row it is not tried whether there is one.
 const EAGER: u32 = 1024;
 /// Marks a task as begun, where else the time stands when it was queued.
