@@ -29,6 +29,7 @@ local now, running, getinfo = os.nanotime, coroutine.running, debug.getinfo
 local error, load, next, pcall, select = error, load, next, pcall, select
 local setmetatable, tostring, type = setmetatable, tostring, type
 local concat, format, gsub, match = table.concat, string.format, string.gsub, string.match
+local gmatch = string.gmatch
 local rep, sub, rawget, gc = string.rep, string.sub, rawget, collectgarbage
 
 if GetResourceMetadata(RESOURCE, 'shared_script', 0) ~= LINE then
@@ -470,6 +471,45 @@ exports = setmetatable({}, {
         return deliver(pcall(raw_exports, name, measured(call, 'export', name), select(3, ...)))
     end,
 })
+
+-- natives and other functions of the server that are timed when asked for ---------------------------------------------
+
+-- What `set tickscope_natives "files, GetPlayerPed"` may name beside single functions.
+local SETS = {
+    clients = { 'TriggerClientEvent', 'TriggerLatentClientEvent', 'TriggerClientEventInternal',
+        'TriggerLatentClientEventInternal' },
+    database = { 'SetResourceKvp', 'SetResourceKvpNoSync', 'SetResourceKvpInt', 'SetResourceKvpIntNoSync',
+        'SetResourceKvpFloat', 'SetResourceKvpFloatNoSync', 'GetResourceKvpString', 'GetResourceKvpInt',
+        'GetResourceKvpFloat', 'DeleteResourceKvp', 'DeleteResourceKvpNoSync', 'StartFindKvp', 'FindKvp', 'EndFindKvp',
+        'FlushResourceKvp' },
+    entities = { 'GetAllObjects', 'GetAllPeds', 'GetAllVehicles', 'GetGamePool', 'CreateObject', 'CreateObjectNoOffset',
+        'CreatePed', 'CreateVehicle', 'CreateVehicleServerSetter', 'DeleteEntity', 'DoesEntityExist', 'GetEntityCoords',
+        'GetEntityHeading', 'GetEntityHealth', 'GetEntityModel', 'GetEntityRoutingBucket', 'GetVehiclePedIsIn',
+        'NetworkGetEntityFromNetworkId', 'NetworkGetEntityOwner', 'NetworkGetNetworkIdFromEntity', 'SetEntityCoords',
+        'SetEntityHeading', 'SetEntityRoutingBucket' },
+    files = { 'LoadResourceFile', 'SaveResourceFile', 'io.open', 'io.lines' },
+    http = { 'PerformHttpRequest', 'PerformHttpRequestInternal', 'PerformHttpRequestInternalEx' },
+    json = { 'json.encode', 'json.decode', 'msgpack.pack', 'msgpack.unpack' },
+    players = { 'GetPlayers', 'GetNumPlayerIndices', 'GetPlayerFromIndex', 'GetPlayerName', 'GetPlayerPed',
+        'GetPlayerPing', 'GetPlayerEndpoint', 'GetPlayerIdentifier', 'GetPlayerIdentifiers', 'GetPlayerIdentifierByType',
+        'GetNumPlayerIdentifiers', 'GetPlayerRoutingBucket', 'SetPlayerRoutingBucket', 'DropPlayer', 'IsPlayerAceAllowed' },
+    state_bags = { 'GetStateBagValue', 'SetStateBagValue', 'GetStateBagKeys', 'EnsureEntityStateBag' },
+}
+
+-- A name may have one dot: `json.encode`.
+local function time(name)
+    local of, field = match(name, '^([^.]+)%.([^.]+)$')
+    local place = of and rawget(_G, of) or _G
+    field = field or name
+    local raw = type(place) == 'table' and place[field]
+    -- what is measured anyway, or not there
+    if type(raw) ~= 'function' or place == _G and raw == Citizen[field] then return end
+    place[field] = timed(states[intern('native ' .. sub(name, 1, 200))], raw)
+end
+
+for word in gmatch(GetConvar('tickscope_natives', ''), '[^%s,]+') do
+    for _, name in next, SETS[word] or { word } do time(name) end
+end
 
 -- natives that take functions ------------------------------------------------------------------------------------------
 

@@ -61,7 +61,9 @@ end
 -- late ticks -----------------------------------------------------------------------------------------------------------
 
 -- What a slice calls elsewhere, which counts for the slice; `trigger` is a count without a time.
-local function is_call(name) return name:find('^call ') ~= nil or name:find('^trigger ') ~= nil end
+local function is_call(name)
+    return name:find('^call ') ~= nil or name:find('^trigger ') ~= nil or name:find('^native ') ~= nil
+end
 
 -- What each symbol did itself: its slices without what ran within them. All resources share one clock and one thread,
 -- so what lies within a slice was called by it.

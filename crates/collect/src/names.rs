@@ -23,7 +23,8 @@ impl<'a> Named<'a> {
             "command" => CategoryId::COMMAND,
             "state_bag" => CategoryId::STATE_BAG,
             "http" => CategoryId::HTTP,
-            "call" | "trigger" => {
+            "call" | "trigger" | "native" => {
+                let name = if kind == "native" { rest } else { name };
                 let symbol = SymbolRef { runtime: Runtime::Native, resource, name, file: "", line: 0 };
                 return Self { symbol, category: CategoryId::NATIVE, call: true };
             }
@@ -66,6 +67,7 @@ mod tests {
         check("thread @shops/a b.lua:1", (CategoryId::THREAD, "@shops/a b.lua:1", "a b.lua", 1));
         check("thread [string \"x\"]:3", (CategoryId::THREAD, "[string \"x\"]:3", "[string \"x\"]", 3));
         check("call bank.take", (CategoryId::NATIVE, "call bank.take", "", 0));
+        check("native GetPlayerPed", (CategoryId::NATIVE, "GetPlayerPed", "", 0));
         check("other <other>", (CategoryId::SCOPE, "other <other>", "", 0));
         check("event x", (CategoryId::EVENT, "x", "", 0));
         check("event", (CategoryId::EVENT, "", "", 0));

@@ -175,6 +175,49 @@ fn each_kind_of_work_is_counted_where_it_is_defined() {
 }
 
 #[test]
+fn natives_that_are_asked_for_are_counted_and_do_the_same() {
+    let files = [(
+        "a/main.lua",
+        "local function rows()
+             local rows = {}
+             for _, row in ipairs(exports.a:tickscope_probe('totals')) do
+                 if row[1]:find('^native') then rows[#rows + 1] = row[2] .. ' ' .. row[1] end
+             end
+             table.sort(rows)
+             return rows
+         end
+         CreateThread(function()
+             Wait(0)
+             print(json.encode({ 1, 'two' }), json.decode('[3]')[1], select('#', json.decode('null')))
+             print(pcall(json.encode, print))
+             print(pcall(function() local name = GetPlayerName() return name end))
+             print(Citizen.InvokeNative(GetHashKey('GET_GAME_TIMER'), Citizen.ResultAsInteger()) == GetGameTimer())
+             print(LoadResourceFile('a', 'missing.txt'), #LoadResourceFile('a', 'main.lua') > 100)
+             for _ = 1, 100 do GetNumPlayerIndices() end
+             Wait(0)
+             if GetConvar('tickscope_natives', '') ~= '' then print(table.unpack(rows())) end
+         end)",
+    )];
+    let plain = World::new(&files).run(10);
+    let mut world = probed(&files);
+    let asked =
+        "files,json  GetPlayerName GetNumPlayerIndices NoSuchNative Wait Citizen.InvokeNative no.such";
+    world.config.convars.push(("tickscope_natives".into(), asked.into()));
+    let mut lines = said(&world.run(10));
+    let counted = lines.pop().expect("what was counted is printed last");
+    assert_eq!(lines, said(&plain));
+    let expected = [
+        "1 native Citizen.InvokeNative",
+        "1 native GetPlayerName",
+        "100 native GetNumPlayerIndices",
+        "2 native LoadResourceFile",
+        "2 native json.decode",
+        "2 native json.encode",
+    ];
+    assert_eq!(counted, format!("a: {}", expected.join("\t")));
+}
+
+#[test]
 fn what_fails_or_is_suspended_by_others_keeps_the_count_right() {
     check(
         &[
