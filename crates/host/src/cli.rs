@@ -92,7 +92,8 @@ Ctrl-C ends it with a whole capture and a summary. What came up to a second ago 
     Collect(Collect),
     /// Make a capture of what another profiler recorded.
     #[command(
-        after_help = "Reads what FXServer's profiler writes (`profiler save` and `profiler saveJSON`), Chrome trace JSON, and folded stacks.
+        after_help = "Reads what FXServer's profiler writes (`profiler save` and `profiler saveJSON`), Chrome trace JSON, the
+reports of its lmprof, and folded stacks.
 
 Examples:
   tickscope import profile.bin && tickscope report profile.perfetto-trace

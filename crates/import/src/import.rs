@@ -3,7 +3,7 @@
 use tickscope_core::{Flow, Metadata, Progress, Sink, Source, SourceError};
 
 use crate::build::Build;
-use crate::{chrome, folded, fxserver};
+use crate::{chrome, folded, fxserver, lmprof};
 
 /// Samples pushed at a time.
 const BATCH: usize = 4_096;
@@ -20,6 +20,8 @@ pub enum Format {
     ChromeJson,
     /// Folded stacks.
     Folded,
+    /// What `lmprof` reports of callers and callees.
+    Lmprof,
 }
 
 impl Format {
@@ -30,6 +32,7 @@ impl Format {
             Self::FxServerJson => "a recording of FXServer's profiler, as JSON",
             Self::ChromeJson => "Chrome trace JSON",
             Self::Folded => "folded stacks",
+            Self::Lmprof => "a report of lmprof",
         }
     }
 }
@@ -37,7 +40,7 @@ impl Format {
 /// What a file does not say itself.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Folded stacks count samples, so many a second; `None`: they count nanoseconds.
+    /// Folded stacks, and reports of lmprof without times, count samples, so many a second; `None`: nanoseconds.
     pub samples_hz: Option<u32>,
     /// How long a tick may take, in nanoseconds; `None`: 50 ms, FXServer's, where there are ticks.
     pub budget_ns: Option<u64>,
@@ -119,8 +122,7 @@ impl Import {
 }
 
 fn open(bytes: Vec<u8>, options: &Options, build: &mut Build) -> Result<(Box<dyn Pieces>, Format), Broken> {
-    const EXPECTED: &str =
-        "what FXServer's `profiler save` or `saveJSON` wrote, Chrome trace JSON, or folded stacks";
+    const EXPECTED: &str = "what FXServer's `profiler save` or `saveJSON` or its lmprof wrote, Chrome trace JSON, or folded stacks";
     if let [0x0a, length, ..] = *bytes
         && !length.is_ascii_graphic()
         && !length.is_ascii_whitespace()
@@ -134,6 +136,7 @@ fn open(bytes: Vec<u8>, options: &Options, build: &mut Build) -> Result<(Box<dyn
         [b'P', b'K', 3, 4, ..] => Err(Broken::new(0, "a zip archive", "an unpacked file")),
         [b'{' | b'[', ..] => chrome::open(bytes, build),
         [0x80..=0x8f | 0xde | 0xdf, ..] if start == 0 => fxserver::open(bytes, build),
+        _ if lmprof::fits(&bytes) => lmprof::open(&bytes, options.samples_hz, build),
         _ if folded::fits(&bytes) => folded::open(bytes, options.samples_hz, build),
         [first, ..] => Err(Broken::new(start, format!("byte {first:#04x}"), EXPECTED)),
     }

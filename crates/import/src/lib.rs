@@ -5,6 +5,7 @@
 //! | msgpack | FXServer, `profiler save` | [`fxserver`] |
 //! | JSON | FXServer, `profiler saveJSON` | [`chrome`], which knows it by its head |
 //! | Chrome trace JSON | browsers and many tools; FXServer's `lmprof` in its trace mode | [`chrome`] |
+//! | a Lua table | FXServer's `lmprof` in its other modes | [`lmprof`] |
 //! | folded stacks | `perf script`, async-profiler, samplers that feed flame graphs | [`folded`] |
 //!
 //! ```
@@ -24,7 +25,7 @@
 //! still, ends without a begin are counted as discarded, what never ended ends with the recording. Nothing panics.
 //!
 //! # Deliberately absent
-//! Compressed files; flows between spans; what `lmprof` writes in its other modes.
+//! Compressed files; flows between spans; what `lmprof` counts of memory and lines.
 #![forbid(unsafe_code)]
 
 pub mod build;
@@ -32,5 +33,6 @@ pub mod chrome;
 pub mod folded;
 pub mod fxserver;
 mod import;
+pub mod lmprof;
 
 pub use import::{Format, Import, Options};

@@ -115,6 +115,89 @@ fn folded_stacks_weigh_what_they_say() {
     assert_eq!(weights(&at_100_hz)[1], (2, 100_000_000));
 }
 
+/// As `lmprof` writes them: see the examples in its `docs`.
+const LMPROF: &str = r#"-- Generated:
+return {
+	header = {
+		clockid = "micro",
+		instrument = true,
+		memory = true,
+		sample = false,
+		sampler_count = 0,
+	},
+	records = {
+		{ id = "0", func = "0", parent = "0", name = "(root)", what = "C", source = "(root)", count = 1, time = 0, total_time = 90, },
+		{ id = "1", func = "a1", parent = "0", name = "?", what = "main", source = "? (@shop/server/main.lua:0)", count = 1, time = 7, linedefined = 0, },
+		{ id = "2", func = "b2", parent = "a1", name = "pay \"all\"", what = "Lua", source = "pay (@shop/server/main.lua:12)", count = 3, time = 38.5, lines = { 1, 2, 3 }, },
+		{ id = "3", func = "c3", parent = "b2", name = "insert", what = "C", source = "insert [C]", count = 9, time = 45, linedefined = -1, },
+		{ id = "4", func = "b2", parent = "b2", name = "pay", what = "Lua", source = "pay (@shop/server/main.lua:12)", count = 2, time = 1, },
+	},
+}
+"#;
+
+#[test]
+fn reports_of_lmprof_say_who_called_whom() {
+    let (all, cut) = import(LMPROF.as_bytes()).unwrap();
+    assert_eq!(cut, None);
+    let stacks: Vec<(Vec<String>, u64)> = all
+        .samples
+        .iter()
+        .filter_map(|sample| match sample.event {
+            Event::Stack { stack, weight } => {
+                let frames = all.dictionary.frames(stack).map(|frame| {
+                    let symbol = all.dictionary.symbol(frame.symbol);
+                    format!("{} {}:{} of {}", symbol.name, symbol.file, symbol.line, symbol.resource)
+                });
+                Some((frames.collect(), weight.time_ns))
+            }
+            _ => None,
+        })
+        .collect();
+    let main = "? server/main.lua:0 of shop".to_owned();
+    let pay = "pay \"all\" server/main.lua:12 of shop".to_owned();
+    let insert = "insert :0 of ".to_owned();
+    assert_eq!(
+        stacks,
+        [
+            (vec![main.clone(), "(root) :0 of ".into()], 7_000),
+            (vec![pay.clone(), main], 38_500),
+            (vec![insert, pay.clone()], 45_000),
+            (vec![pay], 1_000),
+        ]
+    );
+
+    let counted =
+        LMPROF.replace("instrument = true", "instrument = false").replace("sample = false", "sample = true");
+    let (all, _) = import(counted.as_bytes()).unwrap();
+    let counts: Vec<u64> = all
+        .samples
+        .iter()
+        .filter_map(|sample| match sample.event {
+            Event::Stack { weight, .. } => Some(weight.time_ns),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(counts, [1, 1, 3, 9, 2]);
+
+    let ticks = LMPROF.replace("\"micro\"", "\"rdtsc\"");
+    let problem = Import::new("deep.lua", ticks.into_bytes(), &Options::default()).unwrap_err().to_string();
+    assert!(problem.contains("times in `rdtsc`") && problem.contains("option `micro`"), "{problem}");
+}
+
+#[test]
+fn any_report_of_lmprof_is_read_or_refused() {
+    for end in 0..LMPROF.len() {
+        let _ = import(&LMPROF.as_bytes()[..end]);
+        for byte in [b'{', b'}', b'"', b'\\', b'=', 0xff] {
+            let mut bytes = LMPROF.as_bytes().to_vec();
+            bytes[end] = byte;
+            let _ = import(&bytes);
+        }
+    }
+    let deep = format!("return {}{}", "{".repeat(100_000), "}".repeat(100_000));
+    assert!(import(deep.as_bytes()).is_err());
+}
+
 #[test]
 fn what_is_no_recording_is_refused_with_a_reason() {
     for (bytes, says) in [
