@@ -86,7 +86,7 @@ pub(crate) struct Machine {
 }
 
 const GUARD: &str = r#"
-local xpcall, traceback, type, pack = ...
+local xpcall, traceback, type = ...
 local function handler(raised) return { raised, traceback('', 2) } end
 local function sort(fine, first, ...)
     if fine then return true, first, ... end
