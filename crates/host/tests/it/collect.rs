@@ -140,6 +140,15 @@ struct Late {
     culprits: Vec<(String, f64)>,
 }
 
+impl Late {
+    /// The innermost of those who took more than half of the tick. Others are late where the machine is slow, and then a
+    /// caller may have a part of its own in what its callee is blamed for.
+    fn clearly(&self) -> Option<&(String, f64)> {
+        let most = self.culprits.iter().filter(|(_, ms)| *ms > 200.0 && *ms > self.ms / 2.0);
+        most.min_by(|one, other| one.1.total_cmp(&other.1))
+    }
+}
+
 /// What a report says of late ticks.
 fn blamed(report: &Value) -> Vec<Late> {
     let late = report["late_ticks"].as_array().expect("a list");
@@ -204,28 +213,21 @@ fn the_city_is_explained_as_the_embedded_profiler_explains_it() {
     let (own, live) = (blamed(&report(&own)), blamed(&report(&capture)));
     let told = format!("{live:#?}\n{own:#?}\n{summary}\n{console}");
     let mut seen = Vec::new();
-    for Late { tick, culprits, .. } in &live {
-        // shorter ones may be the machine's, which Lua cannot see
-        for (name, ms) in culprits.iter().filter(|(_, ms)| *ms > 200.0) {
-            let close =
-                |other: &(String, f64)| other.0 == *name && (other.1 - ms).abs() < 0.3 * other.1 + 20.0;
-            // a tick of the resource's is from its wake to the next: the rest of one and the start of another
-            let there = own.iter().any(|own| own.tick.abs_diff(*tick) <= 3 && own.culprits.iter().any(close));
-            assert!(there, "tick {tick}: the embedded profiler does not blame {name} for {ms} ms: {told}");
-            seen.push(name.clone());
-        }
+    for (tick, name, ms) in
+        live.iter().filter_map(|late| late.clearly().map(|(name, ms)| (late.tick, name, ms)))
+    {
+        let close = |other: &(String, f64)| other.0 == *name && (other.1 - ms).abs() < 0.3 * other.1 + 20.0;
+        // a tick of the resource's is from its wake to the next: the rest of one and the start of another
+        let there = own.iter().any(|own| own.tick.abs_diff(tick) <= 3 && own.culprits.iter().any(close));
+        assert!(there, "tick {tick}: the embedded profiler does not blame {name} for {ms} ms: {told}");
+        seen.push(name);
     }
     seen.sort();
     seen.dedup();
     assert!(seen.len() >= 3, "{told}");
-    for late in own.iter().filter(|late| late.tick <= ALL && late.ms > 200.0) {
-        for (name, _) in late.culprits.iter().filter(|(_, ms)| *ms > 200.0) {
-            assert!(
-                seen.contains(name),
-                "tick {}: {name} is not blamed in the live capture: {told}",
-                late.tick
-            );
-        }
+    for late in own.iter().filter(|late| late.tick <= ALL) {
+        let Some((name, _)) = late.clearly() else { continue };
+        assert!(seen.contains(&name), "tick {}: {name} is not blamed in the live capture: {told}", late.tick);
     }
 }
 
