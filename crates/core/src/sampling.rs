@@ -99,7 +99,12 @@ impl RootSampler {
         hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         hash ^= hash >> 31;
-        if (hash >> 11) as f64 / (1u64 << 53) as f64 >= self.rate {
+        self.admit_decided((hash >> 11) as f64 / ((1u64 << 53) as f64) < self.rate, now_ns)
+    }
+
+    /// Decides about a root of which the rate need not be asked: somebody has decided for its whole trace.
+    pub fn admit_decided(&mut self, keep: bool, now_ns: u64) -> Admission {
+        if !keep {
             return Admission::SampledOut;
         }
         let admitted = self.bucket.as_mut().is_none_or(|bucket| bucket.take(now_ns));

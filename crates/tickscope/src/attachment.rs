@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tickscope_session::ThreadRecorder;
 
 use crate::guard::SpanGuard;
-use crate::recording::{self, Inner};
+use crate::recording::{self, Inner, Trace};
 
 /// Moves with every change of which recording threads should record into.
 pub(crate) static EPOCH: AtomicU64 = AtomicU64::new(1);
@@ -42,7 +42,7 @@ impl Attachment {
     }
 
     /// Admits a span or not, and makes the decision that of all below it.
-    pub(crate) fn admit_span(&self, critical: bool, trace: Option<u64>) -> SpanGuard {
+    pub(crate) fn admit_span(&self, critical: bool, trace: Trace) -> SpanGuard {
         if !self.inner.is_sampling() {
             return SpanGuard::admitted(self.number());
         }
@@ -53,7 +53,7 @@ impl Attachment {
     }
 
     /// Whether something without a span of its own is recorded here.
-    pub(crate) fn keeps(&self, critical: bool, trace: Option<u64>) -> bool {
+    pub(crate) fn keeps(&self, critical: bool, trace: Trace) -> bool {
         if !self.inner.is_sampling() {
             return true;
         }

@@ -7,7 +7,7 @@ use tickscope_core::{ArgInput, Categories, CategoryId, KeyId, LinkKind, Recorder
 use crate::attachment::{self, Attachment, slot};
 use crate::flow::FlowPoint;
 use crate::guard::SpanGuard;
-use crate::recording;
+use crate::recording::{self, Trace};
 
 /// No recording has this number: an empty cache.
 const NOBODY: u64 = (u32::MAX as u64) << 32;
@@ -88,6 +88,11 @@ impl Callsite {
     /// nothing is admitted but what is `critical`.
     #[inline]
     pub fn admit(&self, category: CategoryId, critical: bool, trace: Option<u64>) -> SpanGuard {
+        self.admit_trace(category, critical, trace.map_or(Trace::New, Trace::Number))
+    }
+
+    #[inline]
+    pub(crate) fn admit_trace(&self, category: CategoryId, critical: bool, trace: Trace) -> SpanGuard {
         let slot = slot();
         if let Some((attachment, number)) = slot.fast() {
             return match attachment.recorder.enabled(category) {

@@ -3,6 +3,7 @@
 use tickscope_core::{Link, LinkKind, Recorder, SpanId};
 
 use crate::attachment;
+use crate::recording::Trace;
 
 /// The source of a flow: what happens later, on any thread, can follow it.
 ///
@@ -21,7 +22,7 @@ impl FlowPoint {
     /// A point on the calling thread, now. One of nothing when nothing is recorded.
     pub fn here() -> Self {
         let source = attachment::with_current(|attachment| {
-            if !attachment.keeps(false, None) {
+            if !attachment.keeps(false, Trace::New) {
                 return None;
             }
             let recorder = &attachment.recorder;

@@ -18,7 +18,7 @@ use crate::attachment::{self, Attachment};
 use crate::callsite;
 use crate::flow::FlowPoint;
 use crate::guard::SpanGuard;
-use crate::recording;
+use crate::recording::{self, Trace};
 
 /// Records the spans and events of the `tracing` crate. Made by [`layer`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -277,7 +277,7 @@ where
             None => carried.follows.or(parent.map(|parent| parent.with_kind(LinkKind::Task))),
         };
         let guard = attachment::with_current(|attachment| {
-            let mut guard = attachment.admit_span(false, None);
+            let mut guard = attachment.admit_span(false, Trace::New);
             if guard.is_admitted() {
                 let symbol = symbol(attachment, span.metadata());
                 let args = inputs(attachment, &carried.args);
@@ -349,7 +349,9 @@ where
 fn moment(metadata: &'static Metadata<'static>, category: CategoryId, args: &[(&'static str, Value)]) {
     attachment::with_current(|attachment| {
         // Errors are recorded whatever sampling says.
-        if attachment.recorder.enabled(category) && attachment.keeps(category == CategoryId::ERROR, None) {
+        if attachment.recorder.enabled(category)
+            && attachment.keeps(category == CategoryId::ERROR, Trace::New)
+        {
             let symbol = symbol(attachment, metadata);
             let args = inputs(attachment, args);
             let recorder = &attachment.recorder;

@@ -48,6 +48,11 @@
 //! Attributes (`#[trace]`): `trace_function!()` says the same without a second compiler pass. Logging: use `tracing`,
 //! and the layer. A recorder that several threads share: each has its own.
 //!
+//! # Sources
+//! Traces across processes: [W3C trace context](https://www.w3.org/TR/trace-context/) and
+//! [baggage](https://www.w3.org/TR/baggage/). Comparisons: Wilcoxon's signed-rank test and the estimate of Hodges and
+//! Lehmann.
+//!
 //! # Features
 //! - `tracing` (default): [`layer()`].
 //! - `general`, `verbose`: compile in spans of that [`Level`].
@@ -55,11 +60,15 @@
 mod attachment;
 mod backtrace;
 mod callsite;
+mod compare;
+mod context;
 mod error;
 mod flow;
+mod future;
 mod guard;
 #[cfg(feature = "tracing")]
 mod layer;
+mod looped;
 mod macros;
 mod memory;
 mod moment;
@@ -69,11 +78,14 @@ mod recording;
 mod stats;
 
 pub use callsite::{AsCategory, Callsite, Category, Key, Level};
+pub use compare::{Comparison, Rival};
+pub use context::{Baggage, ContextError, ContextSpan, Entered, TraceContext, TraceState};
 pub use error::Error;
 pub use flow::FlowPoint;
 pub use guard::SpanGuard;
 #[cfg(feature = "tracing")]
 pub use layer::{Layer, layer};
+pub use looped::{Iteration, LoopIter, LoopSpan};
 pub use memory::MemorySink;
 pub use operation::{AsyncSpan, OnTrack, ProcessTrack, Track};
 pub use overhead::{OverheadReport, Sampled};
@@ -84,6 +96,11 @@ pub use tickscope_core::{
     Recorder, RecordingSink, SamplingConfig, Scope, Sink, SinkError,
 };
 pub use tickscope_session::ThreadRecorder;
+
+#[doc(hidden)]
+pub use compare::compare as __compare;
+#[doc(hidden)]
+pub use future::around as __around;
 
 /// A function's path out of the path of an item within it. For the macros.
 #[doc(hidden)]

@@ -256,6 +256,182 @@ macro_rules! trace_scope {
     };
 }
 
+/// A closure that records each of its calls. Its arguments are names, `_` or tuples; the only option is `category`. A
+/// closure that wants more holds a [`trace_scope!`] itself.
+///
+/// ```
+/// let price = tickscope::trace_closure!("price", |items: u64| items * 7);
+/// assert_eq!(price(6), 42);
+/// ```
+#[macro_export]
+macro_rules! trace_closure {
+    ($(category: $category:expr,)? $name:literal, || $body:expr) => {
+        || {
+            $crate::trace_scope!($(category: $category,)? $name);
+            $body
+        }
+    };
+    ($(category: $category:expr,)? $name:literal, move || $body:expr) => {
+        move || {
+            $crate::trace_scope!($(category: $category,)? $name);
+            $body
+        }
+    };
+    ($(category: $category:expr,)? $name:literal, |$($arg:tt $(: $of:ty)?),+| $body:expr) => {
+        |$($arg $(: $of)?),+| {
+            $crate::trace_scope!($(category: $category,)? $name);
+            $body
+        }
+    };
+    ($(category: $category:expr,)? $name:literal, move |$($arg:tt $(: $of:ty)?),+| $body:expr) => {
+        move |$($arg $(: $of)?),+| {
+            $crate::trace_scope!($(category: $category,)? $name);
+            $body
+        }
+    };
+}
+
+/// Records a loop as one span that says how often it went round, and how long that took: arguments `iterations`,
+/// `total_ns`, `min_ns` and `max_ns`. Around an iterator with `over`, around bodies without. Options as in [`span!`].
+///
+/// ```
+/// use tickscope::trace_loop;
+/// let mut sum = 0;
+/// for n in trace_loop!(over: 0..1_000, "sum") {
+///     sum += n;
+/// }
+///
+/// let mut halves = trace_loop!("halve", of = sum);
+/// while sum > 1 {
+///     let _iteration = halves.iteration();
+///     sum /= 2;
+/// }
+/// ```
+///
+/// Around an iterator, making the next item belongs to the iteration; it takes one reading of the clock each, bodies two.
+#[macro_export]
+macro_rules! trace_loop {
+    (over: $over:expr, $($span:tt)+) => {
+        $crate::LoopSpan::new($crate::span!($($span)+)).over($over)
+    };
+    ($($span:tt)+) => {
+        $crate::LoopSpan::new($crate::span!($($span)+))
+    };
+}
+
+/// A future that records itself from here until it is ready or dropped, on a track of its own, and each of its polls on
+/// the thread that makes it, each linked to the one before. When it ends, arguments say `busy_ns` in polls, `idle_ns`
+/// between them, `polls`, and `cancelled` if it was dropped before it was ready. Options as in [`async_span!`].
+///
+/// ```
+/// async fn load(player: u64) -> u64 { player }
+/// # fn spawn(_: impl Future<Output = u64> + Send + 'static) {}
+///
+/// spawn(tickscope::trace_future!(of: load(7), "load", player = 7));
+/// ```
+#[macro_export]
+macro_rules! trace_future {
+    (of: $future:expr, $($span:tt)+) => {
+        $crate::__around($crate::async_span!($($span)+), $future)
+    };
+}
+
+/// Runs two implementations of the same work in turns and says which is faster; answers a
+/// [`Comparison`](crate::Comparison). `rounds` are 30 unless given, 6 to 200.
+///
+/// ```
+/// let text = "a,b,c".repeat(50);
+/// let verdict = tickscope::compare!("commas",
+///     bytes = || text.bytes().filter(|byte| *byte == b',').count(),
+///     chars = || text.chars().filter(|character| *character == ',').count(),
+/// );
+/// println!("{verdict}");
+/// ```
+///
+/// Each round runs both for at least 50 µs, the other one first each time, each run a span; at the end a moment carries
+/// the verdict. Compare optimised builds.
+#[macro_export]
+macro_rules! compare {
+    ($(rounds: $rounds:expr,)? $name:literal, $first:ident = $one:expr, $second:ident = $other:expr $(,)?) => {{
+        let (mut one, mut other) = ($one, $other);
+        let verdict = $crate::__compare(
+            $name,
+            $crate::__or!(30 $(, $rounds)?),
+            (::core::stringify!($first), &mut |calls| {
+                $crate::__run!($name, $first, calls, one)
+            }),
+            (::core::stringify!($second), &mut |calls| {
+                $crate::__run!($name, $second, calls, other)
+            }),
+        );
+        $crate::instant!(
+            $name,
+            $first = verdict.first.median_ns,
+            $second = verdict.second.median_ns,
+            ratio = verdict.ratio,
+            ratio_low = verdict.low,
+            ratio_high = verdict.high,
+            p_value = verdict.p_value,
+        );
+        verdict
+    }};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __run {
+    ($name:literal, $which:ident, $calls:ident, $work:ident) => {{
+        let _run = $crate::span!($name, which = ::core::stringify!($which), calls = $calls);
+        let start = ::std::time::Instant::now();
+        for _ in 0..$calls {
+            ::core::hint::black_box($work());
+        }
+        start.elapsed()
+    }};
+}
+
+/// Records a span of a trace that spans processes; answers a [`ContextSpan`](crate::ContextSpan), which is a guard.
+///
+/// It is a child of `from`, a [`TraceContext`](crate::TraceContext) or an `Option` of one; else of the one the thread
+/// works in; else the root of a new trace. Its arguments `trace_id`, `span_id` and `parent_id` join it to what other
+/// processes recorded. Whether a recording that samples keeps it is decided at the trace's root, for all processes.
+///
+/// ```
+/// use tickscope::{TraceContext, context_span};
+/// let incoming: Option<TraceContext> = None;
+/// let request = context_span!(from: incoming, "request", player = 7);
+/// let context = request.context().clone();
+/// std::thread::spawn(move || {
+///     let _work = context_span!(from: context, "work");
+/// }).join().unwrap();
+/// ```
+///
+/// The context is passed on whether or not something is recorded, so it costs about as much as two spans in any case.
+#[macro_export]
+macro_rules! context_span {
+    ($(category: $category:expr,)? $(from: $from:expr,)? $(follows: $follows:expr,)? $(critical: $critical:expr,)?
+     $name:literal $(, $key:ident = $value:expr)* $(,)?) => {{
+        static CALLSITE: $crate::Callsite = $crate::Callsite::new($name, ::core::file!(), ::core::line!());
+        let category = $crate::__or!($crate::CategoryId::DEFAULT $(, $crate::AsCategory::id(&$category))?);
+        let mut span = $crate::ContextSpan::admit(
+            &CALLSITE,
+            category,
+            $crate::__or!(false $(, $critical)?),
+            $crate::__or!(::core::option::Option::None $(, ::core::convert::Into::into($from))?),
+        );
+        span.begin(|guard| {
+            let _number = guard.number();
+            CALLSITE.begin(
+                guard,
+                category,
+                $crate::__or!(::core::option::Option::None $(, ::core::option::Option::Some($follows))?),
+                &[$($crate::__arg!(_number, $key, $value)),*],
+            );
+        });
+        span
+    }};
+}
+
 /// Counts and times the function it stands in, without recording each call; see
 /// [`function_stats`](crate::function_stats).
 #[macro_export]

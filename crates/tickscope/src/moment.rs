@@ -11,7 +11,7 @@ use crate::attachment::{self, Attachment, slot};
 use crate::backtrace;
 use crate::callsite::{Callsite, Key};
 use crate::guard::SpanGuard;
-use crate::recording::lock;
+use crate::recording::{Trace, lock};
 
 impl Callsite {
     /// Whether something that is no span of this thread is recorded now: the recording's number if so.
@@ -20,7 +20,7 @@ impl Callsite {
             return None;
         }
         let admit = |attachment: &Attachment| {
-            let kept = attachment.recorder.enabled(category) && attachment.keeps(critical, None);
+            let kept = attachment.recorder.enabled(category) && attachment.keeps(critical, Trace::New);
             kept.then(|| attachment.number())
         };
         attachment::with_current(admit).flatten()

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use tickscope_core::{
-    ArgInput, CategoryId, CounterValue, KeyId, LinkKind, Outcome, Recorder, Scope, SpanId, TrackId, TrackKind,
+    ArgInput, CategoryId, CounterValue, KeyId, LinkKind, Outcome, Recorder, Scope, SpanId, SymbolId, TrackId,
+    TrackKind,
 };
 
 use crate::attachment::{self, Attachment};
 use crate::callsite::{Callsite, Key};
 use crate::flow::FlowPoint;
-use crate::recording::{Inner, lock};
+use crate::guard::SpanGuard;
+use crate::recording::{Inner, Trace, lock};
 
 /// A track that the program names, a row of its own in a viewer: a queue, a device, a connection.
 ///
@@ -114,6 +116,8 @@ struct Open {
     inner: Arc<Inner>,
     track: TrackId,
     span: SpanId,
+    symbol: SymbolId,
+    category: CategoryId,
     /// The name under which the track is used again; none for one that the program named.
     pooled: Option<&'static str>,
 }
@@ -160,6 +164,27 @@ impl AsyncSpan {
     /// It will end as failed.
     pub fn fail(&mut self) {
         self.outcome = Outcome::Error;
+    }
+
+    pub(crate) fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// Begins a span of the operation's name on the calling thread: the operation runs here for a while.
+    pub(crate) fn slice(&self, since: FlowPoint) -> (SpanGuard, FlowPoint) {
+        let begin = |open: &Open| {
+            attachment::with_recording(&open.inner, |attachment| {
+                // The operation was admitted, so what it does is.
+                let mut guard = attachment.admit_span(true, Trace::New);
+                let (number, recorder) = (attachment.number(), &attachment.recorder);
+                let link = since.link(number, LinkKind::Await);
+                let span = recorder.enter_with(recorder.now(), open.symbol, open.category, link, &[]);
+                guard.set_begun(span);
+                let here = recorder.span_id(span).map(|span| FlowPoint::at(number, span, LinkKind::Await));
+                (guard, here.unwrap_or(since))
+            })
+        };
+        self.open.as_ref().and_then(begin).unwrap_or((SpanGuard::none(), since))
     }
 }
 
@@ -250,7 +275,7 @@ impl Callsite {
             let (inner, track) = (attachment.inner.clone(), track(attachment)?);
             let (symbol, recorder) = (self.symbol(attachment), &attachment.recorder);
             match recorder.enter_on(recorder.now(), track, symbol, category, link, args) {
-                Some(span) => Some(Open { inner, track, span, pooled }),
+                Some(span) => Some(Open { inner, track, span, symbol, category, pooled }),
                 None => {
                     if let Some(name) = pooled {
                         inner.give_track(name, track);

@@ -45,6 +45,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Which trace a root belongs to, and who decides about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trace {
+    /// None that anybody else knows.
+    New,
+    /// The one of that number, alike in every process.
+    Number(u64),
+    /// One of several processes, of which the first has decided.
+    Decided(bool),
+}
+
 /// What the threads of a recording share.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -80,12 +91,23 @@ impl Inner {
         self.sampler.is_some()
     }
 
+    /// Share of roots that are kept now.
+    pub(crate) fn rate(&self) -> f64 {
+        self.sampler.as_ref().map_or(1.0, |sampler| lock(sampler).rate())
+    }
+
     /// Decides about a root, and counts the decision.
-    pub(crate) fn admit_root(&self, critical: bool, trace: Option<u64>) -> bool {
+    pub(crate) fn admit_root(&self, critical: bool, trace: Trace) -> bool {
         let Some(sampler) = &self.sampler else { return true };
-        let trace = trace.unwrap_or_else(|| self.traces.fetch_add(1, Ordering::Relaxed));
         let now_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let admission = lock(sampler).admit(trace, critical, now_ns);
+        let number = match trace {
+            Trace::New | Trace::Decided(_) => self.traces.fetch_add(1, Ordering::Relaxed),
+            Trace::Number(number) => number,
+        };
+        let admission = match trace {
+            Trace::Decided(keep) if !critical => lock(sampler).admit_decided(keep, now_ns),
+            _ => lock(sampler).admit(number, critical, now_ns),
+        };
         self.roots[admission as usize].fetch_add(1, Ordering::Relaxed);
         admission == Admission::Keep
     }

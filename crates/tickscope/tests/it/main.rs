@@ -4,12 +4,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tickscope::{ArgValue, Builder, Event, MemorySink, Outcome, Recording, RecordingSink};
 
+mod context;
 mod macros;
 mod operations;
 mod recordings;
 mod sampling;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
+mod work;
 
 /// Tests that use the recording of all threads take turns.
 fn alone() -> MutexGuard<'static, ()> {
