@@ -232,20 +232,27 @@ fn refuse_card() {
 
 #[test]
 fn an_error_carries_the_stack_that_led_to_it() {
-    let sink = record(|_| refuse_card());
-    assert_eq!(
-        story(&sink),
-        ["stack", "instant error Track message=\"card refused\" code=Int(402) recovered=Bool(true)"]
-    );
-    let stack = sink.samples.iter().find_map(|sample| match sample.event {
-        Event::Stack { stack, .. } => Some(stack),
-        _ => None,
-    });
-    let frames: Vec<String> = sink
-        .dictionary
-        .frames(stack.unwrap())
-        .map(|frame| sink.dictionary.symbol(frame.symbol).name.to_string())
-        .collect();
+    // Looking names up is bounded in time: on a busy machine some remain numbers, and are looked up again next time.
+    let mut frames: Vec<String> = Vec::new();
+    for _ in 0..100 {
+        let sink = record(|_| refuse_card());
+        assert_eq!(
+            story(&sink),
+            ["stack", "instant error Track message=\"card refused\" code=Int(402) recovered=Bool(true)"]
+        );
+        let stack = sink.samples.iter().find_map(|sample| match sample.event {
+            Event::Stack { stack, .. } => Some(stack),
+            _ => None,
+        });
+        frames = sink
+            .dictionary
+            .frames(stack.unwrap())
+            .map(|frame| sink.dictionary.symbol(frame.symbol).name.to_string())
+            .collect();
+        if !frames.iter().any(|name| name.starts_with("0x")) {
+            break;
+        }
+    }
     assert!(frames[0].ends_with("refuse_card"), "our own frames are left out: {frames:?}");
     assert!(frames.iter().any(|name| name.contains("an_error_carries_the_stack")), "{frames:?}");
     assert!(frames.len() <= 64);

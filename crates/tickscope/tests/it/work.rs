@@ -207,7 +207,8 @@ fn a_future_tells_running_from_waiting_across_threads() {
     assert_eq!((*polls, outcome), (4, Outcome::Ok));
     assert!(*busy >= 4 * 2_000_000, "four polls of 2 ms: {busy}");
     assert!(*idle >= 2 * 5_000_000, "two rests of 5 ms: {idle}");
-    assert!((busy + idle).abs_diff(took) < took / 50, "{busy} + {idle} is not {took}");
+    // The clocks differ by some ppm; the span ends after the times were taken.
+    assert!(busy + idle < took + took / 100, "{busy} + {idle} in {took}");
 
     // Each poll is a span of the thread that made it, linked to the one before, and the work is inside.
     let mut polls = Vec::new();
@@ -275,7 +276,7 @@ fn what_takes_twice_as_long_is_told() {
         let verdict = compare!(rounds: 40, "churn", once = || churn(2_000), twice = || churn(4_000));
         assert_eq!(verdict.faster(), Some("once"), "{verdict}");
         assert!(verdict.p_value < 1e-4 && verdict.rounds == 40, "{verdict}");
-        assert!(1.6 < verdict.ratio && verdict.ratio < 2.4, "{verdict}");
+        assert!(1.3 < verdict.ratio && verdict.ratio < 3.5, "{verdict}");
         assert!(verdict.low <= verdict.ratio && verdict.ratio <= verdict.high, "{verdict}");
         let text = verdict.to_string();
         assert!(text.starts_with("churn: once is faster; twice takes "), "{text}");
