@@ -1,5 +1,7 @@
 //! `Async`: functions of scripts on other threads, answered on a later tick; see [`outside`](crate::outside).
 
+mod machine;
+
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +31,13 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     fn workers(&self, seed: u64) -> Option<Arc<Workers>> {
-        let start = || Workers::start(Options { hash_seed: Some(seed as u32), ..Options::default() });
+        let options = || Options {
+            hash_seed: Some(seed as u32),
+            prepare: Some(Arc::new(machine::prepare)),
+            carry: Some(Arc::new(machine::carry)),
+            ..Options::default()
+        };
+        let start = || Workers::start(options());
         self.workers.get_or_init(|| start().ok().map(Arc::new)).clone()
     }
 }

@@ -8,7 +8,7 @@
 mod decode;
 mod encode;
 
-pub(crate) use decode::decode;
+pub(crate) use decode::{decode, not_json};
 pub(crate) use encode::{Options, encode};
 
 /// Tables inside each other.

@@ -18,7 +18,10 @@ pub(crate) use call::{Arg, Call, Function, Problem};
 pub(crate) use native::{native, tagged_raise, tagged_wait, wait_function};
 pub(crate) use slice::{Failure, Place, Resumed, resume};
 pub(crate) use traced::{await_stack, enter, enter_main, set_track, waiting_symbol};
-pub(crate) use values::{from_value, glm_function, install as install_values, into_value, spread};
+pub(crate) use values::{
+    from_value, glm_function, install as install_values, into_value, matrix_from_value, matrix_into_value,
+    spread,
+};
 pub(crate) use walk::{Key, REFERENCE_FIELD, Shape, Visit, walk};
 
 /// The C functions of these modules that get no span of their own.

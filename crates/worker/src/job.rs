@@ -82,7 +82,7 @@ impl Crossing {
     /// # Errors
     /// When the machine is out of memory.
     pub fn new(lua: &Lua, workers: Arc<Workers>) -> mlua::Result<Self> {
-        Ok(Self { known: Known::find(lua, workers.names())?, workers })
+        Ok(Self { known: Known::find(lua, workers.names(), workers.carry())?, workers })
     }
 
     /// Copies a function and its arguments, and has a worker call it. `done` gets the answer, on the worker.

@@ -73,7 +73,8 @@ pub use job::{Crossing, Ended, Job, RunError};
 pub use machine::Answer;
 pub use numbers::Numbers;
 pub use owner::Owner;
+pub use parcel::Carried;
 pub use script::{ScriptJob, Waits, given, library, library_with};
-pub use workers::{Options, Prepare, Workers, WorkersError};
+pub use workers::{Carry, Options, Prepare, Workers, WorkersError};
 
 use tickscope_lua as _;

@@ -9,12 +9,15 @@ use crate::error::JobError;
 use crate::interrupt::{self, Reachable, Stop};
 use crate::numbers::Numbers;
 use crate::pack::{Known, PackError, Packer};
-use crate::parcel::Parcel;
+use crate::parcel::{Carried, Parcel};
 use crate::raw;
 use crate::unpack::unpack;
 
 /// What a host adds to workers' machines.
 pub type Prepare = Arc<dyn Fn(&Lua) -> Result<()> + Send + Sync>;
+
+/// What a userdata of the host's is on its way to another machine; `None` for one that stays where it is.
+pub type Carry = Arc<dyn Fn(&Lua, &Value) -> Option<Arc<dyn Carried>> + Send + Sync>;
 
 /// How workers' machines are.
 #[derive(Clone)]
@@ -23,6 +26,7 @@ pub(crate) struct Plan {
     pub(crate) memory: usize,
     pub(crate) hash_seed: Option<u32>,
     pub(crate) prepare: Option<Prepare>,
+    pub(crate) carry: Option<Carry>,
 }
 
 /// What a job answers: its values, or an error with what it raised. For [`Crossing::receive`](crate::Crossing::receive).
@@ -132,7 +136,7 @@ impl Machine {
             globals.raw_get::<Function>("type")?,
         ))?;
         let names = names(&lua)?;
-        let known = Known::find(&lua, &names)?;
+        let known = Known::find(&lua, &names, plan.carry.clone())?;
         let fresh = tables(&lua)?.into_iter().map(|table| Ok((table.clone(), entries(&table)?)));
         let fresh = fresh.collect::<Result<Vec<_>>>()?;
         let copies = lua.create_table()?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use mlua::{Error, MetaMethod, Result, Table, UserData, UserDataMethods, Value};
+use mlua::{Error, Lua, MetaMethod, Result, Table, UserData, UserDataMethods, Value};
+
+use crate::parcel::Carried;
 
 /// The script's view: `local a = Async.Numbers(1000)`, `a[1] = 0.5`, `#a`. Elements are floats (`f64`), counted from 1.
 ///
@@ -49,6 +51,12 @@ impl Numbers {
 impl From<Vec<f64>> for Numbers {
     fn from(numbers: Vec<f64>) -> Self {
         Self(Arc::new(numbers))
+    }
+}
+
+impl Carried for Numbers {
+    fn unpack(&self, lua: &Lua) -> Result<Value> {
+        lua.create_userdata(self.clone()).map(Value::UserData)
     }
 }
 

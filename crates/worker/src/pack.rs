@@ -9,8 +9,9 @@ use mlua::{Error, Lua, Value};
 
 use crate::bytecode;
 use crate::error::Refusal;
+use crate::machine::Carry;
 use crate::numbers::Numbers;
-use crate::parcel::{Function, Item, Parcel, Table, Upvalue};
+use crate::parcel::{Carried, Function, Item, Parcel, Table, Upvalue};
 use crate::raw;
 
 /// Why nothing was packed: the script's affair, or the machine's (out of memory).
@@ -34,14 +35,17 @@ impl From<Refusal> for PackError {
 
 type Result<T> = std::result::Result<T, PackError>;
 
-/// What every worker has by itself, by where it lies in this machine.
-#[derive(Debug)]
-pub(crate) struct Known(HashMap<*const c_void, Arc<str>>);
+/// What workers have in common with a machine.
+pub(crate) struct Known {
+    /// What every worker has by itself, by where it lies in this machine.
+    libraries: HashMap<*const c_void, Arc<str>>,
+    carry: Option<Carry>,
+}
 
 impl Known {
     /// `names` are the libraries of workers: `string`, `string.format`. What this machine has under a name counts as that.
-    pub(crate) fn find(lua: &Lua, names: &[Arc<str>]) -> mlua::Result<Self> {
-        let mut known = HashMap::new();
+    pub(crate) fn find(lua: &Lua, names: &[Arc<str>], carry: Option<Carry>) -> mlua::Result<Self> {
+        let mut libraries = HashMap::new();
         for name in names {
             let mut at = Value::Table(lua.globals());
             for part in name.split('.') {
@@ -51,10 +55,10 @@ impl Known {
                 };
             }
             if matches!(at, Value::Table(_) | Value::Function(_)) {
-                known.insert(at.to_pointer(), name.clone());
+                libraries.insert(at.to_pointer(), name.clone());
             }
         }
-        Ok(Self(known))
+        Ok(Self { libraries, carry })
     }
 }
 
@@ -207,10 +211,15 @@ impl<'m> Packer<'m> {
             }
             Value::Table(table) => self.table(table, origin),
             Value::Function(function) => self.function(function, origin),
-            Value::UserData(data) => match data.borrow::<Numbers>() {
-                Ok(numbers) => Ok(Item::Numbers(numbers.clone())),
-                Err(_) => immovable(self, "a userdata"),
-            },
+            Value::UserData(data) => {
+                let carried = match data.borrow::<Numbers>() {
+                    Ok(numbers) => Some(Arc::new(numbers.clone()) as Arc<dyn Carried>),
+                    Err(_) => self.known.carry.as_ref().and_then(|carry| carry(self.lua, value)),
+                };
+                let Some(carried) = carried else { return immovable(self, "a userdata") };
+                self.weigh(carried.bytes(), origin)?;
+                Ok(Item::Carried(carried))
+            }
             Value::Thread(_) => immovable(self, "a coroutine"),
             Value::LightUserData(_) => immovable(self, "a pointer"),
             _ => immovable(self, "a value of the host"),
@@ -219,7 +228,7 @@ impl<'m> Packer<'m> {
 
     /// What the other side has by itself.
     fn known(&self, pointer: *const c_void) -> Option<Item> {
-        if let Some(name) = self.known.0.get(&pointer) {
+        if let Some(name) = self.known.libraries.get(&pointer) {
             return Some(Item::Library(name.clone()));
         }
         self.loaded.get(&pointer).map(|name| Item::Module(name.clone()))

@@ -6,10 +6,24 @@
 
 use std::sync::Arc;
 
-use crate::numbers::Numbers;
+use mlua::{Lua, Result, Value};
+
+/// A userdata on its way: what is needed to make it again in another machine.
+pub trait Carried: Send + Sync {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the machine is out of memory, or lacks the type.
+    fn unpack(&self, lua: &Lua) -> Result<Value>;
+
+    /// About what it takes in memory, in bytes, beyond a few words.
+    fn bytes(&self) -> usize {
+        0
+    }
+}
 
 /// Values that can cross, with all that they refer to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Parcel {
     pub(crate) values: Vec<Item>,
     pub(crate) tables: Vec<Table>,
@@ -23,7 +37,7 @@ pub(crate) struct Parcel {
 }
 
 /// A value. Tables, functions and variables are by their number.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Item {
     Nil,
     Boolean(bool),
@@ -36,10 +50,10 @@ pub(crate) enum Item {
     Library(Arc<str>),
     /// What `require` answers for this name.
     Module(Box<[u8]>),
-    Numbers(Numbers),
+    Carried(Arc<dyn Carried>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Table {
     /// Its `#`: where there are holes, more than one number is right, and scripts count on the one that they get.
     pub(crate) length: usize,

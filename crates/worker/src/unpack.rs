@@ -92,7 +92,7 @@ impl Unpacker<'_> {
                 let require: mlua::Function = self.lua.globals().raw_get("require")?;
                 require.call(self.lua.create_string(&name)?)?
             }
-            Item::Numbers(numbers) => Value::UserData(self.lua.create_userdata(numbers)?),
+            Item::Carried(carried) => carried.unpack(self.lua)?,
         })
     }
 

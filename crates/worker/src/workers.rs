@@ -9,8 +9,8 @@ use tickscope_scheduler::{Pool, SpawnError, Stop as StopPool};
 use crate::deadlines::Deadlines;
 use crate::error::JobError;
 use crate::interrupt::Stop;
-pub use crate::machine::Prepare;
 use crate::machine::{Answer, Machine, Plan};
+pub use crate::machine::{Carry, Prepare};
 use crate::parcel::Parcel;
 
 /// What workers may use.
@@ -29,6 +29,8 @@ pub struct Options {
     /// Adds libraries to each machine, and takes some away. Scripts of owners see them too when the owner has them under the
     /// same names.
     pub prepare: Option<Prepare>,
+    /// Userdata of the host that may cross, both ways. [`Numbers`](crate::Numbers) do anyway; without this, others are refused.
+    pub carry: Option<Carry>,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             queue: 10_000,
             hash_seed: None,
             prepare: None,
+            carry: None,
         }
     }
 }
@@ -76,8 +79,8 @@ impl Workers {
     /// # Errors
     /// See [`WorkersError`].
     pub fn start(options: Options) -> std::result::Result<Self, WorkersError> {
-        let plan =
-            Arc::new(Plan { memory: options.memory, hash_seed: options.hash_seed, prepare: options.prepare });
+        let Options { memory, hash_seed, prepare, carry, .. } = options;
+        let plan = Arc::new(Plan { memory, hash_seed, prepare, carry });
         let names = Machine::new(&plan).and_then(|machine| machine.names()).map_err(WorkersError::Machine)?;
         let mut builder = Pool::builder().name("lua worker").capacity(options.queue);
         if let Some(workers) = options.workers {
@@ -95,6 +98,11 @@ impl Workers {
     /// The libraries that machines have.
     pub(crate) fn names(&self) -> &[Arc<str>] {
         &self.names
+    }
+
+    /// How userdata crosses.
+    pub(crate) fn carry(&self) -> Option<Carry> {
+        self.plan.carry.clone()
     }
 
     pub(crate) fn deadlines(&self) -> &Deadlines {

@@ -1,6 +1,6 @@
 //! The reading half: a recursive descent over bytes that pushes what it reads.
 
-use mlua::{Lua, Table, Value};
+use mlua::{Lua, MultiValue, Table, Value};
 
 use super::MAX_DEPTH;
 use crate::raw::{self, Build, BuildError, Builder};
@@ -10,6 +10,12 @@ pub(crate) fn decode(lua: &Lua, metatable: &Table, text: &[u8]) -> Result<Value,
     let mut scratch = Vec::new();
     let values = raw::build(lua, metatable, &mut Parser { text, at: 0, scratch: &mut scratch })?;
     Ok(values.into_iter().next().unwrap_or(Value::Nil))
+}
+
+/// What scripts get instead of a value: nil, where it went wrong (from 1), and why.
+pub(crate) fn not_json(lua: &Lua, offset: usize, problem: &str) -> mlua::Result<MultiValue> {
+    let message = lua.create_string(format!("{problem} at byte {}", offset + 1))?;
+    Ok(MultiValue::from_vec(vec![Value::Nil, Value::Integer(offset as i64 + 1), Value::String(message)]))
 }
 
 struct Parser<'a> {

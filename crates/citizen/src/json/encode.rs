@@ -20,6 +20,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Takes over what a script's table of options has.
+    pub(crate) fn read(&mut self, table: &mlua::Table) -> mlua::Result<()> {
+        for name in ["indent", "pretty", "sort_keys", "empty_table_as_object", "empty_table_as_array"] {
+            match table.get(name)? {
+                Value::Nil => {}
+                value => self.choose(name, !matches!(value, Value::Boolean(false))),
+            }
+        }
+        Ok(())
+    }
+
     /// Turns an option on or off. Of others nothing changes.
     pub(crate) fn choose(&mut self, name: &str, on: bool) {
         match name {

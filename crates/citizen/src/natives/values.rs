@@ -11,10 +11,6 @@ use crate::{json, msgpack};
 /// Where a VM keeps the function that puts the answers of `exception` into what json is to write.
 pub(super) const WRITABLE: &str = "json writable";
 
-/// What `json.encode` and `json.setoption` take.
-const JSON_OPTIONS: [&str; 5] =
-    ["indent", "pretty", "sort_keys", "empty_table_as_object", "empty_table_as_array"];
-
 /// Functions that choose between forms, and what they set.
 const MSGPACK_SETTINGS: [(&str, &str); 4] = [
     ("msgpack.set_integer", "integer"),
@@ -41,12 +37,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             let mut options = defaults(lua);
             let mut value = args.get(0).clone();
             if let Value::Table(table) = args.get(1) {
-                for name in JSON_OPTIONS {
-                    match table.get(name)? {
-                        Value::Nil => {}
-                        value => options.choose(name, !matches!(value, Value::Boolean(false))),
-                    }
-                }
+                options.read(table)?;
                 if let Value::Function(exception) = table.get("exception")? {
                     let writable: mlua::Function = lua.named_registry_value(WRITABLE)?;
                     value = writable.call((value, exception))?;
@@ -67,11 +58,7 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
             let Some(machine) = resource.machine() else { return nothing() };
             match json::decode(lua, &machine.references, &text.as_bytes()) {
                 Ok(value) => one(lua, value),
-                Err(BuildError::Input { offset, problem }) => {
-                    let message = lua.create_string(format!("{problem} at byte {}", offset + 1))?;
-                    let position = Value::Integer(offset as i64 + 1);
-                    Ok(mlua::MultiValue::from_vec(vec![Value::Nil, position, Value::String(message)]))
-                }
+                Err(BuildError::Input { offset, problem }) => Ok(json::not_json(lua, offset, problem)?),
                 Err(BuildError::Lua(error)) => Err(error.into()),
             }
         })?,

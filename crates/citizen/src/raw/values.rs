@@ -20,7 +20,7 @@ use std::os::raw::c_int;
 
 use mlua::{Function, Lua, ffi};
 
-pub(crate) use access::{from_value, into_value, spread};
+pub(crate) use access::{from_value, into_value, matrix_from_value, matrix_into_value, spread};
 pub(super) use block::{push, vector_at};
 use glm::push_method;
 pub(super) use matrices::{matrix_at, push_matrix};

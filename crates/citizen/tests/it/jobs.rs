@@ -96,3 +96,69 @@ fn long_work_is_cut_to_a_budget() {
         &["10\ttrue", "6.0"],
     );
 }
+
+#[test]
+fn vectors_cross_and_are_what_they_were() {
+    check(
+        "CreateThread(function()
+             local here = vector3(1, 2.5, -3)
+             local glm = require 'glm'
+             local turn = mat3x3(vec3(1, 2, 3), vec3(4, 5, 6), vec3(7, 8, 9))
+             local path = { [here] = 'here', vec2(1, 2), quat(1, 0, 0, 0) }
+             local there, size, told, length, first = Async.Await(Async.Run(function(path)
+                 local glm = require 'glm'
+                 local there = here + vec3(1, 1, 1)
+                 path[there] = path[here] .. ' and there'
+                 return there, #(here - there) ^ 2, { path[there], type(path[1]), type(path[2]), type(turn) }, glm.length(path[1]), turn[2]
+             end, path))
+             print(there, there == vec3(2, 3.5, -2), size)
+             print(table.concat(told, ', '))
+             print(math.abs(length - glm.length(vec2(1, 2))) < 1e-6, first == turn[2])
+         end)",
+        &[
+            "vec3(2.000000, 3.500000, -2.000000)\ttrue\t1.7320507764816",
+            "here and there, vector2, quat, matrix",
+            "true\ttrue",
+        ],
+    );
+}
+
+#[test]
+fn workers_read_and_write_json_and_messages() {
+    check(
+        "CreateThread(function()
+             local encode = json.encode
+             print(Async.Await(Async.Run(function(text)
+                 local bank = json.decode(text)
+                 bank.total = 0
+                 for _, row in ipairs(bank.rows) do bank.total = bank.total + row end
+                 local nothing, place, problem = json.decode('[1,')
+                 return encode(bank, { sort_keys = true }), nothing, place, problem
+             end, '{\"rows\":[1,2,3]}')))
+             print(Async.Await(Async.Run(function()
+                 local a, b = msgpack.unpack(msgpack.pack({ 1, 'two' }, vec3(1, 2, 3)))
+                 return a[2], b
+             end)))
+             local function refused(f) return (select(2, pcall(Async.Await, Async.Run(f))):match('^[^\\n]*')) end
+             print(refused(function() json.encode({ print }) end))
+             print(refused(function() json.encode({}, { exception = print }) end))
+             print(refused(function() json.decode(nil) end))
+             print(refused(function() msgpack.pack(print) end))
+             print(refused(function() msgpack.unpack('\\xc1') end))
+             json.encode = nil
+             print(Async.Await(Async.Run(function() json.mine = 1 return type(json.encode) end)))
+             print(Async.Await(Async.Run(function() return json.mine end)))
+         end)",
+        &[
+            "{\"rows\":[1,2,3],\"total\":6}\tnil\t4\texpected a value, found the end of the text at byte 4",
+            "two\tvec3(1.000000, 2.000000, 3.000000)",
+            "@a/main.lua:15: json.encode: cannot write a value of type function",
+            "@a/main.lua:16: json.encode: `exception` is a function, and there is none on a worker",
+            "@a/main.lua:17: json.decode: expected a string, got nil",
+            "@a/main.lua:18: msgpack.pack: a function cannot be called from elsewhere while it is on a worker",
+            "@a/main.lua:19: msgpack.unpack: a byte that no value begins with at byte 1",
+            "function",
+            "nil",
+        ],
+    );
+}

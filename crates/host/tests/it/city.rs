@@ -63,7 +63,7 @@ fn wrongly_accused(city: &City, ticks: u32, seed: u32, first: &Findings) -> Vec<
 }
 
 #[track_caller]
-fn check(variant: &Variant, ticks: u32, seed: u32) {
+fn check(variant: &Variant, ticks: u32, seed: u32) -> City {
     let city = City::assemble(variant);
     let findings = run(&city, ticks, seed);
     let missed = findings.missed(city.planted());
@@ -73,6 +73,7 @@ fn check(variant: &Variant, ticks: u32, seed: u32) {
         wrong.is_empty(),
         "wrongly accused under seed {seed} with {variant:?}: {wrong:#?}\n{findings:#?}"
     );
+    city
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn the_order_of_start_does_not_matter() {
 #[test]
 fn the_clean_twin_is_not_accused() {
     for (seed, renamed) in [(1, false), (4, true)] {
-        let variant = Variant { mended: true, renamed, ..Variant::default() };
+        let variant = Variant { over: Some("city-mended"), renamed, ..Variant::default() };
         let city = City::assemble(&variant);
         let findings = run(&city, TICKS, seed);
         let wrong = wrongly_accused(&city, TICKS, seed, &findings);
@@ -109,6 +110,23 @@ fn the_clean_twin_is_not_accused() {
             "wrongly accused under seed {seed} with {variant:?}: {wrong:#?}\n{findings:#?}"
         );
     }
+}
+
+#[test]
+fn a_search_on_a_worker_makes_no_tick_late() {
+    let variant = Variant { over: Some("city-async"), ..Variant::default() };
+    let city = check(&variant, FEWER_TICKS, 5);
+    assert_eq!(city.planted().len() + 1, City::assemble(&Variant::default()).planted().len());
+    let report = Command::new(env!("CARGO_BIN_EXE_tickscope"))
+        .args(["report", "--format", "json"])
+        .arg(city.scratch().join("city.perfetto-trace"))
+        .output()
+        .expect("the command can be started");
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).expect("a report");
+    let rows = |list: &str| report[list].as_array().expect("a list").clone();
+    let job = rows("symbols").into_iter().find(|row| row["function"] == "job server/garage.lua:12");
+    assert_eq!(job.map(|job| (job["kind"].clone(), job["calls"].clone())), Some(("task".into(), 2.into())));
+    assert!(rows("culprits").iter().all(|culprit| culprit["resource"] != "vehicles"), "{report:#}");
 }
 
 #[test]
@@ -176,7 +194,7 @@ fn the_probe_explains_each_late_tick_as_this_profiler_does() {
 fn each_planted_fault_has_a_mended_file() {
     let (city, twin) = (
         City::assemble(&Variant::default()),
-        City::assemble(&Variant { mended: true, ..Variant::default() }),
+        City::assemble(&Variant { over: Some("city-mended"), ..Variant::default() }),
     );
     assert!(twin.planted().is_empty(), "the twin has no fault to find");
     for fault in city.planted() {

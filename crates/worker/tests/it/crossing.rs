@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 
 use mlua::{Function, Lua, UserDataRef, Value};
 use proptest::prelude::*;
-use tickscope_worker::{Numbers, Options};
+use tickscope_worker::{Carried, Numbers, Options};
 
 use crate::{host, host_with, host_with_both};
 
@@ -109,6 +109,45 @@ fn modules_are_required_again() {
         return Async.Await(Async.Run(function() return sums.add(1, 2) + require('sums').add(3, 4) end))
     "#;
     assert_eq!(host.run(script).unwrap(), "10");
+}
+
+/// A userdata of a host.
+#[derive(Clone, Debug, PartialEq)]
+struct Handle(u8);
+
+impl Carried for Handle {
+    fn unpack(&self, lua: &Lua) -> mlua::Result<Value> {
+        lua.create_any_userdata(self.clone()).map(Value::UserData)
+    }
+
+    fn bytes(&self) -> usize {
+        usize::from(self.0) << 20
+    }
+}
+
+#[test]
+fn a_host_says_which_userdata_cross() {
+    let carry = |_: &Lua, value: &Value| {
+        let handle = value.as_userdata()?.borrow::<Handle>().ok()?;
+        Some(Arc::new(handle.clone()) as Arc<dyn Carried>)
+    };
+    let host = host_with(Options { carry: Some(Arc::new(carry)), parcel: 8 << 20, ..Options::default() });
+    let lua = &host.lua;
+    for (name, value) in [("small", 3), ("large", 9)] {
+        lua.globals().set(name, lua.create_any_userdata(Handle(value)).unwrap()).unwrap();
+    }
+    lua.globals().set("stranger", lua.create_any_userdata(1_u8).unwrap()).unwrap();
+    let number = |_: &Lua, handle: UserDataRef<Handle>| Ok(handle.0);
+    lua.globals().set("number", lua.create_function(number).unwrap()).unwrap();
+    let script = r#"
+        local list = Async.Await(Async.Run(function(list) list[2] = list[1] return list end, { small }))
+        return number(list[1]) + number(list[2])
+    "#;
+    assert_eq!(host.run(script).unwrap(), "6");
+    let error = host.run("Async.Run(function() return stranger end)").unwrap_err();
+    assert!(error.contains("global `stranger` (line 1) is a userdata"), "{error}");
+    let error = host.run("Async.Run(function(x) return x end, large)").unwrap_err();
+    assert!(error.contains("argument 1"), "{error}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use mlua::{Lua, MultiValue, Value, ffi};
 
-use super::{push, vector_at};
-use crate::values::Vector;
+use super::{matrix_at, push, push_matrix, vector_at};
+use crate::values::{Matrix, Vector};
 
 /// The Lua value of a vector.
 pub(crate) fn into_value(lua: &Lua, vector: Vector) -> mlua::Result<Value> {
@@ -11,14 +11,34 @@ pub(crate) fn into_value(lua: &Lua, vector: Vector) -> mlua::Result<Value> {
     unsafe { lua.exec_raw((), |state| push(state, vector)) }
 }
 
+/// The Lua value of a matrix.
+pub(crate) fn matrix_into_value(lua: &Lua, matrix: Matrix) -> mlua::Result<Value> {
+    // SAFETY: as above.
+    unsafe { lua.exec_raw((), |state| push_matrix(state, matrix)) }
+}
+
 /// The vector that a Lua value is.
 pub(crate) fn from_value(lua: &Lua, value: &Value) -> Option<Vector> {
+    read(lua, value, vector_at)
+}
+
+/// The matrix that a Lua value is.
+pub(crate) fn matrix_from_value(lua: &Lua, value: &Value) -> Option<Matrix> {
+    read(lua, value, matrix_at)
+}
+
+fn read<T>(
+    lua: &Lua,
+    value: &Value,
+    at: unsafe fn(*mut ffi::lua_State, std::os::raw::c_int) -> Option<T>,
+) -> Option<T> {
     let Value::UserData(_) = value else { return None };
     let mut found = None;
-    // SAFETY: the value is at index 1; nothing here raises, and the stack is left empty.
+    // SAFETY: the value is at index 1; `at` is one of the two that take any index and raise nothing, and the stack is left
+    // empty.
     let read: mlua::Result<()> = unsafe {
         lua.exec_raw(value, |state| {
-            found = vector_at(state, 1);
+            found = at(state, 1);
             ffi::lua_settop(state, 0);
         })
     };

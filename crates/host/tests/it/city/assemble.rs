@@ -10,8 +10,8 @@ use tempfile::TempDir;
 /// How a copy differs from the city as it stands in `examples`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Variant {
-    /// The faults are mended: `examples/city-mended` is laid over it.
-    pub mended: bool,
+    /// A folder of `examples` that is laid over it; faults in files that it replaces are gone.
+    pub over: Option<&'static str>,
     /// Resources, and functions with a fault, have other names.
     pub renamed: bool,
     /// Every script has more lines at its top.
@@ -45,18 +45,15 @@ impl City {
         let mut files = BTreeMap::new();
         collect(&city, Path::new(""), &mut files).expect("the city can be read");
         let list = files.remove(Path::new("planted.json")).expect("the city has a list of its faults");
-        let mut planted = if variant.mended { Vec::new() } else { faults(&list) };
-        if variant.mended {
-            let mut mended = BTreeMap::new();
-            collect(&examples.join("city-mended"), Path::new(""), &mut mended)
-                .expect("the mended files can be read");
-            mended.remove(Path::new("README.md"));
-            for (path, text) in mended {
-                assert!(
-                    files.insert(path.clone(), text).is_some(),
-                    "{} mends a file of the city",
-                    path.display()
-                );
+        let mut planted = faults(&list);
+        if let Some(over) = variant.over {
+            let mut others = BTreeMap::new();
+            collect(&examples.join(over), Path::new(""), &mut others).expect("they can be read");
+            others.remove(Path::new("README.md"));
+            for (path, text) in others {
+                planted.retain(|fault| !path.ends_with(Path::new(&fault.resource).join(&fault.file)));
+                let replaced = files.insert(path.clone(), text);
+                assert!(replaced.is_some(), "{} is a file of the city", path.display());
             }
         }
         files.retain(|path, _| path.extension().is_some_and(|kind| kind == "lua" || kind == "json"));
