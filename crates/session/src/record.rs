@@ -15,7 +15,8 @@
 //! Resume      w1: track:32                                             the host waits
 //! Suspend     w1: 0                                                    flags: reason
 //! Stack       w1: node:32 | bytes:32   More: elapsed ticks
-//! On          w0 payload: track:32                                     what follows is on that track
+//! On          w0 payload: track:32                                     what follows is on that track;
+//!                                                                      flags: 1 = an instant noted earlier
 //! Of          w1: span id                                              the late argument behind it is that span's
 //! ExitOn      w1: span id                                              flags: outcome
 //! Gap         w1: events lost here
@@ -36,6 +37,9 @@ pub(crate) const ON: u8 = 12;
 pub(crate) const EXIT_ON: u8 = 13;
 pub(crate) const GAP: u8 = 14;
 pub(crate) const OF: u8 = 15;
+
+/// Flag of [`ON`]: the instant behind it was noted before what stands before it.
+pub(crate) const NOTED: u8 = 1;
 
 /// Types of arguments.
 pub(crate) mod arg {

@@ -120,6 +120,25 @@ impl ThreadRecorder {
         }
     }
 
+    /// Records a moment that was noted at `at` on any track, possibly another thread's, and possibly long ago: it keeps
+    /// its time, and samples of the track around it are not moved.
+    pub fn instant_noted(
+        &self,
+        at: Ticks,
+        track: TrackId,
+        symbol: SymbolId,
+        category: CategoryId,
+        scope: Scope,
+        args: &[(KeyId, ArgInput<'_>)],
+    ) {
+        self.prepare();
+        let on = [word(record::ON, record::NOTED, u64::from(track.0)), 0];
+        let mut event = Group::instant(self.time(at), symbol, category, scope, args, Some(on));
+        if self.producer.push_with(event.slots, 0, |_| event.next_slot()).is_err() {
+            self.lose();
+        }
+    }
+
     /// Records a counter's new value on a track that belongs to no thread; [`TrackId::PROCESS`] for the process's.
     pub fn counter_on(&self, at: Ticks, track: TrackId, symbol: SymbolId, value: CounterValue) {
         self.prepare();

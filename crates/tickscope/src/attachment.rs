@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tickscope_session::ThreadRecorder;
 
 use crate::guard::SpanGuard;
+use crate::probe::Waiting;
 use crate::recording::{self, Inner, Trace};
 
 /// Moves with every change of which recording threads should record into.
@@ -23,6 +24,8 @@ pub struct Attachment {
     pub(crate) recorder: ThreadRecorder,
     pub(crate) inner: Arc<Inner>,
     mode: Cell<Mode>,
+    /// What begins once something happens inside; see [`crate::Probe`].
+    pub(crate) waiting: Waiting,
 }
 
 /// What becomes of spans where head sampling is on.
@@ -71,6 +74,11 @@ impl Attachment {
     pub(crate) fn leave(&self, before: Mode) {
         self.mode.set(before);
     }
+
+    fn record<R>(&self, record: impl FnOnce(&Self) -> R) -> R {
+        self.waiting.begin_all(self);
+        record(self)
+    }
 }
 
 /// What the fast path reads.
@@ -83,7 +91,7 @@ pub(crate) struct Slot {
     current: Cell<u32>,
     /// This thread is in a slow path: a macro in the program's allocator must not get there again.
     busy: Cell<bool>,
-    /// Null when nothing is recorded, and when each span needs a decision.
+    /// Null when nothing is recorded, when each span needs a decision, and when calls wait for something to happen inside.
     fast: Cell<*const Attachment>,
 }
 
@@ -178,7 +186,12 @@ impl Owner {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("thread");
         let recorder = inner.session.thread(name);
-        let attachment = Rc::new(Attachment { recorder, inner: inner.clone(), mode: Cell::new(Mode::Root) });
+        let attachment = Rc::new(Attachment {
+            recorder,
+            inner: inner.clone(),
+            mode: Cell::new(Mode::Root),
+            waiting: Waiting::default(),
+        });
         self.attachments.push(attachment.clone());
         attachment
     }
@@ -216,32 +229,49 @@ pub(crate) fn unchoose(number: u32) {
 /// or the call comes from within another such call.
 #[cold]
 pub(crate) fn with_current<R>(record: impl FnOnce(&Attachment) -> R) -> Option<R> {
-    slowly(|slot, owner| {
-        if slot.is_fresh() {
-            return owner.find(slot.current.get());
+    slowly(current).map(|(attachment, _busy)| attachment.record(record))
+}
+
+/// As [`with_current`], for what records nothing.
+#[cold]
+pub(crate) fn look<R>(look: impl FnOnce(&Attachment) -> R) -> Option<R> {
+    slowly(current).map(|(attachment, _busy)| look(&attachment))
+}
+
+fn current(slot: &Slot, owner: &mut Owner) -> Option<Rc<Attachment>> {
+    if slot.is_fresh() {
+        return owner.find(slot.current.get());
+    }
+    // Before the look: what changes from here on makes the thread look again.
+    let epoch = EPOCH.load(Ordering::Acquire); // pairs with the Release in `recording::changed`
+    slot.forget();
+    owner.attachments.retain(|attachment| !attachment.inner.is_stopped());
+    let inner = owner.chosen.last().cloned().or_else(recording::default);
+    let found = inner.filter(|inner| inner.is_recording()).map(|inner| owner.attach(&inner));
+    match &found {
+        Some(attachment) if !attachment.inner.is_sampling() && !attachment.waiting.is_any() => {
+            slot.number.set(attachment.number());
+            slot.fast.set(Rc::as_ptr(attachment));
         }
-        // Before the look: what changes from here on makes the thread look again.
-        let epoch = EPOCH.load(Ordering::Acquire); // pairs with the Release in `recording::changed`
-        slot.forget();
-        owner.attachments.retain(|attachment| !attachment.inner.is_stopped());
-        let inner = owner.chosen.last().cloned().or_else(recording::default);
-        let found = inner.filter(|inner| inner.is_recording()).map(|inner| owner.attach(&inner));
-        match &found {
-            Some(attachment) if !attachment.inner.is_sampling() => {
-                slot.number.set(attachment.number());
-                slot.fast.set(Rc::as_ptr(attachment));
-            }
-            _ => {}
-        }
-        slot.current.set(found.as_ref().map_or(0, |attachment| attachment.number()));
-        slot.epoch.set(epoch);
-        found
-    })
-    .map(|(attachment, _busy)| record(&attachment))
+        _ => {}
+    }
+    slot.current.set(found.as_ref().map_or(0, |attachment| attachment.number()));
+    slot.epoch.set(epoch);
+    found
+}
+
+/// Makes this thread's next event look again which way it goes.
+pub(crate) fn look_again() {
+    slot().forget();
 }
 
 /// Runs `record` with this thread's attachment to the recording of that number, if it has one.
 pub(crate) fn with_number<R>(number: u32, record: impl FnOnce(&Attachment) -> R) -> Option<R> {
+    slowly(|_, owner| owner.find(number)).map(|(attachment, _busy)| attachment.record(record))
+}
+
+/// As [`with_number`], for what records nothing, or is about the calls that wait.
+pub(crate) fn look_at<R>(number: u32, record: impl FnOnce(&Attachment) -> R) -> Option<R> {
     slowly(|_, owner| owner.find(number)).map(|(attachment, _busy)| record(&attachment))
 }
 
@@ -250,7 +280,7 @@ pub(crate) fn with_recording<R>(inner: &Arc<Inner>, record: impl FnOnce(&Attachm
     if inner.is_stopped() {
         return None;
     }
-    slowly(|_, owner| Some(owner.attach(inner))).map(|(attachment, _busy)| record(&attachment))
+    slowly(|_, owner| Some(owner.attach(inner))).map(|(attachment, _busy)| attachment.record(record))
 }
 
 fn slowly(find: impl FnOnce(&Slot, &mut Owner) -> Option<Rc<Attachment>>) -> Option<(Rc<Attachment>, Busy)> {

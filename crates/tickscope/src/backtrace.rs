@@ -118,10 +118,18 @@ mod tests {
     #[test]
     fn deep_recursion_is_cut_and_our_frames_are_left_out() {
         // These tests lie in a file that is left out: what remains are the frames around them.
-        let frames = below(500);
-        assert!(frames.len() <= MAX_FRAMES && !frames.iter().any(|frame| frame.function.contains("below")));
-        let known: Vec<Frame> = lock(&KNOWN).values().flat_map(|frames| frames.iter().cloned()).collect();
-        assert!(known.iter().any(|frame| frame.function.ends_with("below")), "{known:?}");
+        let mut known: Vec<Frame> = Vec::new();
+        // On a busy machine the time for looking up is over early; what it was enough for is remembered.
+        for _ in 0..100 {
+            let frames = below(500);
+            assert!(frames.len() <= MAX_FRAMES);
+            assert!(!frames.iter().any(|frame| frame.function.contains("below")));
+            known = lock(&KNOWN).values().flat_map(|frames| frames.iter().cloned()).collect();
+            if known.iter().any(|frame| frame.function.ends_with("below")) {
+                return;
+            }
+        }
+        panic!("the test's own function got no name: {known:?}");
     }
 
     #[test]

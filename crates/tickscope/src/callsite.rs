@@ -103,7 +103,7 @@ impl Callsite {
         if slot.is_off() {
             return SpanGuard::none();
         }
-        attachment::with_current(|attachment| {
+        attachment::look(|attachment| {
             if !attachment.recorder.enabled(category) {
                 return SpanGuard::none();
             }
@@ -148,7 +148,7 @@ pub(crate) fn wanted(category: CategoryId) -> bool {
     match slot.fast() {
         Some((attachment, _)) => attachment.recorder.enabled(category),
         None if slot.is_off() => false,
-        None => attachment::with_current(|attachment| attachment.recorder.enabled(category)).unwrap_or(false),
+        None => attachment::look(|attachment| attachment.recorder.enabled(category)).unwrap_or(false),
     }
 }
 
@@ -174,7 +174,7 @@ impl Key {
 
     #[cold]
     fn look_up(&self, number: u32) -> KeyId {
-        attachment::with_number(number, |attachment| self.of(attachment)).unwrap_or_default()
+        attachment::look_at(number, |attachment| self.of(attachment)).unwrap_or_default()
     }
 
     pub(crate) fn of(&self, attachment: &Attachment) -> KeyId {

@@ -344,7 +344,7 @@ impl ContextSpan {
         let context = match &around {
             Some(around) => around.child(),
             None => {
-                let rate = attachment::with_current(|attachment| {
+                let rate = attachment::look(|attachment| {
                     if attachment.recorder.enabled(category) { attachment.inner.rate() } else { 0.0 }
                 });
                 let mut context = TraceContext::root(true);

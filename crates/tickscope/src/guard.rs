@@ -144,15 +144,20 @@ impl SpanGuard {
     #[cold]
     #[inline(never)]
     fn end_slowly(&mut self) {
-        attachment::with_number(self.number, |attachment| {
-            if self.state == State::Begun {
-                let recorder = &attachment.recorder;
-                recorder.exit(recorder.now(), self.span, self.outcome(), 0);
-            }
+        let leave = |attachment: &Attachment| {
             if let Some(before) = self.before {
                 attachment.leave(before);
             }
-        });
+        };
+        if self.state == State::Begun {
+            attachment::with_number(self.number, |attachment| {
+                let recorder = &attachment.recorder;
+                recorder.exit(recorder.now(), self.span, self.outcome(), 0);
+                leave(attachment);
+            });
+        } else {
+            attachment::look_at(self.number, leave);
+        }
     }
 }
 

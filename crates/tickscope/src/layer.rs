@@ -19,6 +19,7 @@ use crate::callsite;
 use crate::flow::FlowPoint;
 use crate::guard::SpanGuard;
 use crate::recording::{self, Trace};
+use crate::value::Value;
 
 /// Records the spans and events of the `tracing` crate. Made by [`layer`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,28 +62,6 @@ struct Carried {
     busy_ns: u64,
     idle_ns: u64,
     since: Instant,
-}
-
-/// A field's value, kept until it is recorded.
-#[derive(Clone, Debug)]
-enum Value {
-    Int(i64),
-    Uint(u64),
-    Float(f64),
-    Bool(bool),
-    Text(String),
-}
-
-impl Value {
-    fn input(&self) -> ArgInput<'_> {
-        match self {
-            Self::Int(value) => ArgInput::Int(*value),
-            Self::Uint(value) => ArgInput::Uint(*value),
-            Self::Float(value) => ArgInput::Float(*value),
-            Self::Bool(value) => ArgInput::Bool(*value),
-            Self::Text(text) => ArgInput::Text(text),
-        }
-    }
 }
 
 struct Values<'a>(&'a mut Vec<(&'static str, Value)>);

@@ -45,8 +45,7 @@
 //! - Dropping the [`Recording`] writes everything out.
 //!
 //! # Deliberately absent
-//! Attributes (`#[trace]`): `trace_function!()` says the same without a second compiler pass. Logging: use `tracing`,
-//! and the layer. A recorder that several threads share: each has its own.
+//! Logging: use `tracing`, and the layer. A recorder that several threads share: each has its own.
 //!
 //! # Sources
 //! Traces across processes: [W3C trace context](https://www.w3.org/TR/trace-context/) and
@@ -55,6 +54,7 @@
 //!
 //! # Features
 //! - `tracing` (default): [`layer()`].
+//! - `profile` (default): the attribute [`profile`](macro@profile).
 //! - `general`, `verbose`: compile in spans of that [`Level`].
 
 mod attachment;
@@ -72,10 +72,13 @@ mod looped;
 mod macros;
 mod memory;
 mod moment;
+mod noted;
 mod operation;
 mod overhead;
+mod probe;
 mod recording;
 mod stats;
+mod value;
 
 pub use callsite::{AsCategory, Callsite, Category, Key, Level};
 pub use compare::{Comparison, Rival};
@@ -87,14 +90,18 @@ pub use guard::SpanGuard;
 pub use layer::{Layer, layer};
 pub use looped::{Iteration, LoopIter, LoopSpan};
 pub use memory::MemorySink;
+pub use noted::Noted;
 pub use operation::{AsyncSpan, OnTrack, ProcessTrack, Track};
 pub use overhead::{OverheadReport, Sampled};
+pub use probe::{Probe, ProbeGuard, probes};
 pub use recording::{Builder, Chosen, Recording, Summary};
 pub use stats::{FunctionCall, FunctionStats, FunctionTimer, function_stats};
 pub use tickscope_core::{
     Account, ArgInput, ArgValue, Batch, CategoryId, CounterValue, Event, Flow, LinkKind, Metadata, Outcome,
     Recorder, RecordingSink, SamplingConfig, Scope, Sink, SinkError,
 };
+#[cfg(feature = "profile")]
+pub use tickscope_macros::profile;
 pub use tickscope_session::ThreadRecorder;
 
 #[doc(hidden)]
@@ -105,7 +112,7 @@ pub use future::around as __around;
 /// A function's path out of the path of an item within it. For the macros.
 #[doc(hidden)]
 pub fn __function_name(here: &'static str) -> &'static str {
-    let mut name = here.strip_suffix("::here").unwrap_or(here);
+    let mut name = here.strip_suffix("::here").or(here.strip_suffix("::__tickscope_here")).unwrap_or(here);
     while let Some(outer) = name.strip_suffix("::{{closure}}") {
         name = outer;
     }

@@ -136,6 +136,39 @@ macro_rules! instant {
     }};
 }
 
+/// Notes a moment to be recorded later, or not; answers a [`Noted`](crate::Noted), which keeps time, thread and
+/// arguments, and which any thread can log.
+///
+/// ```
+/// let missed = tickscope::note!("cache miss", key = 7);
+/// std::thread::spawn(move || {
+///     let slow = true;
+///     if slow {
+///         missed.log(); // stands where it happened, not here
+///     }
+/// }).join().unwrap();
+/// ```
+///
+/// It allocates: moments that are recorded in any case are [`instant!`]s.
+#[macro_export]
+macro_rules! note {
+    ($(level: $level:expr,)? $(category: $category:expr,)? $(critical: $critical:expr,)? $(if: $when:expr,)?
+     $name:literal $(, $key:ident = $value:expr)* $(,)?) => {{
+        static CALLSITE: $crate::Callsite = $crate::Callsite::new($name, ::core::file!(), ::core::line!());
+        let category = $crate::__or!($crate::CategoryId::DEFAULT $(, $crate::AsCategory::id(&$category))?);
+        if const { true $(&& $level.is_compiled())? } && CALLSITE.wanted(category) $(&& $when)? {
+            match CALLSITE.admit_moment(category, $crate::__or!(false $(, $critical)?)) {
+                ::core::option::Option::Some(_number) => {
+                    CALLSITE.note(_number, category, &[$($crate::__arg!(_number, $key, $value)),*])
+                }
+                ::core::option::Option::None => $crate::Noted::none(),
+            }
+        } else {
+            $crate::Noted::none()
+        }
+    }};
+}
+
 /// Records a counter's new value: a whole number or a floating-point one.
 ///
 /// ```

@@ -23,7 +23,7 @@ impl Callsite {
             let kept = attachment.recorder.enabled(category) && attachment.keeps(critical, Trace::New);
             kept.then(|| attachment.number())
         };
-        attachment::with_current(admit).flatten()
+        attachment::look(admit).flatten()
     }
 
     /// Records an admitted moment on the calling thread.

@@ -32,6 +32,8 @@ pub(super) struct Parser {
     hosts: Vec<TrackId>,
     link: Option<Link>,
     on: Option<TrackId>,
+    /// Where an instant behind it is older than what came before.
+    noted: bool,
     of: Option<SpanId>,
     /// The event whose arguments are still coming, and how many of their slots.
     pending: Option<(Pending, u8)>,
@@ -83,6 +85,7 @@ impl Parser {
             hosts: Vec::new(),
             link: None,
             on: None,
+            noted: false,
             of: None,
             pending: None,
             args_start: 0,
@@ -219,7 +222,10 @@ impl Assembly {
                 let kind = LinkKind::from_number(record::payload(w0) as u8).unwrap_or_default();
                 parser.link = SpanId::from_raw(w1).map(|source| Link { kind, source });
             }
-            record::ON => parser.on = Some(TrackId(record::payload(w0) as u32)),
+            record::ON => {
+                parser.on = Some(TrackId(record::payload(w0) as u32));
+                parser.noted = record::flags(w0) == record::NOTED;
+            }
             record::OF => parser.of = SpanId::from_raw(w1),
             record::ENTER => {
                 let time_ns = self.time(parser, w0);
@@ -241,7 +247,10 @@ impl Assembly {
                 }
             }
             record::INSTANT => {
-                let time_ns = self.time(parser, w0);
+                let time_ns = match parser.on.is_some() && parser.noted {
+                    true => self.calibration.nanos(self.ticks(w0)),
+                    false => self.time(parser, w0),
+                };
                 let scope =
                     [Scope::Track, Scope::Process, Scope::Global][usize::from(record::flags(w0)).min(2)];
                 let event = Event::Instant {
@@ -512,11 +521,15 @@ impl Assembly {
 
     #[inline(always)]
     fn time(&mut self, parser: &mut Parser, w0: u64) -> u64 {
-        let ticks = Ticks(record::payload(w0).wrapping_add(self.base));
-        let time_ns = self.calibration.nanos(ticks).max(parser.last_ns);
+        let time_ns = self.calibration.nanos(self.ticks(w0)).max(parser.last_ns);
         parser.last_ns = time_ns;
         self.last_ns = self.last_ns.max(time_ns);
         time_ns
+    }
+
+    #[inline(always)]
+    fn ticks(&self, w0: u64) -> Ticks {
+        Ticks(record::payload(w0).wrapping_add(self.base))
     }
 
     fn last_ns_floor(&self) -> u64 {

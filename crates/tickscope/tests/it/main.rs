@@ -7,6 +7,8 @@ use tickscope::{ArgValue, Builder, Event, MemorySink, Outcome, Recording, Record
 mod context;
 mod macros;
 mod operations;
+#[cfg(feature = "profile")]
+mod profile;
 mod recordings;
 mod sampling;
 #[cfg(feature = "tracing")]

@@ -1,6 +1,6 @@
 //! Spans that belong to no thread.
 
-use tickscope::{Event, Track, async_span, counter, instant, span};
+use tickscope::{Event, Track, async_span, counter, instant, note, span};
 
 use crate::{check, record, story};
 
@@ -91,4 +91,60 @@ fn a_thousand_operations_over_threads_all_end() {
         .iter()
         .filter(|s| matches!(s.event, Event::End(e) if e.outcome == tickscope::Outcome::Ok));
     assert_eq!(ended.count(), 1_000);
+}
+
+#[test]
+fn a_moment_noted_here_and_logged_elsewhere_stands_here() {
+    let sink = record(|recording| {
+        let text = String::from("né");
+        let noted = {
+            let _outer = span!("outer");
+            let noted = note!("missed", table = &text, key = -7, share = 0.5, cold = true);
+            let forgotten = note!("forgotten");
+            assert!(forgotten.is_noted() && !note!(if: false, "not noted").is_noted());
+            noted
+        };
+        instant!("after");
+        let gap = std::time::Instant::now();
+        while gap.elapsed() < std::time::Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        std::thread::scope(|scope| {
+            let logger = scope.spawn(move || {
+                let _chosen = recording.on_this_thread();
+                instant!("logging");
+                noted.log();
+                instant!("logged");
+            });
+            logger.join().unwrap();
+        });
+    });
+    let place = |name: &str| {
+        let found = sink.samples.iter().find(|sample| match sample.event {
+            Event::Begin(tickscope_core::Begin { symbol, .. }) | Event::Instant { symbol, .. } => {
+                &*sink.dictionary.symbol(symbol).name == name
+            }
+            _ => false,
+        });
+        let sample = found.unwrap();
+        (sample.track, sample.time_ns)
+    };
+    let ((track, missed), (here, begun), (_, after)) = (place("missed"), place("outer"), place("after"));
+    assert_eq!(track, here);
+    assert!(begun <= missed && missed <= after, "{begun} {missed} {after}");
+    let ((there, logging), (_, logged)) = (place("logging"), place("logged"));
+    assert_ne!(there, here);
+    assert!(missed + 2_000_000 <= logging && logging <= logged);
+    let story = story(&sink);
+    let line = "instant missed Track table=\"né\" key=Int(-7) share=Float(0.5) cold=Bool(true)";
+    assert_eq!(story.iter().filter(|known| *known == line).count(), 1);
+    assert!(!story.iter().any(|line| line.contains("forgotten")));
+}
+
+#[test]
+fn a_moment_of_a_recording_that_is_over_is_logged_nowhere() {
+    let mut kept = tickscope::Noted::none();
+    record(|_| kept = note!("late"));
+    let sink = record(|_| kept.log());
+    assert!(story(&sink).is_empty());
 }
