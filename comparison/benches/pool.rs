@@ -89,16 +89,16 @@ impl Runs for Spawn {
 struct Sums([AtomicU64; 3]);
 
 impl Observer for Sums {
-    fn queued(&self, task: TaskId, _worker: Option<usize>) -> u64 {
+    fn queued(&self, task: TaskId, _worker: Option<usize>, _at: u64) -> u64 {
         task.get()
     }
 
     fn started(&self, moment: &Moment) {
-        self.0[0].store(moment.waited.as_nanos() as u64, Ordering::Relaxed);
+        self.0[0].store(moment.waited, Ordering::Relaxed);
     }
 
     fn ended(&self, moment: &Moment, _end: End) {
-        self.0[1].store(moment.ran.as_nanos() as u64, Ordering::Relaxed);
+        self.0[1].store(moment.ran, Ordering::Relaxed);
         self.0[2].store(moment.tag, Ordering::Relaxed);
     }
 }

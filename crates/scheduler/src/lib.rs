@@ -56,7 +56,7 @@ pub use budget::{Clock, ManualClock, SliceId, Step, SystemClock, TickBudget, Tic
 pub use completions::Completions;
 pub use error::{BuildError, SpawnError, TaskError};
 pub use handle::Handle;
-pub use observer::{Moment, Observer};
+pub use observer::{Moment, Observer, TaskKind};
 pub use pool::{
     Batch, Builder, Counters, End, Pool, Priority, Refused, Scope, ScopedHandle, Spawner, Stop, TaskOptions,
 };

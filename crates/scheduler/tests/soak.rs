@@ -19,7 +19,7 @@ const ROUND: Duration = Duration::from_secs(2);
 struct Witness(Arc<[AtomicU64; 2]>);
 
 impl Observer for Witness {
-    fn queued(&self, _task: tickscope_scheduler::TaskId, _worker: Option<usize>) -> u64 {
+    fn queued(&self, _task: tickscope_scheduler::TaskId, _worker: Option<usize>, _at: u64) -> u64 {
         self.0[0].fetch_add(1, Ordering::Relaxed)
     }
 

@@ -1,5 +1,6 @@
 //! Many tasks of one kind handed in at once: one allocation, and an entry for each worker instead of each task.
 
+use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
@@ -9,13 +10,12 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use super::spawner::Place;
 use super::worker::tell;
-use super::{End, Shared, Spawner, TaskOptions, Worker, current, wait};
+use super::{End, Spawner, TaskOptions, Worker, current, wait};
 use crate::error::{SpawnError, TaskError};
-use crate::observer::Moment;
+use crate::observer::{Moment, Observer, TaskKind};
 use crate::sync::lock;
 use crate::task::{Task, TaskId, closure};
 
@@ -73,7 +73,7 @@ unsafe impl<F: Send, T: Send> Sync for Run<F, T> {}
 /// For an observer.
 struct Told {
     tags: Box<[u64]>,
-    queued_ns: u64,
+    queued_at: u64,
 }
 
 /// One worker's part. What its owner drops unrun is abandoned.
@@ -154,8 +154,9 @@ impl Spawner {
             Place::Here(worker) => Some(worker.index),
             Place::Outside(_) => None,
         };
-        let tags = (0..tasks as u64).map(|task| tell(|| observer.queued(TaskId(first.0 + task), worker)));
-        Some(Told { tags: tags.collect(), queued_ns: self.shared.now_ns() })
+        let at = observer.now();
+        let tags = (0..tasks as u64).map(|task| tell(|| observer.queued(TaskId(first.0 + task), worker, at)));
+        Some(Told { tags: tags.collect(), queued_at: at })
     }
 }
 
@@ -256,42 +257,39 @@ where
         end
     }
 
-    fn moment(&self, told: &Told, at: usize, worker: &Worker) -> Moment {
-        Moment {
+    /// Whom to tell of a task, and what of it.
+    fn told<'a>(&'a self, at: usize, worker: &'a Worker) -> Option<(&'a dyn Observer, &'a Told, Moment)> {
+        let told = self.told.as_ref()?;
+        let observer = worker.shared.observer.as_deref()?;
+        let moment = Moment {
             task: TaskId(self.first.0 + at as u64),
+            name: type_name::<F>(),
+            kind: TaskKind::Closure,
             tag: told.tags[at],
             worker: worker.index,
-            waited: Duration::ZERO,
-            ran: Duration::ZERO,
-        }
+            at: observer.now(),
+            waited: 0,
+            ran: 0,
+        };
+        Some((observer, told, moment))
     }
 
     #[inline]
     fn tell_started(&self, at: usize, worker: &Worker) -> Option<u64> {
-        let told = self.told.as_ref()?;
-        let now = worker.shared.now_ns();
-        let waited = Duration::from_nanos(now.saturating_sub(told.queued_ns));
-        let moment = Moment { waited, ..self.moment(told, at, worker) };
-        tell_observer(&worker.shared, |observer| observer.started(&moment));
-        Some(now)
+        let (observer, told, mut moment) = self.told(at, worker)?;
+        moment.waited = moment.at.saturating_sub(told.queued_at);
+        tell(|| observer.started(&moment));
+        Some(moment.at)
     }
 
     #[inline]
     fn tell_ended(&self, at: usize, worker: &Worker, began: Option<u64>, end: End) {
-        let Some(told) = &self.told else { return };
-        let now = worker.shared.now_ns();
-        let mut moment = self.moment(told, at, worker);
+        let Some((observer, told, mut moment)) = self.told(at, worker) else { return };
         match began {
-            Some(began) => moment.ran = Duration::from_nanos(now.saturating_sub(began)),
-            None => moment.waited = Duration::from_nanos(now.saturating_sub(told.queued_ns)),
+            Some(began) => moment.ran = moment.at.saturating_sub(began),
+            None => moment.waited = moment.at.saturating_sub(told.queued_at),
         }
-        tell_observer(&worker.shared, |observer| observer.ended(&moment, end));
-    }
-}
-
-fn tell_observer(shared: &Shared, call: impl FnOnce(&dyn crate::observer::Observer)) {
-    if let Some(observer) = shared.observer.as_deref() {
-        tell(|| call(observer));
+        tell(|| observer.ended(&moment, end));
     }
 }
 

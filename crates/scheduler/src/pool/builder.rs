@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
 use crossbeam_utils::CachePadded;
@@ -119,7 +118,6 @@ impl Builder {
             outside: CachePadded::default(),
             capacity: self.capacity,
             observer: self.observer,
-            epoch: Instant::now(),
             futures: super::futures::Futures::default(),
             timer: crate::timer::Timer::default(),
             stacks: Stacks::new(self.fiber_stack, self.kept_stacks),

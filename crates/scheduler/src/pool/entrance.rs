@@ -41,9 +41,9 @@ impl Entrance {
     }
 
     /// Hands out the oldest task, and some more to a worker's queue; tells how many in all. Nothing while another worker
-    /// does the same: there may be more to come.
+    /// does the same: there may be more to come. `extra`: as in [`Task::prefetch`].
     #[inline]
-    pub(super) fn take(&self, queue: &Deque<Task>) -> Option<(Task, usize)> {
+    pub(super) fn take(&self, queue: &Deque<Task>, extra: bool) -> Option<(Task, usize)> {
         if !self.again.is_empty() {
             return self.take_again(queue);
         }
@@ -53,10 +53,10 @@ impl Entrance {
         // SAFETY: the entry's reference.
         let mut tasks = self.ring.taking()?.take(CHUNK).map(|header| unsafe { Task::from_raw(header) });
         let first = tasks.next()?;
-        first.prefetch();
+        first.prefetch(extra);
         let mut taken = 1;
         for task in tasks {
-            task.prefetch();
+            task.prefetch(extra);
             queue.push(task);
             taken += 1;
         }

@@ -25,7 +25,6 @@ pub(crate) use worker::{Worker, current, set_suspender};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
-use std::time::Instant;
 
 use crossbeam_deque::Stealer;
 use crossbeam_utils::CachePadded;
@@ -53,7 +52,6 @@ pub(crate) struct Shared {
     outside: CachePadded<Tally>,
     capacity: usize,
     observer: Option<Box<dyn Observer>>,
-    epoch: Instant,
     pub(crate) futures: Futures,
     pub(crate) timer: Timer,
     stacks: Stacks,
@@ -98,11 +96,6 @@ impl Shared {
         // SAFETY: an entry is made once at a time, and its reference keeps it alive until it is taken.
         unsafe { self.homes[worker].woken.push(task.into_raw()) };
         self.gate.made_for(worker);
-    }
-
-    /// Nanoseconds since the pool was built.
-    fn now_ns(&self) -> u64 {
-        self.epoch.elapsed().as_nanos() as u64
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

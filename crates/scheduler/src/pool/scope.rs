@@ -153,7 +153,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         let handle = current(|worker| match self.spawner.admit(worker, true) {
             // SAFETY: everything of `'scope` is in `task`, and gone when its guard is dropped; the scope waits for that,
             // also when it unwinds. The result that stays in the task is `()`.
-            Ok(place) => unsafe { self.spawner.put(place, options, move || task.run()) },
+            Ok(place) => unsafe { self.spawner.put::<_, _, F>(place, options, move || task.run()) },
             Err(why) => Handle::rejected(why),
         });
         ScopedHandle { handle: Some(handle), result, live: Arc::clone(&self.live), scope: PhantomData }

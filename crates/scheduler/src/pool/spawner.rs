@@ -110,7 +110,7 @@ impl Spawner {
     {
         current(|worker| match self.admit(worker, true) {
             // SAFETY: the bounds.
-            Ok(place) => unsafe { self.put(place, options, body) },
+            Ok(place) => unsafe { self.put::<F, T, F>(place, options, body) },
             Err(why) => Handle::rejected(why),
         })
     }
@@ -138,7 +138,7 @@ impl Spawner {
     {
         current(|worker| match self.admit(worker, false) {
             // SAFETY: the bounds.
-            Ok(place) => Ok(unsafe { self.put(place, options, body) }),
+            Ok(place) => Ok(unsafe { self.put::<F, T, F>(place, options, body) }),
             Err(why) => Err(Refused { why, task: body }),
         })
     }
@@ -280,6 +280,7 @@ impl Spawner {
             fiber: options.fiber,
             timed: options.timeout.is_some(),
             hidden: false,
+            extra: self.shared.observer.is_some(),
         }
     }
 
@@ -305,12 +306,12 @@ impl Spawner {
     /// # Safety
     /// As [`closure_with`].
     #[inline]
-    pub(super) unsafe fn put<F, T>(&self, place: Place<'_>, options: TaskOptions, body: F) -> Handle<T>
+    pub(super) unsafe fn put<F, T, N>(&self, place: Place<'_>, options: TaskOptions, body: F) -> Handle<T>
     where
         F: FnOnce() -> T,
     {
         // SAFETY: the caller's promise.
-        let task = unsafe { closure_with(self.plan(&place, options), true, body) };
+        let task = unsafe { closure_with::<F, T, N>(self.plan(&place, options), true, body) };
         // SAFETY: two references were counted, the entry's and the handle's.
         let handle = unsafe { task.counted() };
         self.time(options, &task);
@@ -343,5 +344,6 @@ pub(super) fn hidden(shared: &Shared, options: TaskOptions) -> Plan {
         fiber: options.fiber,
         timed: false,
         hidden: true,
+        extra: true,
     }
 }

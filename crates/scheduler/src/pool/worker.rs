@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_deque::{Steal, Worker as Deque};
 
@@ -13,7 +12,7 @@ use super::{End, PRIORITIES, Shared};
 use crate::fiber::{Stacks, Suspender};
 use crate::inbox::Inbox;
 use crate::observer::{Moment, Observer};
-use crate::task::{Ground, Header, Task};
+use crate::task::{Extra, Ground, Header, Task};
 
 /// Every so many picks the order is turned around, so that what always comes last comes at all.
 const TURN_AROUND: u32 = 61;
@@ -151,7 +150,8 @@ impl Worker {
     /// The first of what came from outside; a little of the rest goes behind what is in the worker's own queue.
     #[inline]
     fn refill(&self, level: usize) -> Option<Task> {
-        let (first, taken) = self.shared.entrances[level].take(&self.queues[level])?;
+        let (first, taken) =
+            self.shared.entrances[level].take(&self.queues[level], self.shared.observer.is_some())?;
         self.took.set(self.took.get() + taken as u32);
         self.shared.gate.took(taken as u64);
         Some(first)
@@ -350,58 +350,69 @@ impl Worker {
         self.shared.homes[self.index].tally.ended(end, tasks);
     }
 
-    fn moment(&self, header: &Header, waited_ns: u64) -> Moment {
-        Moment {
+    /// Whom to tell of a task, and what of it.
+    #[inline]
+    fn told<'a>(&'a self, task: &'a Task) -> Option<(&'a dyn Observer, &'a Extra, Moment)> {
+        let observer = self.shared.observer.as_deref()?;
+        let header = task.header();
+        let extra = header.extra().filter(|_| !header.hidden)?;
+        let moment = Moment {
             task: header.id,
-            tag: header.tag.get(),
+            name: header.name(),
+            kind: header.kind(),
+            tag: extra.tag.get(),
             worker: self.index,
-            waited: Duration::from_nanos(waited_ns),
-            ran: Duration::from_nanos(header.ran_ns.get()),
-        }
+            at: observer.now(),
+            waited: 0,
+            ran: extra.ran.get(),
+        };
+        Some((observer, extra, moment))
     }
 
     /// The task is started; gives the time, for [`pause`](Self::pause).
     #[inline]
     pub(crate) fn begin(&self, task: &Task) -> Option<u64> {
-        let observer = self.shared.observer.as_deref().filter(|_| !task.header().hidden)?;
-        let now = self.shared.now_ns();
-        let waited = now.saturating_sub(task.header().queued_ns.replace(BEGUN));
-        let moment = self.moment(task.header(), waited);
+        let (observer, extra, mut moment) = self.told(task)?;
+        moment.waited = moment.at.saturating_sub(extra.queued_at.replace(BEGUN));
         tell(|| observer.started(&moment));
-        Some(now)
+        Some(moment.at)
     }
 
     /// The task goes on.
     pub(crate) fn go_on(&self, task: &Task) -> Option<u64> {
-        let observer = self.shared.observer.as_deref()?;
-        let moment = self.moment(task.header(), 0);
+        let (observer, _, moment) = self.told(task)?;
         tell(|| observer.resumed(&moment));
-        Some(self.shared.now_ns())
+        Some(moment.at)
     }
 
     pub(crate) fn begin_or_go_on(&self, task: &Task) -> Option<u64> {
-        if task.header().queued_ns.get() == BEGUN { self.go_on(task) } else { self.begin(task) }
+        self.go_on_if_begun(task).or_else(|| self.begin(task))
     }
 
-    /// The task stops running, for now or for good.
-    #[inline]
-    pub(crate) fn pause(&self, task: &Task, began: Option<u64>) {
-        if let Some(began) = began {
-            let ran = &task.header().ran_ns;
-            ran.set(ran.get() + self.shared.now_ns().saturating_sub(began));
+    pub(crate) fn go_on_if_begun(&self, task: &Task) -> Option<u64> {
+        let has_begun = task.header().extra().is_some_and(|extra| extra.queued_at.get() == BEGUN);
+        if has_begun { self.go_on(task) } else { None }
+    }
+
+    /// The task stops in the middle, having run since `began`.
+    pub(crate) fn suspended(&self, task: &Task, began: Option<u64>) {
+        if let Some(began) = began
+            && let Some((observer, extra, mut moment)) = self.told(task)
+        {
+            moment.ran += moment.at.saturating_sub(began);
+            extra.ran.set(moment.ran);
+            extra.tag.set(catch_unwind(AssertUnwindSafe(|| observer.suspended(&moment))).unwrap_or_else(
+                |payload| {
+                    std::mem::forget(payload);
+                    moment.tag
+                },
+            ));
         }
     }
 
-    pub(crate) fn suspended(&self, task: &Task) {
-        if let Some(observer) = self.shared.observer.as_deref() {
-            let moment = self.moment(task.header(), 0);
-            tell(|| observer.suspended(&moment));
-        }
-    }
-
-    /// The task is over, and nobody knows it yet.
+    /// The task is over, having run since `began`, and nobody knows it yet.
     #[inline]
-    pub(crate) fn ended(&self, task: &Task, end: End) {
+    pub(crate) fn ended(&self, task: &Task, began: Option<u64>, end: End) {
         let header = task.header();
         if header.hidden {
             return;
@@ -409,10 +420,11 @@ impl Worker {
         if header.timed {
             self.shared.timer.forget(header.id.get());
         }
-        if let Some(observer) = self.shared.observer.as_deref() {
-            let queued = header.queued_ns.replace(BEGUN);
-            let waited = if queued == BEGUN { 0 } else { self.shared.now_ns().saturating_sub(queued) };
-            let moment = self.moment(header, waited);
+        if let Some((observer, extra, mut moment)) = self.told(task) {
+            match began {
+                Some(began) => moment.ran += moment.at.saturating_sub(began),
+                None => moment.waited = moment.at.saturating_sub(extra.queued_at.get()),
+            }
             tell(|| observer.ended(&moment, end));
         }
         self.tally_ended(end, 1);
@@ -428,12 +440,14 @@ pub(super) fn tell<R: Default>(call: impl FnOnce() -> R) -> R {
 }
 
 /// The hooks of an observer that nobody set, for the spawning side.
+#[inline]
 pub(super) fn tell_queued(shared: &Shared, header: &Header, worker: Option<usize>) {
     if let Some(observer) = shared.observer.as_deref()
+        && let Some(extra) = header.extra()
         && !header.hidden
     {
-        let tag = tell(|| Observer::queued(observer, header.id, worker));
-        header.tag.set(tag);
-        header.queued_ns.set(shared.now_ns());
+        let at = observer.now();
+        extra.queued_at.set(at);
+        extra.tag.set(tell(|| observer.queued(header.id, worker, at)));
     }
 }

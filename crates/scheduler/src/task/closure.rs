@@ -1,10 +1,12 @@
 //! A task whose body is a closure: run on the worker's stack, or on one of its own.
 
+use std::any::type_name;
+use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use super::{Cancel, Ground, Header, Plan, Start, State, Table, Task};
+use super::{Cancel, Extra, Ground, Header, Plan, Start, State, Table, Task};
 use crate::blocks;
 use crate::error::TaskError;
 use crate::fiber::{Fiber, Resumed};
@@ -14,7 +16,8 @@ use crate::sync::UnsafeCell;
 enum Stage<F, T> {
     Body(F),
     Fiber(Box<Fiber<Result<T, TaskError>>>),
-    Outcome(Result<T, TaskError>),
+    /// The error in a box, so that an outcome is little more than its value.
+    Outcome(Result<T, Box<TaskError>>),
     Gone,
 }
 
@@ -24,38 +27,55 @@ struct Closure<F, T> {
     stage: UnsafeCell<Stage<F, T>>,
 }
 
-trait Tabled {
-    const TABLE: Table;
+/// With what an observer or an inbox needs.
+#[repr(C)]
+struct Told<F, T> {
+    closure: Closure<F, T>,
+    extra: Extra,
 }
 
-impl<F, T> Tabled for Closure<F, T>
+/// The functions for a body of type `F` that is called as `N` is.
+struct Tables<F, T, N>(PhantomData<(F, T, N)>);
+
+impl<F, T, N> Tables<F, T, N>
 where
     F: FnOnce() -> T,
 {
-    const TABLE: Table = Table {
+    const PLAIN: Table = Table {
         run: run::<F, T>,
         read: read::<F, T>,
         forget: forget::<F, T>,
         free: free::<F, T>,
+        name: type_name::<N>,
         is_closure: true,
     };
+    const TOLD: Table = Table { free: free_told::<F, T>, ..Self::PLAIN };
 }
 
-/// A task with a handle, both references counted: the entry's, and one to be had with [`Task::counted`].
+/// A task with a handle, both references counted: the entry's, and one to be had with [`Task::counted`]. It is called as
+/// the type `N` is.
 ///
 /// # Safety
 /// The body and its result may go to another thread, and live until the task has ended; the result until the handle is
 /// gone.
 #[inline]
-pub(crate) unsafe fn closure_with<F, T>(plan: Plan, handle: bool, body: F) -> Task
+pub(crate) unsafe fn closure_with<F, T, N>(plan: Plan, handle: bool, body: F) -> Task
 where
     F: FnOnce() -> T,
 {
-    let task = blocks::put(Closure {
-        header: Header::new(plan, &<Closure<F, T> as Tabled>::TABLE, State::new(handle, 0), None),
+    let table = if plan.extra { &Tables::<F, T, N>::TOLD } else { &Tables::<F, T, N>::PLAIN };
+    let closure = Closure {
+        header: Header::new(plan, table, State::new(handle, 0)),
         stage: UnsafeCell::new(Stage::<F, T>::Body(body)),
-    });
-    Task(task.cast())
+    };
+    if !plan.extra {
+        return Task(blocks::put(closure).cast());
+    }
+    let told = blocks::put(Told { closure, extra: Extra::new(None) });
+    // SAFETY: just made.
+    let told_ref = unsafe { told.as_ref() };
+    told_ref.closure.header.set_extra(NonNull::from(&told_ref.extra));
+    Task(told.cast())
 }
 
 /// As [`closure_with`], for what may go anywhere.
@@ -66,7 +86,7 @@ where
     T: Send + 'static,
 {
     // SAFETY: the bounds.
-    unsafe { closure_with(plan, handle, body) }
+    unsafe { closure_with::<F, T, F>(plan, handle, body) }
 }
 
 /// # Safety
@@ -100,8 +120,7 @@ where
                     let outer = worker.enter(&task);
                     let outcome = caught(body);
                     worker.enter_back(outer);
-                    worker.pause(&task, began);
-                    finish::<F, T>(task, stage, outcome, worker);
+                    finish::<F, T>(task, stage, outcome, worker, began);
                 }
                 Stage::Body(body) => {
                     // The fiber's body is only ever touched by this worker, and is dropped before the task ends.
@@ -114,10 +133,10 @@ where
                             resume::<F, T>(task, stage, worker, began);
                         }
                         Err(error) => {
-                            worker.begin(&task);
+                            let began = worker.begin(&task);
                             let message = format!("no stack for its fiber: {error}").into();
                             let outcome = Err(TaskError::Panicked { message });
-                            finish::<F, T>(task, stage, outcome, worker);
+                            finish::<F, T>(task, stage, outcome, worker, began);
                         }
                     }
                 }
@@ -131,13 +150,16 @@ where
         }
     };
     let body = mem::replace(stage, Stage::Gone);
-    let was_fiber = matches!(body, Stage::Fiber(_));
-    // Of a fiber this unwinds the stack.
-    quietly(|| drop(body));
-    if was_fiber {
+    let mut began = None;
+    if let Stage::Fiber(fiber) = body {
+        began = worker.go_on(&task);
+        // This unwinds its stack.
+        quietly(|| drop(fiber));
         worker.release(&task);
+    } else {
+        quietly(|| drop(body));
     }
-    finish::<F, T>(task, stage, Err(error), worker);
+    finish::<F, T>(task, stage, Err(error), worker, began);
 }
 
 fn on_fiber<F, T>(body: F) -> impl FnOnce(&crate::fiber::Suspender) -> Result<T, TaskError>
@@ -155,10 +177,9 @@ fn resume<F, T>(task: Task, stage: &mut Stage<F, T>, worker: &Worker, began: Opt
     let outer = worker.enter(&task);
     let resumed = fiber.resume();
     worker.enter_back(outer);
-    worker.pause(&task, began);
     match resumed {
         Resumed::Suspended => {
-            worker.suspended(&task);
+            worker.suspended(&task, began);
             if task.header().state.suspend() {
                 worker.ready(task);
             }
@@ -166,7 +187,7 @@ fn resume<F, T>(task: Task, stage: &mut Stage<F, T>, worker: &Worker, began: Opt
         Resumed::Returned(outcome) => {
             *stage = Stage::Gone;
             worker.release(&task);
-            finish::<F, T>(task, stage, outcome, worker);
+            finish::<F, T>(task, stage, outcome, worker, began);
         }
     }
 }
@@ -194,21 +215,27 @@ pub(super) fn quietly(body: impl FnOnce()) {
 }
 
 #[inline]
-fn finish<F, T>(task: Task, stage: &mut Stage<F, T>, outcome: Result<T, TaskError>, worker: &Worker) {
+fn finish<F, T>(
+    task: Task,
+    stage: &mut Stage<F, T>,
+    outcome: Result<T, TaskError>,
+    worker: &Worker,
+    began: Option<u64>,
+) {
     let header = task.header();
     let end = match &outcome {
         _ if header.state.is_cancelled() => End::Cancelled,
         Ok(_) => End::Finished,
         Err(error) => End::of(error),
     };
-    worker.ended(&task, end);
+    worker.ended(&task, began, end);
     if header.state.is_alone() {
         quietly(|| drop(outcome));
         return;
     }
     // Nothing is there to be dropped.
     // SAFETY: the stage is ours, and `Gone`.
-    unsafe { std::ptr::write(stage, Stage::Outcome(outcome)) };
+    unsafe { std::ptr::write(stage, Stage::Outcome(outcome.map_err(Box::new))) };
     if header.state.finish() {
         // SAFETY: nobody else will, as `finish` says.
         unsafe { task.forget_outcome() };
@@ -221,7 +248,7 @@ unsafe fn read<F, T>(header: NonNull<Header>, to: *mut ()) {
     // SAFETY: the outcome, and so the stage, is the caller's.
     let stage = unsafe { stage::<F, T>(header) };
     let outcome = match mem::replace(stage, Stage::Gone) {
-        Stage::Outcome(outcome) => outcome,
+        Stage::Outcome(outcome) => outcome.map_err(|error| *error),
         _ => Err(TaskError::Abandoned),
     };
     // SAFETY: `to` has room for this type.
@@ -241,6 +268,19 @@ unsafe fn forget<F, T>(header: NonNull<Header>) {
 /// # Safety
 /// As [`Table::free`].
 unsafe fn free<F, T>(header: NonNull<Header>) {
+    // SAFETY: nobody refers to the task any more.
+    let extra = unsafe { header.as_ref() }.extra.with_mut(|extra| unsafe { (*extra).take() });
+    if let Some(extra) = extra {
+        // SAFETY: then it was made by `settle`, with `put`.
+        unsafe { blocks::remove(extra) };
+    }
     // SAFETY: put there as this type, and nobody refers to it any more.
     quietly(|| unsafe { blocks::remove(header.cast::<Closure<F, T>>()) });
+}
+
+/// # Safety
+/// As [`Table::free`].
+unsafe fn free_told<F, T>(header: NonNull<Header>) {
+    // SAFETY: put there as this type, and nobody refers to it any more.
+    quietly(|| unsafe { blocks::remove(header.cast::<Told<F, T>>()) });
 }

@@ -1,6 +1,8 @@
 //! A task whose body is a future: polled by any worker, again whenever it is woken.
 
+use std::any::type_name;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::closure::{caught, quietly};
-use super::{Cancel, Ground, Header, Plan, Start, State, Table, Task};
+use super::{Cancel, Extra, Ground, Header, Plan, Start, State, Table, Task};
 use crate::blocks;
 use crate::error::TaskError;
 use crate::pool::{End, Shared, Worker};
@@ -24,15 +26,20 @@ enum Stage<F: Future> {
 struct Polled<F: Future> {
     header: Header,
     stage: UnsafeCell<Stage<F>>,
+    extra: Extra,
 }
 
-trait Tabled {
-    const TABLE: Table;
-}
+struct Tables<F>(PhantomData<F>);
 
-impl<F: Future> Tabled for Polled<F> {
-    const TABLE: Table =
-        Table { run: run::<F>, read: read::<F>, forget: forget::<F>, free: free::<F>, is_closure: false };
+impl<F: Future> Tables<F> {
+    const TABLE: Table = Table {
+        run: run::<F>,
+        read: read::<F>,
+        forget: forget::<F>,
+        free: free::<F>,
+        name: type_name::<F>,
+        is_closure: false,
+    };
 }
 
 /// A task with a handle, and a place among the pool's futures: three references are counted.
@@ -41,11 +48,14 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let owner = Some(Arc::clone(owner));
     let task = blocks::put(Polled {
-        header: Header::new(plan, &<Polled<F> as Tabled>::TABLE, State::new(true, 1), owner),
+        header: Header::new(plan, &Tables::<F>::TABLE, State::new(true, 1)),
         stage: UnsafeCell::new(Stage::Body(body)),
+        extra: Extra::new(Some(Arc::clone(owner))),
     });
+    // SAFETY: just made.
+    let task_ref = unsafe { task.as_ref() };
+    task_ref.header.set_extra(NonNull::from(&task_ref.extra));
     Task(task.cast())
 }
 
@@ -66,23 +76,23 @@ unsafe fn run<F: Future>(task: Task, worker: &Worker, _ground: Ground) {
     }
     // SAFETY: the caller's promise, and `start` gave the body to us.
     let stage = unsafe { stage::<F>(task.0) };
+    let mut began = None;
     let outcome = match (start, &mut *stage) {
         (Start::Cancelled(Cancel::Asked), _) => Err(TaskError::Cancelled),
         (Start::Cancelled(Cancel::TimedOut), _) => Err(TaskError::TimedOut),
         _ if worker.abandons() => Err(TaskError::Abandoned),
         (_, Stage::Body(body)) => {
-            let began = worker.begin_or_go_on(&task);
+            began = worker.begin_or_go_on(&task);
             // SAFETY: the future lies in the task's allocation and is dropped there.
             let body = unsafe { Pin::new_unchecked(body) };
             let waker = task.waker();
             let outer = worker.enter(&task);
             let polled = caught(|| body.poll(&mut Context::from_waker(&waker)));
             worker.enter_back(outer);
-            worker.pause(&task, began);
             drop(waker);
             match polled {
                 Ok(Poll::Pending) => {
-                    worker.suspended(&task);
+                    worker.suspended(&task, began);
                     if task.header().state.suspend() {
                         worker.push(task);
                     }
@@ -95,6 +105,9 @@ unsafe fn run<F: Future>(task: Task, worker: &Worker, _ground: Ground) {
         // A future that has ended is `DONE`, and its entries stale.
         _ => Err(TaskError::Abandoned),
     };
+    if began.is_none() {
+        began = worker.go_on_if_begun(&task);
+    }
     // In place, for it may not be moved.
     quietly(|| *stage = Stage::Gone);
     let end = match &outcome {
@@ -103,7 +116,7 @@ unsafe fn run<F: Future>(task: Task, worker: &Worker, _ground: Ground) {
         Err(error) => End::of(error),
     };
     drop(worker.shared.futures.remove(task.slot()));
-    worker.ended(&task, end);
+    worker.ended(&task, began, end);
     *stage = Stage::Outcome(outcome);
     if header.state.finish() {
         // SAFETY: nobody else will, as `finish` says.

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+use crate::blocks;
 use crate::inbox::Linked;
+use crate::observer::TaskKind;
 use crate::pool::{Priority, Shared, Worker, current};
 use crate::sync::{AtomicPtr, Ordering, UnsafeCell};
 
@@ -50,6 +52,8 @@ pub(crate) struct Table {
     forget: unsafe fn(NonNull<Header>),
     /// Frees the memory.
     free: unsafe fn(NonNull<Header>),
+    /// What its body is called.
+    name: fn() -> &'static str,
     /// A closure may be run by whoever waits for it.
     is_closure: bool,
 }
@@ -57,25 +61,17 @@ pub(crate) struct Table {
 /// No worker yet.
 const NOWHERE: u32 = u32::MAX;
 
+/// What every task has. With a small body behind it, it fills one cache line: that is what goes from the thread that
+/// spawns to the worker.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) state: State,
-    link: AtomicPtr<Header>,
     table: &'static Table,
-    /// Where it goes when it is woken. Set before there is anybody who could wake it, and then never changed.
-    owner: UnsafeCell<Option<Arc<Shared>>>,
     pub(crate) id: TaskId,
-    /// For the observer: its own mark, when the task was queued, and how long it ran so far. Only touched by who has
-    /// the entry.
-    pub(crate) tag: Cell<u64>,
-    pub(crate) queued_ns: Cell<u64>,
-    pub(crate) ran_ns: Cell<u64>,
+    /// Set before there is anybody who could wake the task, and then never changed.
+    extra: UnsafeCell<Option<NonNull<Extra>>>,
     /// Which pool it belongs to, to compare.
     pub(crate) pool: u32,
-    /// The worker that it was started on and has to stay on.
-    home: AtomicU32,
-    /// Where its pool keeps it while it waits.
-    slot: AtomicU32,
     pub(crate) priority: Priority,
     /// It is to have a stack of its own from the start.
     pub(crate) fiber: bool,
@@ -85,10 +81,47 @@ pub(crate) struct Header {
     pub(crate) hidden: bool,
 }
 
+/// What only some tasks need: those that can be suspended, and those that an observer is told of. It lies behind the task in
+/// the same block, or, for a closure that turns out to need it, in a block of its own.
+#[derive(Debug)]
+pub(crate) struct Extra {
+    link: AtomicPtr<Header>,
+    /// Where it goes when it is woken.
+    owner: UnsafeCell<Option<Arc<Shared>>>,
+    /// The worker that it was started on and has to stay on.
+    home: AtomicU32,
+    /// Where its pool keeps it while it waits.
+    slot: AtomicU32,
+    /// For the observer: its own mark, when the task was queued, and how long it ran so far. Only touched by who has
+    /// the entry.
+    pub(crate) tag: Cell<u64>,
+    pub(crate) queued_at: Cell<u64>,
+    pub(crate) ran: Cell<u64>,
+}
+
+impl Extra {
+    fn new(owner: Option<Arc<Shared>>) -> Self {
+        Self {
+            link: AtomicPtr::new(ptr::null_mut()),
+            owner: UnsafeCell::new(owner),
+            home: AtomicU32::new(NOWHERE),
+            slot: AtomicU32::new(NOWHERE),
+            tag: Cell::new(0),
+            queued_at: Cell::new(0),
+            ran: Cell::new(0),
+        }
+    }
+
+    fn owner(&self) -> Option<&Arc<Shared>> {
+        // SAFETY: written once, before there is a second thread that could come here.
+        self.owner.with_mut(|owner| unsafe { (*owner).as_ref() })
+    }
+}
+
 // SAFETY: the link is the same field always; only inboxes write it, and `SCHEDULED` lets a task be in one at a time.
 unsafe impl Linked for Header {
     fn link(&self) -> &AtomicPtr<Self> {
-        &self.link
+        &self.extra().expect("what goes into an inbox was made with room for the link").link
     }
 }
 
@@ -101,22 +134,19 @@ pub(crate) struct Plan {
     pub(crate) fiber: bool,
     pub(crate) timed: bool,
     pub(crate) hidden: bool,
+    /// It is told of, or goes into an inbox.
+    pub(crate) extra: bool,
 }
 
 impl Header {
-    fn new(plan: Plan, table: &'static Table, state: State, owner: Option<Arc<Shared>>) -> Self {
+    #[inline]
+    fn new(plan: Plan, table: &'static Table, state: State) -> Self {
         Self {
             state,
-            link: AtomicPtr::new(ptr::null_mut()),
             table,
-            owner: UnsafeCell::new(owner),
             id: plan.id,
-            tag: Cell::new(0),
-            queued_ns: Cell::new(0),
-            ran_ns: Cell::new(0),
+            extra: UnsafeCell::new(None),
             pool: plan.pool,
-            home: AtomicU32::new(NOWHERE),
-            slot: AtomicU32::new(NOWHERE),
             priority: plan.priority,
             fiber: plan.fiber,
             timed: plan.timed,
@@ -124,9 +154,31 @@ impl Header {
         }
     }
 
-    fn owner(&self) -> Option<&Arc<Shared>> {
-        // SAFETY: written once, before there is a second thread that could come here.
-        self.owner.with_mut(|owner| unsafe { (*owner).as_ref() })
+    /// Tells it where its extra lies: when it is made.
+    fn set_extra(&self, place: NonNull<Extra>) {
+        // SAFETY: nobody else knows the task yet.
+        self.extra.with_mut(|extra| unsafe { *extra = Some(place) });
+    }
+
+    #[inline]
+    pub(crate) fn extra(&self) -> Option<&Extra> {
+        // SAFETY: written before there is a second thread that could come here; it lives as long as the header.
+        self.extra.with_mut(|extra| unsafe { (*extra).map(|extra| extra.as_ref()) })
+    }
+
+    /// What the body is called.
+    #[inline]
+    pub(crate) fn name(&self) -> &'static str {
+        (self.table.name)()
+    }
+
+    pub(crate) fn kind(&self) -> TaskKind {
+        let is_at_home = || self.extra().is_some_and(|extra| extra.home.load(Ordering::Relaxed) != NOWHERE);
+        match self.table.is_closure {
+            false => TaskKind::Future,
+            true if is_at_home() => TaskKind::Fiber,
+            true => TaskKind::Closure,
+        }
     }
 }
 
@@ -161,17 +213,19 @@ impl Task {
         self.0
     }
 
-    /// It will be run soon: its memory, which another thread has written, may come nearer already.
+    /// It will be run soon: its memory, which another thread has written, may come nearer already. `extra` too, which
+    /// it is not asked about, for that would wait for it.
     #[inline]
-    pub(crate) fn prefetch(&self) {
+    pub(crate) fn prefetch(&self, extra: bool) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let header = self.0.as_ptr().cast::<i8>();
             // SAFETY: a hint, which may be given for any address.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(header);
-                _mm_prefetch::<_MM_HINT_T0>(header.wrapping_add(64));
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(header) };
+            if extra {
+                // SAFETY: as above.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(header.wrapping_add(64)) };
             }
         }
     }
@@ -244,9 +298,10 @@ impl Task {
 
     /// Puts the entry where it has to go.
     pub(crate) fn schedule(self) {
-        let home = self.header().home.load(Ordering::Relaxed);
         current(|worker| {
-            let Some(owner) = self.header().owner() else { return };
+            let Some(extra) = self.header().extra() else { return };
+            let Some(owner) = extra.owner() else { return };
+            let home = extra.home.load(Ordering::Relaxed);
             let worker = worker.filter(|worker| Arc::ptr_eq(&worker.shared, owner));
             match worker {
                 Some(worker) if home == NOWHERE => worker.push(self),
@@ -261,19 +316,25 @@ impl Task {
     /// Gives a closure what a body needs that can be suspended. Only by the worker that runs it, before it ever was.
     pub(crate) fn settle(&self, worker: &Worker, slot: u32) {
         let header = self.header();
-        // SAFETY: the body has not been run, so it has made no waker, and nobody reads `owner` yet.
-        header.owner.with_mut(|owner| unsafe { *owner = Some(Arc::clone(&worker.shared)) });
-        header.home.store(worker.index as u32, Ordering::Relaxed);
-        header.slot.store(slot, Ordering::Relaxed);
+        // SAFETY: the body has not been run, so it has made no waker, and nobody else reads `extra` or `owner` yet.
+        let extra = header.extra.with_mut(|extra| unsafe {
+            (*extra).get_or_insert_with(|| blocks::put(Extra::new(None))).as_ref()
+        });
+        // SAFETY: as above.
+        extra.owner.with_mut(|owner| unsafe { *owner = Some(Arc::clone(&worker.shared)) });
+        extra.home.store(worker.index as u32, Ordering::Relaxed);
+        extra.slot.store(slot, Ordering::Relaxed);
     }
 
     /// Where its pool keeps it.
     pub(crate) fn slot(&self) -> usize {
-        self.header().slot.load(Ordering::Relaxed) as usize
+        self.header().extra().map_or(NOWHERE, |extra| extra.slot.load(Ordering::Relaxed)) as usize
     }
 
     pub(crate) fn set_slot(&self, slot: usize) {
-        self.header().slot.store(slot as u32, Ordering::Relaxed);
+        if let Some(extra) = self.header().extra() {
+            extra.slot.store(slot as u32, Ordering::Relaxed);
+        }
     }
 
     /// A waker for this task, with a reference of its own.

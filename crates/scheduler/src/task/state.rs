@@ -56,7 +56,8 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct State {
     word: AtomicUsize,
-    waker: UnsafeCell<Option<Waker>>,
+    /// In a box, for most tasks are waited for by nobody and have to be small.
+    waker: UnsafeCell<Option<Box<Waker>>>,
 }
 
 // SAFETY: the waker is guarded by the word, as the module says, and is itself `Send` and `Sync`.
@@ -189,7 +190,7 @@ impl State {
         self.waker.with_mut(|slot| unsafe {
             match &mut *slot {
                 Some(old) if old.will_wake(waker) => {}
-                slot => *slot = Some(waker.clone()),
+                slot => *slot = Some(Box::new(waker.clone())),
             }
         });
         outcome_of(self.word.fetch_or(LISTENING, LISTEN))
