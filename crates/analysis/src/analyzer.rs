@@ -11,6 +11,7 @@ use tickscope_core::{
 };
 
 use crate::Options;
+use crate::anomalies::Anomalies;
 use crate::links::Links;
 use crate::operations::{Moment, Operation, Pending, SlowOperations};
 use crate::report::{Machine, Overflow};
@@ -76,6 +77,7 @@ pub struct Analyzer {
     pub(crate) ticks: Ticks,
     pub(crate) slow: SlowOperations,
     pub(crate) machine: Machine,
+    pub(crate) anomalies: Anomalies,
     pub(crate) accounts: Accounts,
     pub(crate) account_rings: HashSet<RingId>,
     pub(crate) gaps: u64,
@@ -109,6 +111,7 @@ impl Analyzer {
             ticks: Ticks::default(),
             slow: SlowOperations::default(),
             machine: Machine::default(),
+            anomalies: Anomalies::default(),
             accounts: Accounts::default(),
             account_rings: HashSet::new(),
             gaps: 0,
@@ -156,13 +159,17 @@ impl Analyzer {
                 let around = self.around(sample);
                 self.links.insert(*id, around);
             }
-            Event::Instant { symbol, category, .. } => {
-                if *category == CategoryId::ERROR {
-                    let place = self.table.place(*symbol, batch.dictionary);
-                    let resource = self.resource(place, sample.track, batch.dictionary);
-                    self.table.res(resource).counted(CategoryId::ERROR);
-                }
+            Event::Instant { symbol, category: CategoryId::ERROR, .. } => {
+                let place = self.table.place(*symbol, batch.dictionary);
+                let resource = self.resource(place, sample.track, batch.dictionary);
+                self.table.res(resource).counted(CategoryId::ERROR);
             }
+            Event::Instant { symbol, category: CategoryId::ANOMALY, args, .. } => {
+                let tick = self.thread(sample.ring).map_or(0, |thread| self.tick_number(thread));
+                let (symbol, args) = (batch.dictionary.symbol(*symbol), batch.args(*args));
+                self.anomalies.take(tick, sample.time_ns, symbol, args, batch);
+            }
+            Event::Instant { .. } => {}
             Event::Counter { symbol, value } => {
                 let place = self.table.place(*symbol, batch.dictionary);
                 if is_heap(&self.table.symbol(place.slot).name)

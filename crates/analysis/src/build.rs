@@ -27,6 +27,7 @@ impl Analyzer {
             resources: self.table.other_resources,
             late_ticks: self.ticks.late_omitted,
             operations: self.slow.overflow + self.ticks.culprits_omitted,
+            anomalies: self.anomalies.omitted,
             ..self.overflow
         };
         let total = self.accounts.total();
@@ -51,6 +52,7 @@ impl Analyzer {
                 gap_events: self.gap_events,
             },
             machine: Machine { late_ticks: self.ticks.machine_late, ..self.machine },
+            anomalies: std::mem::take(&mut self.anomalies).into_rows(),
             open_spans,
             truncated: self.truncated,
             irregular: self.irregular,

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod analyzer;
+mod anomalies;
 mod blame;
 mod build;
 mod links;
@@ -35,6 +36,7 @@ mod ticks;
 mod tree;
 
 pub use analyzer::Analyzer;
+pub use anomalies::Anomaly;
 pub use options::Options;
 pub use report::{
     Accounting, Blame, CallNode, Cause, Chain, Culprit, LateTick, Machine, OpenSpan, Overflow, Report,

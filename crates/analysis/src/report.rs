@@ -2,7 +2,7 @@
 
 use tickscope_core::{Account, Depth, Symbol};
 
-use crate::Throughput;
+use crate::{Anomaly, Throughput};
 
 /// What was found in a recording, or in the part of it that has arrived so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Report {
     pub accounts: Accounting,
     /// What was the machine's fault.
     pub machine: Machine,
+    /// What scripts reported by themselves, in the order of time: the first 100.
+    pub anomalies: Vec<Anomaly>,
     /// Spans that have not ended, outermost first on each track.
     pub open_spans: Vec<OpenSpan>,
     /// Some span was cut off by the end of the recording.
@@ -375,4 +377,6 @@ pub struct Overflow {
     pub late_ticks: u64,
     /// Slow operations or culprits without an entry of their own.
     pub operations: u64,
+    /// Anomalies behind the first ones.
+    pub anomalies: u64,
 }

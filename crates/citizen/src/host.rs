@@ -48,6 +48,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     /// What other threads do for it.
     pub(crate) outside: Outside<R>,
     pub(crate) jobs: crate::jobs::Jobs,
+    pub(crate) profiler: crate::profiler::Profiler,
     pub(crate) database: DatabaseHost<R>,
     pub(crate) http: HttpHost,
     pub(crate) events: Events,

@@ -40,6 +40,7 @@ mod natives;
 mod no_recorder;
 mod outside;
 mod probe;
+mod profiler;
 mod raw;
 mod references;
 mod registry;

@@ -322,6 +322,7 @@ impl<R: Recorder + 'static> Host<R> {
         self.probe.leave(SwitchReason::Return);
         let installed = installed.map_err(|error| lua_error(error_text(&error)))?;
         vm.set_memory_limit(Some(self.memory_limit as u64));
+        vm.set_recorded(self.profiler.chosen(&resource.name));
         Ok(Machine {
             references: installed.references,
             subscribe: installed.subscribe,
@@ -441,6 +442,7 @@ impl<R: Recorder + 'static> Host<R> {
         for scopes in self.schedule.clear(resource.id) {
             self.probe.close_scopes(scopes);
         }
+        self.profiler.forget(resource.id);
         self.forget_queries(resource.id);
         self.forget_outside(resource.id);
         self.forget_http(resource.id);

@@ -18,6 +18,7 @@ mod jobs;
 mod passwords;
 mod peds;
 mod players;
+mod profiler;
 mod resources;
 mod scopes;
 mod server;
@@ -130,6 +131,7 @@ pub(crate) fn install<R: Recorder + 'static>(
     resources::install(&definer)?;
     server::install(&definer)?;
     scopes::install(&definer)?;
+    profiler::install(&definer)?;
     passwords::install(&definer)?;
     untouched::install(&definer)?;
     files::install(&definer)?;

@@ -262,6 +262,7 @@ impl<R: Recorder + 'static> Server<R> {
             schedule: Default::default(),
             outside: Default::default(),
             jobs: Default::default(),
+            profiler: Default::default(),
             database: DatabaseHost::new(config.database, config.seed),
             http: HttpHost::new(config.http, config.http_listen),
             events: Default::default(),

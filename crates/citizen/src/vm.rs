@@ -57,6 +57,7 @@ pub enum VmError {
 /// What a machine needs of the tracer it is attached to.
 trait Attached {
     fn register_chunk(&self, name: &[u8], source: &[u8]);
+    fn set_recorded(&self, recorded: bool);
 }
 
 struct Attachment<R: Recorder + 'static> {
@@ -67,6 +68,10 @@ struct Attachment<R: Recorder + 'static> {
 impl<R: Recorder + 'static> Attached for Attachment<R> {
     fn register_chunk(&self, name: &[u8], source: &[u8]) {
         self.tracer.register_chunk(self.id, name, source);
+    }
+
+    fn set_recorded(&self, recorded: bool) {
+        self.tracer.set_recorded(self.id, recorded);
     }
 }
 
@@ -173,6 +178,13 @@ impl Vm {
     pub fn register_chunk(&self, name: &str, source: &[u8]) {
         if let Some(attached) = &self.attached {
             attached.register_chunk(name.as_bytes(), source);
+        }
+    }
+
+    /// Whether its functions are recorded from now on; see [`Tracer::set_recorded`].
+    pub fn set_recorded(&self, recorded: bool) {
+        if let Some(attached) = &self.attached {
+            attached.set_recorded(recorded);
         }
     }
 

@@ -57,6 +57,7 @@ well_known! {
     20 HTTP "http" "A request to or from another program, and what handles it."
     21 SCOPE "scope" "A stretch of work that a script named for the profiler."
     22 ENTRY "entry" "A call of a script by the program that embeds it."
+    23 ANOMALY "anomaly" "Something that a script found worth a look."
 }
 
 /// How many categories one process can name. The rest share [`CategoryId::DEFAULT`].

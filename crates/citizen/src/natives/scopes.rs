@@ -7,7 +7,7 @@ use crate::host::{Calls, nothing, one};
 
 pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::Result<()> {
     define.global("ProfilerEnterScope", Calls::Silent, |host, resource, _, args| {
-        host.probe.enter_scope(resource, &args.text_or(0, "")?);
+        host.probe.enter_scope(resource, &args.text_or(0, "")?, &[]);
         nothing()
     })?;
     define.global("ProfilerExitScope", Calls::Silent, |host, _, _, _| {

@@ -19,6 +19,7 @@ mod mariadb;
 mod natives;
 mod players;
 mod probe;
+mod profiler;
 mod scenario;
 mod scopes;
 mod server_cfg;

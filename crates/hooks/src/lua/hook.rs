@@ -385,7 +385,7 @@ pub(crate) unsafe extern "C-unwind" fn general<R: Recorder + 'static>(
         let event = (*ar).event;
         let version = state.api.version;
         match event {
-            _ if state.depth.get() == Depth::Trace => record(state, coroutine, thread, ar, at),
+            _ if state.depth_of(coroutine) == Depth::Trace => record(state, coroutine, thread, ar, at),
             LUA_HOOKCALL | LUA_HOOKLINE | LUA_HOOKCOUNT => {}
             _ if coroutine.depth() == 0 => {}
             _ if version.is_tail_call(event) => {
@@ -399,7 +399,7 @@ pub(crate) unsafe extern "C-unwind" fn general<R: Recorder + 'static>(
             _ => record(state, coroutine, thread, ar, at),
         }
         if signal::take_armed() && state.depth.get() == Depth::Sample {
-            state.record_stack(at);
+            state.sampled(coroutine, at);
             state.weigh(coroutine.vm, thread, at);
         }
         if state.interrupt.requested() {

@@ -282,6 +282,7 @@ impl<R: Recorder + 'static> State<R> {
             sources: Default::default(),
             natives: Default::default(),
             walks: Cell::new(0),
+            recorded: Cell::new(true),
         });
         match vms.get_mut(id) {
             Some(free) => *free = Some(record),
@@ -392,9 +393,31 @@ impl<R: Recorder + 'static> State<R> {
         }
     }
 
+    /// How much is recorded of a coroutine: what the depth says, unless its machine is left out.
+    pub(crate) fn depth_of(&self, coroutine: &Coroutine) -> Depth {
+        // SAFETY: a machine's record is kept until its coroutines are forgotten.
+        match unsafe { coroutine.vm.as_ref() } {
+            Some(vm) if !vm.recorded.get() => Depth::Boundary,
+            _ => self.depth.get(),
+        }
+    }
+
+    /// Whether the functions of a machine are recorded from now on. Hooks stand on coroutines, so that a call asks nothing.
+    pub(super) fn set_recorded(&self, vm: VmId, recorded: bool) {
+        let Some(vm) = self.vm(vm) else { return };
+        if vm.recorded.replace(recorded) == recorded {
+            return;
+        }
+        for coroutine in self.every_coroutine() {
+            if ptr::eq(coroutine.vm, vm) {
+                self.install(coroutine);
+            }
+        }
+    }
+
     /// What our hook wants of a coroutine while nothing special is.
     fn wanted(&self, coroutine: &Coroutine) -> std::ffi::c_int {
-        if self.depth.get() == Depth::Trace {
+        if self.depth_of(coroutine) == Depth::Trace {
             LUA_MASKCALL | LUA_MASKRET
         } else if coroutine.depth() > 0 {
             LUA_MASKRET // until what is open has returned
@@ -569,7 +592,7 @@ impl<R: Recorder + 'static> State<R> {
             unsafe { hook::arm_interrupt(self, coroutine) };
         } else if self.foreign.is_some() {
             self.install(coroutine); // it may have been left with anything, by any thread
-        } else if self.depth.get() == Depth::Trace
+        } else if self.depth_of(coroutine) == Depth::Trace
             // SAFETY: as above.
             && unsafe { (self.api.lua_gethookmask)(coroutine.state()) } & LUA_MASKCALL == 0
         {
@@ -613,7 +636,7 @@ impl<R: Recorder + 'static> State<R> {
         if self.depth.get() == Depth::Sample && signal::take_armed() {
             // A sample is due and no call came to take it at: what it stands for would be lost.
             self.contexts().push(context);
-            self.record_stack(at);
+            self.sampled(coroutine, at);
             let Some(popped) = self.contexts().pop() else { return };
             return self.close_context(popped, coroutine, reason, at);
         }
@@ -692,6 +715,15 @@ impl<R: Recorder + 'static> State<R> {
     fn begin_slice(&self, at: Ticks) {
         self.last_sample.set(at.0);
         self.last_sample_bytes.set(self.allocated());
+    }
+
+    /// A sample is due while `coroutine` is at work: records it, or lets its time pass where its machine is left out.
+    pub(crate) fn sampled(&self, coroutine: &Coroutine, at: Ticks) {
+        if self.depth_of(coroutine) == Depth::Sample {
+            self.record_stack(at);
+        } else {
+            self.begin_slice(at);
+        }
     }
 
     /// Records the current stack with what passed since the sample before.

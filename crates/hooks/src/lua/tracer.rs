@@ -163,6 +163,14 @@ impl<R: Recorder + 'static> Tracer<R> {
         unsafe { self.state().closed(thread) }
     }
 
+    /// Whether the functions of a machine are recorded from now on: as the depth in force says, or not at all. What the
+    /// host records of its own is not touched. Calls that are open when it ends are recorded until they return.
+    ///
+    /// This costs a call nothing: a coroutine of a machine that is left out has no hook.
+    pub fn set_recorded(&self, vm: VmId, recorded: bool) {
+        self.state().set_recorded(vm, recorded);
+    }
+
     /// How much is recorded from now on. Calls that are open when tracing ends are recorded until they return.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub(crate) struct VmRecord {
     pub(crate) natives: RefCell<HashMap<usize, Box<str>>>,
     /// How often the loaded modules were searched for them.
     pub(crate) walks: Cell<u32>,
+    /// Whether what its functions do is recorded, as the depth says.
+    pub(crate) recorded: Cell<bool>,
 }
 
 /// A file larger than this is hardly a program.

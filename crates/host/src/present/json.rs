@@ -23,6 +23,7 @@ struct Document<'a> {
     slow_operations: Vec<SlowOperation<'a>>,
     resources: Vec<Resource<'a>>,
     symbols: Vec<SymbolRow<'a>>,
+    anomalies: Vec<Anomaly<'a>>,
     open_spans: Vec<OpenSpan<'a>>,
     machine: Machine,
     attempted: u64,
@@ -49,6 +50,16 @@ struct LateTick<'a> {
     open: bool,
     run_delay_ms: f64,
     causes: Vec<Cause<'a>>,
+}
+
+#[derive(Serialize)]
+struct Anomaly<'a> {
+    tick: u64,
+    kind: Option<&'a str>,
+    resource: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    details: &'a str,
 }
 
 #[derive(Serialize)]
@@ -197,6 +208,7 @@ fn document<'a>(report: &'a Report, metadata: &'a Metadata, capture: &'a str) ->
         slow_operations: report.slow_operations.iter().map(slow_operation).collect(),
         resources: report.resources.iter().map(resource).collect(),
         symbols: report.symbols.iter().map(symbol_row).collect(),
+        anomalies: report.anomalies.iter().map(anomaly).collect(),
         open_spans: report.open_spans.iter().map(|span| open_span(span, report.last_ns)).collect(),
         machine: Machine {
             run_delay_ms: ms(report.machine.run_delay_ns),
@@ -266,6 +278,11 @@ fn late_tick(late: &analysis::LateTick) -> LateTick<'_> {
         run_delay_ms: ms(late.run_delay_ns),
         causes: causes.collect(),
     }
+}
+
+fn anomaly(anomaly: &analysis::Anomaly) -> Anomaly<'_> {
+    let Place { resource, function, file, line } = place(&anomaly.symbol);
+    Anomaly { tick: anomaly.tick, resource, kind: function, file, line, details: &anomaly.details }
 }
 
 fn culprit(culprit: &analysis::Culprit) -> Culprit<'_> {

@@ -14,6 +14,7 @@ pub(crate) fn page(report: &Report, metadata: &Metadata, capture: &str, top: usi
     page.head(report, metadata);
     page.culprits(report);
     page.late_ticks(report);
+    page.anomalies(report);
     page.slow_operations(report);
     page.resources(report);
     page.functions(report);
@@ -132,6 +133,14 @@ impl Page {
                     }
                 }
             }
+            for anomaly in report.anomalies.iter().filter(|anomaly| anomaly.tick == tick.tick) {
+                let (what, of) = (what("anomaly", &anomaly.symbol), plain(&anomaly.symbol.resource));
+                line!(
+                    self,
+                    "    reported in it: {what} of {of}  {}",
+                    self.style.dim(plain(&anomaly.details))
+                );
+            }
         }
     }
 
@@ -162,6 +171,21 @@ impl Page {
                 line!(self, "{indent}  {}", self.style.dim(origin));
             }
         }
+    }
+
+    fn anomalies(&mut self, report: &Report) {
+        if report.anomalies.is_empty() {
+            return;
+        }
+        self.title("Anomalies: what scripts reported");
+        for anomaly in report.anomalies.iter().take(self.top) {
+            let tick = if anomaly.tick == 0 { String::new() } else { format!("tick {}, ", anomaly.tick) };
+            let reported = self.style.bold(format!("{tick}{}", plain(&anomaly.symbol.resource)));
+            let details = self.style.dim(plain(&anomaly.details));
+            line!(self, "  {reported}: {}  {details}", what("anomaly", &anomaly.symbol));
+        }
+        let all = report.anomalies.len() as u64 + report.overflow.anomalies;
+        self.more(usize::try_from(all).unwrap_or(usize::MAX));
     }
 
     fn slow_operations(&mut self, report: &Report) {

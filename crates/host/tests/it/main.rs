@@ -21,6 +21,7 @@ mod memory;
 mod mono;
 mod musl;
 mod native;
+mod profiler;
 mod record;
 mod resources;
 mod roleplay;
