@@ -9,7 +9,7 @@ use crate::process;
 use crate::tally::Tally;
 
 /// Turns on what is off by default but belongs to what is tested.
-pub const FEATURES: [&str; 2] = ["--features", "tickscope-hooks/process"];
+pub const FEATURES: [&str; 2] = ["--features", "tickscope-hooks/process,tickscope/scheduler"];
 
 /// The cargo that runs us.
 pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {

@@ -296,6 +296,12 @@ impl Session {
         ThreadRecorder::new(producer, RingId(0), track, None, self.shared.clone())
     }
 
+    /// Reads the clock that records are made with.
+    #[inline(always)]
+    pub fn now(&self) -> Ticks {
+        self.shared.clock.now()
+    }
+
     /// Which categories are recorded; may be changed at any time.
     pub fn categories(&self) -> &CategorySet {
         &self.shared.categories

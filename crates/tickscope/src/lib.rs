@@ -55,6 +55,7 @@
 //! # Features
 //! - `tracing` (default): [`layer()`].
 //! - `profile` (default): the attribute [`profile`](macro@profile).
+//! - `scheduler`: `scheduler::Tasks`, which records the tasks of a `tickscope-scheduler` pool.
 //! - `general`, `verbose`: compile in spans of that [`Level`].
 
 mod attachment;
@@ -77,6 +78,8 @@ mod operation;
 mod overhead;
 mod probe;
 mod recording;
+#[cfg(feature = "scheduler")]
+pub mod scheduler;
 mod stats;
 mod value;
 

@@ -400,7 +400,7 @@ enum State {
 
 /// A recording in progress. Dropping it stops it and writes everything out.
 pub struct Recording {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     state: Mutex<State>,
 }
 

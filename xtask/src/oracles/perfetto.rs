@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::lua::DEPTHS;
 use super::{captures, engine, install};
+use crate::cargo::cargo;
+use crate::metadata;
 use crate::process;
 use crate::tally::Tally;
 
@@ -24,6 +26,35 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         let chrome = captures::converted(depth, "chrome.json");
         tally.judge(&format!("perfetto: {depth} as Chrome JSON is sound"), engine::sound(&chrome));
         tally.judge(&format!("perfetto: {depth}: spans by category are ours"), spans(depth));
+    }
+    tally.judge("perfetto: the tasks of a pool, and what caused them", tasks());
+    Ok(())
+}
+
+/// Who causes whom in the example `tasks` of the crate `tickscope`, its waits included.
+const CAUSES: &[(&str, &str)] = &[
+    ("tick", "tasks::restock"),
+    ("tasks::restock", "tasks::price"),
+    ("tick", "tasks::announce"),
+    ("tasks::announce", "tasks::announce"),
+    ("tick", "tasks::save"),
+    ("tasks::save", "tasks::save"),
+];
+
+/// The capture of a pool's tasks is sound, and its arrows lead from the spans that spawned to the tasks.
+fn tasks() -> Result<()> {
+    let capture = metadata::target_dir().join("tasks.perfetto-trace");
+    let example = ["run", "-q", "-p", "tickscope", "--features", "scheduler", "--example", "tasks", "--"];
+    process::show(cargo(example).arg(&capture))?;
+    engine::sound(&capture)?;
+    // The points that arrows lead from are instants; what they lie in is the cause.
+    let query = "select distinct cause.name, effect.name from flow \
+                 join slice point on flow.slice_out = point.id join slice cause on point.parent_id = cause.id \
+                 join slice effect on flow.slice_in = effect.id where effect.category = 'task'";
+    let answers = engine::ask(&capture, &[query])?;
+    for (cause, effect) in CAUSES {
+        let found = answers[0].iter().any(|row| row[0] == *cause && row[1] == *effect);
+        ensure!(found, "no arrow leads from {cause} to {effect}: {:?}", answers[0]);
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ mod operations;
 mod profile;
 mod recordings;
 mod sampling;
+#[cfg(feature = "scheduler")]
+mod tasks;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
 mod work;
