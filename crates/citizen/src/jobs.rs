@@ -2,7 +2,7 @@
 
 mod machine;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -14,6 +14,7 @@ use tickscope_worker::{Answer, Crossing, Ended, Job, JobError, Options, RunError
 
 use crate::host::Host;
 use crate::outside::{OutsideError, Request, Service};
+use crate::raw::Failure;
 use crate::resource::Resource;
 use crate::schedule::Input;
 
@@ -27,6 +28,8 @@ const WORKERS: Service = Service { name: "lua worker", threads: 0 };
 #[derive(Default)]
 pub(crate) struct Jobs {
     workers: OnceCell<Option<Arc<Workers>>>,
+    /// Whether a script ever gave one.
+    given: Cell<bool>,
 }
 
 impl Jobs {
@@ -77,6 +80,7 @@ impl<R: Recorder + 'static> Host<R> {
             (Some(source), Some(line)) => format!("job {}:{line}", resource.file_of(source)),
             _ => "job".to_owned(),
         };
+        self.jobs.given.set(true);
         let request = Request {
             service: WORKERS,
             resource,
@@ -87,6 +91,33 @@ impl<R: Recorder + 'static> Host<R> {
         let (of, wanted) = (Rc::clone(resource), Wanted(job.clone()));
         self.expect(&request, from, move |host, answer, cause| host.end_job(&of, &wanted.0, answer, cause));
         Ok(job)
+    }
+
+    /// Reports what went wrong in jobs that nobody asked about any more.
+    pub(crate) fn tell_unheard(&self) {
+        if !self.jobs.given.get() {
+            return;
+        }
+        for id in self.lives.started() {
+            let Some(resource) = self.resources.get(id) else { continue };
+            let unheard =
+                resource.machine().and_then(|machine| Some(machine.crossing.as_ref()?.unheard().take()));
+            self.report_jobs(&resource, unheard.unwrap_or_default());
+        }
+    }
+
+    /// The same for those of a machine that was closed.
+    pub(crate) fn report_jobs(&self, resource: &Resource, unheard: Vec<JobError>) {
+        for error in unheard {
+            let (message, traceback) = match error {
+                JobError::Script { message, traceback } => (message, traceback),
+                error => (error.to_string(), String::new()),
+            };
+            let failure = Failure { value: Value::Nil, place: None, traceback };
+            let mut error = self.script_error(resource, message, &failure);
+            error.message += " (in a job that nobody awaited)";
+            self.report(&error);
+        }
     }
 
     fn end_job(

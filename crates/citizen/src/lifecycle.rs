@@ -455,7 +455,9 @@ impl<R: Recorder + 'static> Host<R> {
         self.commands.borrow_mut().extend(commands);
         resource.heap.set(0);
         let machine = resource.machine.borrow_mut().take();
+        let unheard = machine.as_ref().and_then(|machine| Some(machine.crossing.as_ref()?.unheard().clone()));
         drop(machine);
+        self.report_jobs(resource, unheard.map(|unheard| unheard.take()).unwrap_or_default());
         self.references.sweep();
     }
 

@@ -393,6 +393,7 @@ impl<R: Recorder + 'static> Server<R> {
         host.settle_connections();
         host.deliver_latent(host.clock.millis());
         host.tell_news();
+        host.tell_unheard();
         host.run_due(host.clock.millis());
         host.tell_listeners();
         self.record_heaps();

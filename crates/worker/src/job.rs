@@ -70,10 +70,22 @@ impl From<PackError> for RunError {
     }
 }
 
+/// Errors of jobs that are gone and that nobody ever looked at: something to tell on a console.
+#[derive(Clone, Debug, Default)]
+pub struct Unheard(Rc<RefCell<Vec<JobError>>>);
+
+impl Unheard {
+    /// Those since the last call.
+    pub fn take(&self) -> Vec<JobError> {
+        self.0.take()
+    }
+}
+
 /// The way between one machine and the workers.
 pub struct Crossing {
     known: Known,
     workers: Arc<Workers>,
+    unheard: Unheard,
 }
 
 impl Crossing {
@@ -82,7 +94,14 @@ impl Crossing {
     /// # Errors
     /// When the machine is out of memory.
     pub fn new(lua: &Lua, workers: Arc<Workers>) -> mlua::Result<Self> {
-        Ok(Self { known: Known::find(lua, workers.names(), workers.carry())?, workers })
+        let known = Known::find(lua, workers.names(), workers.carry())?;
+        Ok(Self { known, workers, unheard: Unheard::default() })
+    }
+
+    /// The list of its jobs' errors that nobody looked at. A job gets there when the script has let go of it, which Lua's
+    /// collector finds out, or when the machine is closed.
+    pub fn unheard(&self) -> &Unheard {
+        &self.unheard
     }
 
     /// Copies a function and its arguments, and has a worker call it. `done` gets the answer, on the worker.
@@ -111,6 +130,7 @@ impl Crossing {
             ended: RefCell::new(None),
             waiting: RefCell::new(Vec::new()),
             looked_at: Cell::new(false),
+            unheard: self.unheard.clone(),
         };
         Ok(Job { state: Rc::new(state) })
     }
@@ -149,6 +169,17 @@ struct State<W> {
     ended: RefCell<Option<Ended>>,
     waiting: RefCell<Vec<W>>,
     looked_at: Cell<bool>,
+    unheard: Unheard,
+}
+
+impl<W> Drop for State<W> {
+    fn drop(&mut self) {
+        match self.ended.get_mut().take() {
+            Some(Ended::Failed(JobError::Cancelled, _)) => {}
+            Some(Ended::Failed(error, _)) if !self.looked_at.get() => self.unheard.0.borrow_mut().push(error),
+            _ => {}
+        }
+    }
 }
 
 impl<W> Job<W> {
@@ -173,14 +204,6 @@ impl<W> Job<W> {
     pub fn end(&self, ended: Ended) -> Vec<W> {
         *self.state.ended.borrow_mut() = Some(ended);
         std::mem::take(&mut *self.state.waiting.borrow_mut())
-    }
-
-    /// The error that it ended with and that nobody has looked at: something to tell on a console.
-    pub fn unheard(&self) -> Option<JobError> {
-        match &*self.state.ended.borrow() {
-            Some(Ended::Failed(error, _)) if !self.state.looked_at.get() => Some(error.clone()),
-            _ => None,
-        }
     }
 
     /// Takes it back: it does not start, or is stopped where it is. False when it has ended.

@@ -69,7 +69,7 @@ mod unpack;
 mod workers;
 
 pub use error::{JobError, Refusal};
-pub use job::{Crossing, Ended, Job, RunError};
+pub use job::{Crossing, Ended, Job, RunError, Unheard};
 pub use machine::Answer;
 pub use numbers::Numbers;
 pub use owner::Owner;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mlua::{Function, Lua, MultiValue};
 
+use crate::error::JobError;
 use crate::job::{Crossing, Job, RunError};
 use crate::machine::Answer;
 use crate::workers::Workers;
@@ -70,13 +71,18 @@ impl Owner {
         Ok(job)
     }
 
+    /// Errors of jobs that nobody ever looked at, since the last call: something to tell on a console.
+    pub fn unheard(&self) -> Vec<JobError> {
+        self.inner.crossing.unheard().take()
+    }
+
     /// Jobs that have not ended.
     pub fn open(&self) -> usize {
         self.inner.jobs.borrow().len()
     }
 
-    /// Takes what workers have finished, writes what jobs printed to standard output, and calls those who wait. Returns how many jobs ended, and what failed in those who
-    /// waited. Once a tick, and when `ready` was called.
+    /// Takes what workers have finished, writes what jobs printed to standard output, and calls those who wait. Returns how
+    /// many jobs ended, and what failed in those who waited. Once a tick, and when `ready` was called.
     pub fn tick(&self, lua: &Lua) -> (usize, Vec<mlua::Error>) {
         let inner = &self.inner;
         let answers = std::mem::take(&mut *inner.done.lock().unwrap_or_else(PoisonError::into_inner));

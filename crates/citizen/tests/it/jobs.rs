@@ -162,3 +162,26 @@ fn workers_read_and_write_json_and_messages() {
         ],
     );
 }
+
+#[test]
+fn what_went_wrong_in_a_job_that_nobody_awaits_is_told() {
+    check(
+        "CreateThread(function()
+             Async.Run(function() local none; return none.field end)
+             Async.Cancel(Async.Run(function() while true do end end))
+             local looked_at = Async.Run(function() error('looked at') end)
+             Wait(50)
+             pcall(Async.Await, looked_at)
+             looked_at = nil
+             collectgarbage()
+             Wait(0)
+             print('goes on')
+             kept = Async.Run(function() error('kept') end)
+         end)",
+        &[
+            "error a: main.lua:2: attempt to index a nil value (local 'none') (in a job that nobody awaited)",
+            "goes on",
+            "error a: main.lua:11: kept (in a job that nobody awaited)",
+        ],
+    );
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 
 use mlua::{Function, Lua, UserDataRef, Value};
 use proptest::prelude::*;
-use tickscope_worker::{Carried, Numbers, Options};
+use tickscope_worker::{Carried, JobError, Numbers, Options};
 
 use crate::{host, host_with, host_with_both};
 
@@ -148,6 +148,21 @@ fn a_host_says_which_userdata_cross() {
     assert!(error.contains("global `stranger` (line 1) is a userdata"), "{error}");
     let error = host.run("Async.Run(function(x) return x end, large)").unwrap_err();
     assert!(error.contains("argument 1"), "{error}");
+}
+
+#[test]
+fn errors_that_nobody_looked_at_are_kept_for_the_host() {
+    let host = host();
+    host.run("Async.Run(function() error('alone') end) Async.Await(Async.Run(function() end))").unwrap();
+    host.run("pcall(Async.Await, Async.Run(function() error('awaited') end))").unwrap();
+    host.lua.gc_collect().unwrap();
+    host.lua.gc_collect().unwrap();
+    let unheard = host.owner.unheard();
+    assert!(
+        matches!(&unheard[..], [JobError::Script { message, .. }] if message.ends_with("alone")),
+        "{unheard:?}"
+    );
+    assert_eq!(host.owner.unheard(), []);
 }
 
 #[test]
