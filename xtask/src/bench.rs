@@ -29,6 +29,7 @@ const OWN: &[(&str, &str)] = &[
     ("tickscope-citizen", "crossings"),
     ("tickscope-citizen", "probe"),
     ("tickscope-export", "writers"),
+    ("tickscope-plugin", "crossing"),
     ("tickscope-analysis", "samples_per_second"),
 ];
 

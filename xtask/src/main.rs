@@ -70,7 +70,7 @@ enum Chore {
     #[command(after_help = "Example:\n  npm pack @citizenfx/server && tar xzf citizenfx-server-*.tgz\n  \
                             cargo xtask natives package/natives_server.d.ts")]
     Natives(natives::Options),
-    /// The C header of the agent, from its functions.
+    /// The C headers: the agent's from its functions, the plugins' from the structures that cross.
     Header,
     /// Runs the tests and takes what they say now as the golden files; look at the difference before a commit.
     Bless {

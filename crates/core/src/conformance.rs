@@ -18,26 +18,38 @@ use crate::{
 /// # Panics
 /// When the sink returns an error or asks to stop on a legal stream, with what it was given.
 #[track_caller]
-pub fn check<S: Sink>(mut make: impl FnMut() -> S) {
+pub fn check<S: Sink>(make: impl FnMut() -> S) {
+    if let Err(problem) = try_check(make) {
+        panic!("{problem}");
+    }
+}
+
+/// As [`check`], for those that test the sinks of others.
+///
+/// # Errors
+/// What the sink did, and what it was given.
+pub fn try_check<S: Sink>(mut make: impl FnMut() -> S) -> Result<(), String> {
     let example = example();
     let whole = example.as_batch();
 
     for (name, size) in [("one batch", usize::MAX), ("one sample a batch", 1), ("seven samples a batch", 7)] {
         let mut sink = make();
-        sink.open(&example.metadata).unwrap_or_else(|error| panic!("{name}: open failed: {error}"));
+        sink.open(&example.metadata).map_err(|error| format!("{name}: open failed: {error}"))?;
         for samples in whole.samples.chunks(size.min(whole.samples.len())) {
-            let flow = sink.batch(&Batch { samples, ..whole });
-            assert_eq!(flow.unwrap_or_else(|error| panic!("{name}: {error}")), Flow::Continue, "{name}");
-            sink.flush().unwrap_or_else(|error| panic!("{name}: flush failed: {error}"));
+            let flow = sink.batch(&Batch { samples, ..whole }).map_err(|error| format!("{name}: {error}"))?;
+            if flow != Flow::Continue {
+                return Err(format!("{name}: asked to stop"));
+            }
+            sink.flush().map_err(|error| format!("{name}: flush failed: {error}"))?;
         }
-        sink.tick(5_000).unwrap_or_else(|error| panic!("{name}: tick failed: {error}"));
-        sink.finish().unwrap_or_else(|error| panic!("{name}: finish failed: {error}"));
+        sink.tick(5_000).map_err(|error| format!("{name}: tick failed: {error}"))?;
+        sink.finish().map_err(|error| format!("{name}: finish failed: {error}"))?;
     }
 
     let mut sink = make();
-    sink.open(&Metadata::default()).unwrap_or_else(|error| panic!("empty recording: open failed: {error}"));
-    sink.batch(&Batch { samples: &[], ..whole }).unwrap_or_else(|error| panic!("empty batch: {error}"));
-    sink.finish().unwrap_or_else(|error| panic!("empty recording: finish failed: {error}"));
+    sink.open(&Metadata::default()).map_err(|error| format!("empty recording: open failed: {error}"))?;
+    sink.batch(&Batch { samples: &[], ..whole }).map_err(|error| format!("empty batch: {error}"))?;
+    sink.finish().map_err(|error| format!("empty recording: finish failed: {error}"))
 }
 
 /// A small recording with one of everything: every event, argument type, outcome, link; names with quotes, control

@@ -115,6 +115,17 @@ Examples:
   tickscope convert city.perfetto-trace --to svg --per-resource -o flame/
   tickscope convert city.perfetto-trace --to csv -o - | head")]
     Convert(Convert),
+    /// List sink plugins: those that are found, or these files; what options they have, or why they are not used.
+    #[command(after_help = "Examples:
+  tickscope plugins
+  tickscope plugins ./libmy_sink.so
+  tickscope plugins --test ./libmy_sink.so        does it take all that a recording may hold?
+
+Looked through are the folders of TICKSCOPE_PLUGINS (with colons between), or else tickscope/plugins in the user's folder for
+data, plugins beside this program, and ../lib/tickscope/plugins from there. Each file is loaded: its constructors run.
+
+Exit codes: 0 when all of them can be used, 1 when not, 2 wrong usage.")]
+    Plugins(Plugins),
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -269,6 +280,28 @@ pub(crate) struct Recording {
     /// Write stack samples as older versions of Perfetto (before 58) understand them.
     #[arg(long)]
     pub(crate) perfetto_compat: bool,
+    #[command(flatten)]
+    pub(crate) sinks: Sinks,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sinks {
+    /// Give all samples to this plugin too: a name that `tickscope plugins` lists, or a file; options as JSON, as name=value with
+    /// commas between, or as one value. May be repeated.
+    #[arg(long = "sink", value_name = "NAME[=OPTIONS]")]
+    pub(crate) asked: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plugins {
+    /// Files to look at instead of those that are found.
+    pub(crate) files: Vec<PathBuf>,
+    /// Open each with its default options, and give it a small recording with one of everything, in batches of several sizes.
+    #[arg(long)]
+    pub(crate) test: bool,
+    /// Words for people, or one JSON document.
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    pub(crate) format: FormatArg,
 }
 
 #[derive(Debug, Args)]
@@ -506,6 +539,8 @@ pub(crate) struct Collect {
     /// For how long. [default: until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) sinks: Sinks,
 }
 
 #[derive(Debug, Args)]

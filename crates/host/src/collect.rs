@@ -15,6 +15,7 @@ use tickscope_export::perfetto;
 use tickscope_http::{Incoming, Limits, Listener, News, Reply};
 
 use crate::cli;
+use crate::plugins;
 use crate::present::tell;
 use crate::present::text::time;
 use crate::progress::Line;
@@ -37,6 +38,8 @@ pub(crate) fn run(options: &cli::Collect) -> Result<ExitCode> {
     let writer =
         perfetto::create(options.output.clone(), Some(options.max_size), perfetto::Options::default())
             .with_context(|| format!("cannot write the capture {capture}; choose another place with -o"))?;
+    let chosen = plugins::choose(&options.sinks);
+    let refused = chosen.refused;
     let gate = Arc::new(Gate::new(token));
     let limits = Limits { connections: CONNECTIONS, body: MAX_POST, arrival: ARRIVAL };
     let asked = gate.clone();
@@ -58,7 +61,7 @@ pub(crate) fn run(options: &cli::Collect) -> Result<ExitCode> {
     }
     let mut collecting = Collecting {
         collector: Collector::new(),
-        sink: writer,
+        sink: plugins::Beside { capture: writer, plugins: chosen.open() },
         opened: false,
         begin: Instant::now(),
         told: None,
@@ -94,8 +97,9 @@ pub(crate) fn run(options: &cli::Collect) -> Result<ExitCode> {
     let ended = ended.and_then(|()| collecting.finish());
     let context = || format!("cannot write the capture {capture}; it holds what was written before");
     summary(&collecting.collector.counts(), &gate, &capture.to_string());
+    let bad = refused | plugins::tell_outcomes(collecting.sink.plugins.outcomes());
     ended.with_context(context)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 struct Collecting<S> {

@@ -11,6 +11,7 @@ mod install;
 mod live;
 mod lua;
 mod natives;
+mod plugins;
 mod present;
 mod progress;
 mod record;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Install(options) => install::install(&options),
         Command::Uninstall(options) => install::uninstall(&options),
         Command::Convert(options) => convert::run(&options),
+        Command::Plugins(options) => plugins::run(&options),
     };
     result.unwrap_or_else(|error| {
         // A reader that has enough (`| head`) is no failure.

@@ -23,6 +23,7 @@ use tickscope_session::Collector;
 use crate::cli;
 use crate::live::control::Control;
 use crate::live::socket;
+use crate::plugins::{self, Chosen};
 use crate::present::{style::Style, tell, text};
 use crate::recording::{Recorded, Sinks, default_capture, producer};
 use crate::signals;
@@ -113,6 +114,8 @@ struct Processes<'a> {
     main: Option<u32>,
     /// Whether a capture has the name.
     named: bool,
+    /// Plugins: each process opens its own.
+    plugins: Chosen,
 }
 
 impl<'a> Processes<'a> {
@@ -122,8 +125,20 @@ impl<'a> Processes<'a> {
         if let Err(error) = socket::listen(place.folder(), control.clone()) {
             tell!("tickscope: {error:#}; top and ctl will not find this recording");
         }
+        let plugins = plugins::choose(&options.recording.sinks);
         let (waiting, running, ended) = (Vec::new(), Vec::new(), Vec::new());
-        Self { options, control, subject, capture, waiting, running, ended, main: None, named: false }
+        Self {
+            options,
+            control,
+            subject,
+            capture,
+            waiting,
+            running,
+            ended,
+            main: None,
+            named: false,
+            plugins,
+        }
     }
 
     /// The recording of process `pid` was begun by another.
@@ -183,7 +198,8 @@ impl<'a> Processes<'a> {
             self.control.choose(collector.metadata().depth, None);
         }
         let capture = if first { self.capture.clone() } else { beside(&self.capture, pid) };
-        let sinks = Sinks::create(&self.options.recording, capture, None)?;
+        let plugins = if first { self.plugins.clone() } else { self.plugins.of_process(pid) };
+        let sinks = Sinks::create(&self.options.recording, capture, None, plugins)?;
         self.running.push(Process::new(found, collector, sinks, &self.control));
         Ok(())
     }

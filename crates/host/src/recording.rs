@@ -1,4 +1,4 @@
-//! A recording: a session whose samples go to the capture and to the analyzer.
+//! A recording: a session whose samples go to the capture, to the analyzer, and to plugins.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,7 @@ use tickscope_session::{Collector, Config, Finished, Observer, Pump, PumpConfig,
 
 use crate::cli;
 use crate::hitch::HitchRecorder;
+use crate::plugins::{self, Chosen};
 use crate::present::tell;
 
 /// Large enough for a tenth of a second of calls at full speed.
@@ -30,6 +31,7 @@ pub(crate) struct Collecting {
     pub(crate) metadata: Metadata,
     pub(crate) capture: PathBuf,
     pump: Pump<HostSink>,
+    refused: bool,
 }
 
 /// What is left when it has run.
@@ -39,6 +41,10 @@ pub(crate) struct Recorded {
     pub(crate) capture: PathBuf,
     /// The capture could not be written to its end.
     pub(crate) failed: Option<SinkError>,
+    /// How it went with the plugins.
+    pub(crate) plugins: Vec<tickscope_plugin::Outcome>,
+    /// Plugins that were asked for were not used.
+    pub(crate) refused: bool,
     pub(crate) overhead: tickscope_core::Overhead,
     /// Where the events went.
     pub(crate) account: Account,
@@ -54,7 +60,8 @@ impl Recording {
         observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
     ) -> Result<Self> {
         // The place before the clock: an unwritable one needs no session.
-        let sinks = Sinks::create(options, capture, on_hitch.map(|window| (window, metadata.budget_ns)))?;
+        let on_hitch = on_hitch.map(|window| (window, metadata.budget_ns));
+        let sinks = Sinks::create(options, capture, on_hitch, plugins::choose(&options.sinks))?;
         let config = Config { ring_bytes: RING_BYTES, metadata, ..Config::default() };
         let (session, collector) = Session::new(config)?;
         Ok(Self { session, collecting: sinks.collect(collector, observe) })
@@ -70,6 +77,7 @@ impl Recording {
 pub(crate) struct Sinks {
     capture: PathBuf,
     writer: Box<dyn Sink + Send>,
+    chosen: Chosen,
 }
 
 impl Sinks {
@@ -78,6 +86,7 @@ impl Sinks {
         options: &cli::Recording,
         capture: PathBuf,
         on_hitch: Option<(Duration, u64)>,
+        chosen: Chosen,
     ) -> Result<Self> {
         let stacks = if options.perfetto_compat { StackFormat::PerfSample } else { StackFormat::StackSample };
         let writer = perfetto::create(capture.clone(), Some(options.max_size), perfetto::Options { stacks })
@@ -88,7 +97,7 @@ impl Sinks {
             Some((window, budget_ns)) => Box::new(HitchRecorder::new(writer, window, budget_ns)),
             None => Box::new(writer),
         };
-        Ok(Self { capture, writer })
+        Ok(Self { capture, writer, chosen })
     }
 
     /// Starts collecting.
@@ -97,16 +106,18 @@ impl Sinks {
         collector: Collector,
         observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
     ) -> Collecting {
-        let Self { capture, writer } = self;
+        let Self { capture, writer, chosen } = self;
         let metadata = collector.metadata().clone();
         let analyzer = SharedAnalyzer::new();
+        let refused = chosen.refused;
         let sinks = vec![
             (format!("capture {}", capture.display()), HostSink::Capture(writer)),
             ("analysis".to_owned(), HostSink::Analyzer(analyzer.clone())),
+            ("plugins".to_owned(), HostSink::Plugins(chosen.open())),
         ];
         let pump = PumpConfig { observe: observe(analyzer.clone()), ..PumpConfig::default() };
         let pump = Pump::start(collector, sinks, pump);
-        Collecting { analyzer, metadata, capture, pump }
+        Collecting { analyzer, metadata, capture, pump, refused }
     }
 }
 
@@ -114,16 +125,22 @@ impl Collecting {
     /// Ends it: everything recorded is written and analysed.
     pub(crate) fn finish(self) -> Recorded {
         let Finished { mut sinks, overhead, account } = self.pump.stop();
+        let plugins = match sinks.pop().map(|outcome| outcome.sink) {
+            Some(HostSink::Plugins(plugins)) => plugins.outcomes().to_vec(),
+            _ => Vec::new(),
+        };
         let failed = sinks.swap_remove(0).error;
         let report = self.analyzer.with(|analyzer| analyzer.report());
-        Recorded { report, metadata: self.metadata, capture: self.capture, failed, overhead, account }
+        let Self { metadata, capture, refused, .. } = self;
+        Recorded { report, metadata, capture, failed, plugins, refused, overhead, account }
     }
 }
 
 impl Recorded {
-    /// Says what became of the capture when it is not whole.
+    /// Says what became of the capture when it is not whole, and of plugins. Whether something is not as it was asked for.
     pub(crate) fn complain(&self) -> bool {
-        let Some(error) = &self.failed else { return false };
+        let bad = self.refused | plugins::tell_outcomes(&self.plugins);
+        let Some(error) = &self.failed else { return bad };
         tell!(
             "tickscope: {:#}\n  the capture {} holds what was written before; the report covers the whole run",
             anyhow::Error::msg(describe(error)),
@@ -161,6 +178,7 @@ impl SharedAnalyzer {
 enum HostSink {
     Capture(Box<dyn Sink + Send>),
     Analyzer(SharedAnalyzer),
+    Plugins(tickscope_plugin::Sinks),
 }
 
 impl HostSink {
@@ -168,6 +186,7 @@ impl HostSink {
         match self {
             Self::Capture(capture) => call(&mut **capture),
             Self::Analyzer(analyzer) => analyzer.with(|analyzer| call(analyzer)),
+            Self::Plugins(plugins) => call(plugins),
         }
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attach;
+#[path = "../../../plugin/tests/it/built.rs"]
+mod built;
 mod city;
 mod cli;
 mod collect;
@@ -21,6 +23,7 @@ mod memory;
 mod mono;
 mod musl;
 mod native;
+mod plugins;
 mod profiler;
 mod record;
 mod resources;

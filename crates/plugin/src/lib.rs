@@ -1,0 +1,51 @@
+//! Sink plugins of Tickscope, from the host's side: finding them, loading them, and keeping each from holding up others.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use tickscope_core::Sink;
+//! use tickscope_plugin::{SearchPath, Sinks};
+//!
+//! let path = SearchPath::of_this_program();
+//! let chosen = path.choose("./libmy_sink.so=limit=5")?;
+//! let mut sinks = Sinks::new(vec![chosen], Arc::new(|name, _level, line| eprintln!("{name}: {line}")));
+//! sinks.open(&tickscope_core::Metadata::default())?;
+//! // batches, ticks, flushes
+//! sinks.finish()?;
+//! println!("{:?}", sinks.outcomes());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Guarantees
+//! No call of a sink holds up whoever feeds [`Sinks`]: each has a thread, and a queue of 262,144 samples; what does not fit is
+//! left out for that sink only, counted, and told to it. One that fails is closed and the others go on. One that hangs costs
+//! 2 s at the end, whatever the number of sinks.
+//!
+//! # Refuses
+//! Files that are no sink for this host, in one line that says why and what to do: see [`Why`].
+//!
+//! # Deliberately absent
+//! Unloading: threads of a plugin may run in it for ever. A cage: a plugin is code in this process; its abort or wild
+//! pointer is the process's.
+
+mod elf;
+mod error;
+mod instance;
+mod library;
+mod options;
+mod pack;
+mod search;
+mod sinks;
+mod worker;
+
+pub use error::{FindError, OptionsError, Refusal, Why};
+pub use instance::{Direct, Health, Level, Log};
+pub use library::Plugin;
+pub use options::{OptionInfo, Schema};
+pub use search::{Found, SearchPath, number, warning};
+pub use sinks::{Chosen, GRACE, Sinks};
+pub use worker::{End, Outcome};
+
+/// The version of the table that this host has.
+pub fn version() -> String {
+    format!("{}.{}", tickscope_abi::raw::TICKSCOPE_MAJOR, tickscope_abi::raw::TICKSCOPE_MINOR)
+}

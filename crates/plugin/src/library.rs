@@ -1,0 +1,157 @@
+//! A plugin's library, loaded and looked at. It is never unloaded: threads of its own may run in it.
+
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use tickscope_abi::LAYOUTS;
+use tickscope_abi::raw::{TICKSCOPE_MAGIC, TICKSCOPE_MAJOR, TickscopeSink, TickscopeText};
+
+use crate::error::{Refusal, Why};
+use crate::options::Schema;
+
+/// Where the fields that every version has end: magic, version, layout and size.
+const HEAD: usize = std::mem::offset_of!(TickscopeSink, name);
+/// Sizes of the table by minor version.
+const SIZES: &[usize] = &[size_of::<TickscopeSink>()];
+/// A name, a version, a line.
+const MAX_TEXT: usize = 256;
+const MAX_SCHEMA: usize = 1 << 20;
+
+/// A sink plugin, ready to be opened.
+#[derive(Debug)]
+pub struct Plugin {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// One line about it.
+    pub about: String,
+    /// Major and minor version of the table it was made for.
+    pub abi: (u32, u32),
+    /// What options there are.
+    pub schema: Schema,
+    /// What it exports, completed by this host's idea of the table.
+    pub(crate) table: TickscopeSink,
+}
+
+impl Plugin {
+    /// Loads `file`. Code of its own runs only if it has constructors.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in one line.
+    pub fn load(file: &Path) -> Result<Self, Refusal> {
+        read(file).map_err(|why| Refusal { file: file.to_owned(), why })
+    }
+
+    /// What it can do beyond taking batches: `ticks`, `flush`, `finish`, `health`.
+    pub fn capabilities(&self) -> Vec<&'static str> {
+        let table = &self.table;
+        let able = [
+            ("ticks", table.tick.is_some()),
+            ("flush", table.flush.is_some()),
+            ("finish", table.finish.is_some()),
+            ("health", table.health.is_some()),
+        ];
+        able.into_iter().filter(|(_, able)| *able).map(|(name, _)| name).collect()
+    }
+}
+
+fn read(file: &Path) -> Result<Plugin, Why> {
+    let mut opened = File::open(file).map_err(Why::Unreadable)?;
+    let path = file.canonicalize().map_err(Why::Unreadable)?;
+    crate::elf::check(&mut opened)?;
+    // SAFETY: constructors run, as in every program that links the library: whoever names a plugin trusts it.
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|error| Why::Loader(loader_says(&error, &path)))?;
+    // SAFETY: only its address is used, until it is known what is there.
+    let symbol = unsafe { library.get::<*const u8>(b"tickscope_sink\0") }.map_err(|_| Why::NoTable)?;
+    let address: *const u8 = symbol.into_raw().cast();
+    // What was loaded stays, even if it is refused: code of its may run already.
+    std::mem::forget(library);
+    // SAFETY: a symbol that names data or code has eight bytes behind it.
+    let table = unsafe { table(address) }?;
+    let (name, version) = (text("name", table.name, MAX_TEXT)?, text("version", table.version, MAX_TEXT)?);
+    let about = text("about", table.about, MAX_TEXT)?;
+    let schema = text("schema", table.schema, MAX_SCHEMA)?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(plain) {
+        let problem = "no name: expected lower-case letters, digits, - and _";
+        return Err(Why::BadText { field: "name", problem });
+    }
+    let functions =
+        [("open", table.open.is_some()), ("batch", table.batch.is_some()), ("close", table.close.is_some())];
+    if let Some((missing, _)) = functions.iter().find(|(_, there)| !there) {
+        return Err(Why::NoFunction(missing));
+    }
+    let schema = Schema::parse(&schema).map_err(Why::BadSchema)?;
+    Ok(Plugin { file: file.to_owned(), name, version, about, abi: (table.major, table.minor), schema, table })
+}
+
+/// The loader's words without the path, which is said already.
+fn loader_says(error: &libloading::Error, path: &Path) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    let prefix = format!("{}: ", path.display());
+    text.replace(&prefix, "").chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// Copies the table out, as much of it as plugin and host both know.
+///
+/// # Safety
+/// `address` has eight bytes, and is a table if these are the magic number.
+unsafe fn table(address: *const u8) -> Result<TickscopeSink, Why> {
+    // SAFETY: the caller's.
+    let found = unsafe { address.cast::<u64>().read_unaligned() };
+    if found != TICKSCOPE_MAGIC {
+        return Err(Why::NoMagic { found });
+    }
+    let mut table = MaybeUninit::<TickscopeSink>::zeroed();
+    // SAFETY: every version's table begins with these fields.
+    unsafe { table.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(address, HEAD) };
+    // SAFETY: numbers, pointers that may be null and functions that may be missing: all zeros are one.
+    let head = unsafe { table.assume_init_ref() };
+    let (major, minor, size, layout) = (head.major, head.minor, head.size, head.layout);
+    let version = format!("{major}.{minor}");
+    if major != TICKSCOPE_MAJOR {
+        return Err(Why::OtherMajor { found: version, newer: major > TICKSCOPE_MAJOR });
+    }
+    // As long as this host's minor version says.
+    let known = LAYOUTS.get(minor as usize).zip(SIZES.get(minor as usize));
+    let Some((&expected, &whole)) = known else {
+        return Err(Why::NewerMinor { found: version });
+    };
+    if layout != expected {
+        return Err(Why::OtherLayout { version, found: layout, expected });
+    }
+    if size < whole {
+        return Err(Why::ShortTable { version, found: size, expected: whole });
+    }
+    // SAFETY: it says that it has as many bytes, and so does its version; what the host knows beyond stays zero.
+    unsafe { table.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(address, whole) };
+    // SAFETY: as above.
+    Ok(unsafe { table.assume_init() })
+}
+
+fn text(field: &'static str, text: TickscopeText, most: usize) -> Result<String, Why> {
+    if text.bytes.is_null() || text.len == 0 {
+        return Ok(String::new());
+    }
+    if text.len > most {
+        return Err(Why::BadText { field, problem: "too long" });
+    }
+    // SAFETY: a plugin whose table has this version's layout says how long its texts are.
+    let bytes = unsafe { std::slice::from_raw_parts(text.bytes.cast::<u8>(), text.len) };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') => Ok(text.to_owned()),
+        Ok(_) => Err(Why::BadText { field, problem: "not printable" }),
+        Err(_) => Err(Why::BadText { field, problem: "not UTF-8" }),
+    }
+}

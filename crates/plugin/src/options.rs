@@ -1,0 +1,451 @@
+//! Options of a plugin: the part of JSON Schema that describes them, and what a user writes.
+//!
+//! Known are `type` (`object`, `array`, `string`, `integer`, `number`, `boolean`), `enum`, `default`, `minimum`, `maximum`,
+//! `minLength`, `maxLength`, `items`, `properties`, `required` and `additionalProperties` (true or false; false when it is
+//! not said, unlike in JSON Schema: a mistyped name is a mistake). `title`, `description`, `examples`, `$schema`, `$id`,
+//! `$comment` and names that begin with `x-` say nothing here. A schema with any other word is refused, for what it forbids
+//! would be let through. At the top, `x-short` names the property that `--sink NAME=VALUE` sets.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::error::OptionsError;
+
+/// Deeper ones are not read, nor looked into.
+const MAX_DEPTH: usize = 16;
+
+/// What options a plugin has.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    root: Node,
+    short: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Object,
+    Array,
+    String,
+    Integer,
+    Number,
+    Boolean,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    kind: Option<Kind>,
+    one_of: Option<Vec<Value>>,
+    default: Option<Value>,
+    description: String,
+    minimum: Option<f64>,
+    maximum: Option<f64>,
+    min_length: Option<u64>,
+    max_length: Option<u64>,
+    items: Option<Box<Node>>,
+    properties: BTreeMap<String, Node>,
+    required: Vec<String>,
+    additional: bool,
+}
+
+/// One option, for listings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionInfo {
+    /// Its name.
+    pub name: String,
+    /// `string`, `integer` …
+    pub kind: &'static str,
+    /// Its default as JSON, or `required`, or empty.
+    pub default: String,
+    /// What the plugin says of it.
+    pub description: String,
+}
+
+impl Kind {
+    const ALL: [(&'static str, Self); 6] = [
+        ("object", Self::Object),
+        ("array", Self::Array),
+        ("string", Self::String),
+        ("integer", Self::Integer),
+        ("number", Self::Number),
+        ("boolean", Self::Boolean),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    fn takes(self, value: &Value) -> bool {
+        match self {
+            Self::Object => value.is_object(),
+            Self::Array => value.is_array(),
+            Self::String => value.is_string(),
+            Self::Integer => value.is_i64() || value.is_u64(),
+            Self::Number => value.is_number(),
+            Self::Boolean => value.is_boolean(),
+        }
+    }
+}
+
+impl Schema {
+    /// Reads a schema; an empty text allows no options.
+    ///
+    /// # Errors
+    /// What of it is not known, and where.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self { root: Node { kind: Some(Kind::Object), ..Node::default() }, short: None });
+        }
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let root = Node::parse(&value, "", 0)?;
+        if root.kind != Some(Kind::Object) {
+            return Err("expected \"type\": \"object\" at its top".into());
+        }
+        let short = match value.get("x-short") {
+            None => None,
+            Some(Value::String(name)) if root.properties.contains_key(name) => Some(name.clone()),
+            Some(other) => return Err(format!("`x-short` is {other}; expected the name of a property")),
+        };
+        Ok(Self { root, short })
+    }
+
+    /// The options at the top, by name.
+    pub fn list(&self) -> Vec<OptionInfo> {
+        let list = self.root.properties.iter().map(|(name, node)| OptionInfo {
+            name: name.clone(),
+            kind: node.kind.map_or("any", Kind::name),
+            default: match &node.default {
+                Some(default) => default.to_string(),
+                None if self.root.required.contains(name) => "required".into(),
+                None => String::new(),
+            },
+            description: node.description.clone(),
+        });
+        list.collect()
+    }
+
+    /// Options as a user writes them: a JSON object; `name=value` pairs with commas between, the first with the name of an
+    /// option; or else the value of the option that the schema names for it. Checked and completed.
+    ///
+    /// # Errors
+    /// Every mistake, with its place.
+    pub fn read(&self, plugin: &str, text: &str) -> Result<String, OptionsError> {
+        let wrong = |problems| OptionsError { plugin: plugin.to_owned(), problems };
+        let value = self.value(text.trim()).map_err(|problem| wrong(vec![problem]))?;
+        self.check(plugin, value)
+    }
+
+    /// Checks and completes options that are JSON already.
+    ///
+    /// # Errors
+    /// Every mistake, with its place.
+    pub fn check(&self, plugin: &str, mut value: Value) -> Result<String, OptionsError> {
+        let mut problems = Vec::new();
+        self.root.check(&mut value, "", &mut problems);
+        if problems.is_empty() {
+            Ok(value.to_string())
+        } else {
+            Err(OptionsError { plugin: plugin.to_owned(), problems })
+        }
+    }
+
+    fn value(&self, text: &str) -> Result<Value, String> {
+        if text.is_empty() {
+            return Ok(Value::Object(Map::new()));
+        }
+        if text.starts_with('{') {
+            return serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"));
+        }
+        let known = |part: &str| part.split_once('=').is_some_and(|(name, _)| self.has(name.trim()));
+        if !known(text) {
+            let Some(short) = &self.short else {
+                return Err(match self.root.properties.is_empty() {
+                    true => format!("found {text:?}; there are no options"),
+                    false => format!("found {text:?}; expected name=value with {}, or JSON", self.names()),
+                });
+            };
+            return Ok(Value::Object([(short.clone(), self.typed(short, text)?)].into_iter().collect()));
+        }
+        // A comma may belong to a value.
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for part in text.split(',') {
+            match (part.split_once('='), pairs.last_mut()) {
+                (Some((name, value)), _) if self.has(name.trim()) => {
+                    pairs.push((name.trim().to_owned(), value.to_owned()));
+                }
+                (_, Some((_, value))) => *value = format!("{value},{part}"),
+                _ => {}
+            }
+        }
+        let mut object = Map::new();
+        for (name, value) in pairs {
+            let value = self.typed(&name, &value)?;
+            if object.insert(name.clone(), value).is_some() {
+                return Err(format!("{name} is there twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.root.properties.contains_key(name)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.root.properties.keys().map(String::as_str).collect();
+        names.join(" or ")
+    }
+
+    /// A word as what the option is.
+    fn typed(&self, name: &str, text: &str) -> Result<Value, String> {
+        let kind = self.root.properties.get(name).and_then(|node| node.kind);
+        match kind {
+            Some(Kind::String) => Ok(Value::String(text.to_owned())),
+            None => Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))),
+            Some(kind) => serde_json::from_str(text)
+                .map_err(|_| format!("{name}: expected {}, found {text:?}", article(kind))),
+        }
+    }
+}
+
+fn article(kind: Kind) -> String {
+    let vowel = matches!(kind, Kind::Object | Kind::Array | Kind::Integer);
+    format!("{} {}", if vowel { "an" } else { "a" }, kind.name())
+}
+
+impl Node {
+    fn parse(value: &Value, place: &str, depth: usize) -> Result<Self, String> {
+        let at = if place.is_empty() { "the top" } else { place };
+        let object = value.as_object().ok_or_else(|| format!("{at} is no object"))?;
+        if depth > MAX_DEPTH {
+            return Err(format!("{at} lies more than {MAX_DEPTH} deep"));
+        }
+        let mut node = Self::default();
+        for (word, value) in object {
+            let wrong = |expected: &str| format!("`{word}` of {at} is {value}; expected {expected}");
+            let number = || value.as_f64().ok_or_else(|| wrong("a number"));
+            let length = || value.as_u64().ok_or_else(|| wrong("a length"));
+            match word.as_str() {
+                "type" => {
+                    let kind = Kind::ALL.iter().find(|(name, _)| value == name);
+                    let kind =
+                        kind.ok_or_else(|| wrong("object, array, string, integer, number or boolean"))?;
+                    node.kind = Some(kind.1);
+                }
+                "enum" => {
+                    node.one_of = Some(value.as_array().ok_or_else(|| wrong("an array"))?.clone());
+                }
+                "default" => node.default = Some(value.clone()),
+                "description" => {
+                    node.description = value.as_str().ok_or_else(|| wrong("a string"))?.to_owned();
+                }
+                "minimum" => node.minimum = Some(number()?),
+                "maximum" => node.maximum = Some(number()?),
+                "minLength" => node.min_length = Some(length()?),
+                "maxLength" => node.max_length = Some(length()?),
+                "items" => node.items = Some(Box::new(Self::parse(value, &format!("{place}[]"), depth + 1)?)),
+                "properties" => {
+                    for (name, value) in value.as_object().ok_or_else(|| wrong("an object"))? {
+                        let parsed = Self::parse(value, &join(place, name), depth + 1)?;
+                        node.properties.insert(name.clone(), parsed);
+                    }
+                }
+                "required" => {
+                    let names = value.as_array().ok_or_else(|| wrong("an array of names"))?;
+                    for name in names {
+                        let name = name.as_str().ok_or_else(|| wrong("an array of names"))?;
+                        node.required.push(name.to_owned());
+                    }
+                }
+                "additionalProperties" => {
+                    node.additional = value.as_bool().ok_or_else(|| wrong("true or false"))?;
+                }
+                "title" | "examples" | "$schema" | "$id" | "$comment" => {}
+                word if word.starts_with("x-") => {}
+                word => return Err(format!("{at} has `{word}`, which is not known; see docs/plugins.md")),
+            }
+        }
+        if let Some(default) = &node.default {
+            let mut problems = Vec::new();
+            node.check(&mut default.clone(), at, &mut problems);
+            if !problems.is_empty() {
+                return Err(format!("its own default is not allowed: {}", problems.join("; ")));
+            }
+        }
+        Ok(node)
+    }
+
+    /// Notes what is wrong with `value`, and fills in defaults.
+    fn check(&self, value: &mut Value, place: &str, problems: &mut Vec<String>) {
+        let at = if place.is_empty() { "all of it" } else { place };
+        if let Some(kind) = self.kind
+            && !kind.takes(value)
+        {
+            problems.push(format!("{at}: expected {}, found {value}", article(kind)));
+            return;
+        }
+        if let Some(allowed) = &self.one_of
+            && !allowed.contains(value)
+        {
+            let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
+            problems.push(format!("{at}: expected {}, found {value}", allowed.join(" or ")));
+        }
+        if let Some(number) = value.as_f64() {
+            if let Some(least) = self.minimum.filter(|least| number < *least) {
+                problems.push(format!("{at}: expected {least} or more, found {value}"));
+            }
+            if let Some(most) = self.maximum.filter(|most| number > *most) {
+                problems.push(format!("{at}: expected {most} or less, found {value}"));
+            }
+        }
+        match value {
+            Value::String(text) => {
+                let length = text.chars().count() as u64;
+                if let Some(least) = self.min_length.filter(|least| length < *least) {
+                    problems.push(format!("{at}: expected {least} characters or more, found {text:?}"));
+                }
+                if let Some(most) = self.max_length.filter(|most| length > *most) {
+                    problems.push(format!("{at}: expected {most} characters or less, found {length}"));
+                }
+            }
+            Value::Array(values) => {
+                for (index, value) in values.iter_mut().enumerate() {
+                    if let Some(items) = &self.items {
+                        items.check(value, &format!("{place}[{index}]"), problems);
+                    }
+                }
+            }
+            Value::Object(values) => self.check_object(values, place, problems),
+            _ => {}
+        }
+    }
+
+    fn check_object(&self, values: &mut Map<String, Value>, place: &str, problems: &mut Vec<String>) {
+        for (name, node) in &self.properties {
+            if let (None, Some(default)) = (values.get(name), &node.default) {
+                values.insert(name.clone(), default.clone());
+            }
+        }
+        for name in self.required.iter().filter(|name| !values.contains_key(*name)) {
+            problems.push(format!("{} is missing", join(place, name)));
+        }
+        for (name, value) in values.iter_mut() {
+            match self.properties.get(name) {
+                Some(node) => node.check(value, &join(place, name), problems),
+                None if self.additional || (self.kind.is_none() && self.properties.is_empty()) => {}
+                None if self.properties.is_empty() => {
+                    problems.push(format!("{} is not known; there are no options", join(place, name)));
+                }
+                None => {
+                    let known: Vec<&str> = self.properties.keys().map(String::as_str).collect();
+                    let known = known.join(", ");
+                    problems.push(format!("{} is not known; there are {known}", join(place, name)));
+                }
+            }
+        }
+    }
+}
+
+fn join(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str = r#"{
+        "type": "object",
+        "x-short": "listen",
+        "properties": {
+            "listen": { "type": "string", "default": "127.0.0.1:9464", "description": "Where." },
+            "limit": { "type": "integer", "minimum": 1, "maximum": 10 },
+            "mode": { "enum": ["fast", "whole"] },
+            "tags": { "type": "array", "items": { "type": "string", "maxLength": 3 } },
+            "tls": { "type": "object", "properties": { "on": { "type": "boolean", "default": true } } }
+        }
+    }"#;
+
+    fn read(text: &str) -> Result<Value, Vec<String>> {
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let text = schema.read("p", text).map_err(|error| error.problems)?;
+        Ok(serde_json::from_str(&text).unwrap())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(read(text), Ok(serde_json::from_str(expected).unwrap()), "{text}");
+    }
+
+    #[track_caller]
+    fn refused(text: &str, problems: &[&str]) {
+        assert_eq!(read(text).unwrap_err(), problems, "{text}");
+    }
+
+    #[test]
+    fn what_a_user_writes() {
+        check("", r#"{"listen": "127.0.0.1:9464"}"#);
+        check("[::1]:80", r#"{"listen": "[::1]:80"}"#);
+        check("http://x/?a=b,c", r#"{"listen": "http://x/?a=b,c"}"#);
+        check("limit=3,listen=a,b=c", r#"{"limit": 3, "listen": "a,b=c"}"#);
+        check("mode=whole", r#"{"mode": "whole", "listen": "127.0.0.1:9464"}"#);
+        check(
+            r#"{"tls": {}, "tags": ["a"]}"#,
+            r#"{"tls": {"on": true}, "tags": ["a"], "listen": "127.0.0.1:9464"}"#,
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        refused("limit=many", &["limit: expected an integer, found \"many\""]);
+        refused("limit=3,limit=4", &["limit is there twice"]);
+        refused(
+            r#"{"limit": 11, "lisen": 1, "mode": "slow", "tags": ["long", 5], "tls": {"on": "yes"}}"#,
+            &[
+                "limit: expected 10 or less, found 11",
+                "lisen is not known; there are limit, listen, mode, tags, tls",
+                "mode: expected \"fast\" or \"whole\", found \"slow\"",
+                "tags[0]: expected 3 characters or less, found 4",
+                "tags[1]: expected a string, found 5",
+                "tls.on: expected a boolean, found \"yes\"",
+            ],
+        );
+        assert!(read("{").unwrap_err()[0].starts_with("no JSON: "));
+        let none = Schema::parse("").unwrap();
+        assert_eq!(none.read("p", "x=1").unwrap_err().problems, ["found \"x=1\"; there are no options"]);
+        assert_eq!(
+            none.read("p", "{\"x\": 1}").unwrap_err().problems,
+            ["x is not known; there are no options"]
+        );
+        assert_eq!(none.read("p", "").unwrap(), "{}");
+    }
+
+    #[test]
+    fn a_schema_that_would_let_things_through_is_refused() {
+        for (schema, expected) in [
+            (r#"{"type": "object", "patternProperties": {}}"#, "patternProperties"),
+            (r#"{"type": "string"}"#, "at its top"),
+            ("[]", "the top is no object"),
+            ("{", "it is no JSON"),
+            (r#"{"type": "object", "x-short": "a"}"#, "x-short"),
+            (
+                r#"{"type": "object", "properties": {"a": {"type": "integer", "default": "x"}}}"#,
+                "own default",
+            ),
+            (r#"{"type": "object", "properties": {"a": {"$ref": "b"}}}"#, "a has `$ref`"),
+        ] {
+            let error = Schema::parse(schema).unwrap_err();
+            assert!(error.contains(expected), "{schema}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_are_listed_with_their_defaults() {
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let listen = schema.list().into_iter().find(|option| option.name == "listen").unwrap();
+        assert_eq!(
+            (listen.kind, &*listen.default, &*listen.description),
+            ("string", "\"127.0.0.1:9464\"", "Where.")
+        );
+    }
+}

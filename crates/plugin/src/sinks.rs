@@ -1,0 +1,136 @@
+//! Several plugins as one sink, each on its own thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError};
+
+use crate::instance::{Level, Log};
+use crate::library::Plugin;
+use crate::pack::Packer;
+use crate::worker::{End, Outcome, Worker};
+
+/// How long sinks may take to end when the recording has: all of them together.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// How often they are flushed at most.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// A plugin with options, to be opened when a recording starts.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// What the sink is called.
+    pub name: String,
+    /// Its options: from [`Schema::read`](crate::Schema::read).
+    pub options: String,
+}
+
+/// Several plugins as one [`Sink`]. None of its calls waits for a plugin but [`Sink::finish`], which waits for [`GRACE`] at
+/// most; none fails: what became of each says [`Sinks::outcomes`].
+pub struct Sinks {
+    chosen: Vec<Chosen>,
+    log: Log,
+    packer: Packer,
+    workers: Vec<Worker>,
+    flushed: Instant,
+    /// Failures that were told.
+    told: Vec<bool>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Sinks {
+    /// Not opened yet.
+    pub fn new(chosen: Vec<Chosen>, log: Log) -> Self {
+        Self {
+            chosen,
+            log,
+            packer: Packer::default(),
+            workers: Vec::new(),
+            flushed: Instant::now(),
+            told: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// How it went, in the order they were chosen; of a recording that is over.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Says once of each that has failed why.
+    fn tell(&mut self) {
+        for (worker, told) in self.workers.iter().zip(&mut self.told) {
+            if *told {
+                continue;
+            }
+            let outcome = worker.outcome();
+            if let End::Failed { call, reason } = &outcome.end {
+                *told = true;
+                let text = format!("is not used any more, for its `{call}` failed: {reason}");
+                (self.log)(&outcome.name, Level::Error, &text);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Sinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sinks").field("chosen", &self.chosen).finish_non_exhaustive()
+    }
+}
+
+impl Sink for Sinks {
+    fn open(&mut self, metadata: &Metadata) -> Result<(), SinkError> {
+        for chosen in &self.chosen {
+            let Chosen { plugin, name, options } = chosen.clone();
+            let log = self.log.clone();
+            match Worker::start(plugin, name.clone(), options, metadata, log) {
+                Ok(worker) => self.workers.push(worker),
+                Err(error) => {
+                    let reason = format!("it gets no thread: {error}");
+                    (self.log)(&name, Level::Error, &reason);
+                    let end = End::Failed { call: "open", reason };
+                    self.outcomes.push(Outcome { name, end, ..Outcome::default() });
+                }
+            }
+        }
+        self.told = vec![false; self.workers.len()];
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+        if self.workers.is_empty() {
+            return Ok(Flow::Continue);
+        }
+        let (names, body) = self.packer.pack(batch);
+        for worker in &self.workers {
+            worker.batch(names.as_ref(), &body);
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn tick(&mut self, end_ns: u64) -> Result<Flow, SinkError> {
+        self.workers.iter().for_each(|worker| worker.tick(end_ns));
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        if self.flushed.elapsed() >= FLUSH_EVERY {
+            self.flushed = Instant::now();
+            self.workers.iter().for_each(Worker::flush);
+            self.tell();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        let until = Instant::now() + GRACE;
+        self.workers.iter().for_each(|worker| worker.end(until));
+        let ended = self.workers.iter().map(|worker| worker.wait(until));
+        self.outcomes.extend(ended);
+        self.tell();
+        self.workers.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! A sink on a thread of its own, behind a bounded queue: what it has no time for is left out, and counted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tickscope_core::{Flow, Metadata};
+
+use crate::instance::{Health, Instance, Log};
+use crate::library::Plugin;
+use crate::pack::{Body, NewNames};
+
+/// Samples that wait for one sink at most: 19 MB, which all sinks share where they wait for the same.
+const MAX_QUEUED: usize = 1 << 18;
+/// Ticks and flushes that wait, and small batches.
+const MAX_ITEMS: usize = 1 << 14;
+/// What a sink has for a flush.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+enum Item {
+    Names(Arc<NewNames>),
+    Batch(Arc<Body>, u64),
+    Tick(u64),
+    Flush,
+}
+
+/// How it went with one sink.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What it was called.
+    pub name: String,
+    /// What ended it.
+    pub end: End,
+    /// Samples it was given.
+    pub delivered: u64,
+    /// Samples it had no time for.
+    pub missed: u64,
+    /// Lines that it logged and that were too many to show.
+    pub unsaid: u64,
+    /// How it was at its end, where it tells.
+    pub health: Option<Health>,
+}
+
+/// What ended a sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// It runs.
+    #[default]
+    None,
+    /// The recording's end, or that it wanted no more.
+    Finished,
+    /// It failed, in this call and for this reason.
+    Failed {
+        /// The call.
+        call: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// It was in this call when the time was over, for so long already. It is still there.
+    Hung {
+        /// The call.
+        call: &'static str,
+        /// How long.
+        since: Duration,
+    },
+}
+
+impl Outcome {
+    /// Whether something that it should have put out is not there. Samples left out are not meant.
+    pub fn is_bad(&self) -> bool {
+        !matches!(self.end, End::None | End::Finished)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Item>,
+    queued: usize,
+    missed_now: u64,
+    flush_waits: bool,
+    /// No more samples are wanted.
+    closed: bool,
+    /// The recording is over; the sink has until then.
+    ending: Option<Instant>,
+    call: Option<(&'static str, Instant)>,
+    outcome: Outcome,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// For the sink's thread: there is work.
+    work: Condvar,
+    /// For who waits: it is over.
+    over: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One sink and its thread.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+}
+
+impl Worker {
+    /// Opens the sink on a thread of its own.
+    pub(crate) fn start(
+        plugin: Arc<Plugin>,
+        name: String,
+        options: String,
+        metadata: &Metadata,
+        log: Log,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        shared.lock().outcome.name.clone_from(&name);
+        let (mine, metadata) = (shared.clone(), metadata.clone());
+        // The system takes 15 bytes.
+        let thread: String = format!("sink {name}").chars().filter(char::is_ascii).take(15).collect();
+        std::thread::Builder::new()
+            .name(thread)
+            .spawn(move || run(&mine, || Instance::open(plugin, &name, &options, &metadata, log)))?;
+        Ok(Self { shared })
+    }
+
+    pub(crate) fn batch(&self, names: Option<&Arc<NewNames>>, body: &Arc<Body>) {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return;
+        }
+        if let Some(names) = names {
+            state.queue.push_back(Item::Names(names.clone()));
+        }
+        if body.len() > 0 {
+            let fits = state.queued + body.len() <= MAX_QUEUED && state.queue.len() < MAX_ITEMS;
+            if fits || state.queued == 0 {
+                let missed = std::mem::take(&mut state.missed_now);
+                state.queued += body.len();
+                state.queue.push_back(Item::Batch(body.clone(), missed));
+            } else {
+                state.missed_now += body.len() as u64;
+                state.outcome.missed += body.len() as u64;
+            }
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    pub(crate) fn tick(&self, end_ns: u64) {
+        let mut state = self.shared.lock();
+        if !state.closed && state.queue.len() < MAX_ITEMS {
+            state.queue.push_back(Item::Tick(end_ns));
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    pub(crate) fn flush(&self) {
+        let mut state = self.shared.lock();
+        if !state.closed && !state.flush_waits && state.queue.len() < MAX_ITEMS {
+            state.flush_waits = true;
+            state.queue.push_back(Item::Flush);
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// The recording is over: what waits is still given, until `until`.
+    pub(crate) fn end(&self, until: Instant) {
+        self.shared.lock().ending = Some(until);
+        self.shared.work.notify_one();
+    }
+
+    /// Waits until it has ended, at most until `until`.
+    pub(crate) fn wait(&self, until: Instant) -> Outcome {
+        let mut state = self.shared.lock();
+        while state.outcome.end == End::None {
+            let Some(left) = until.checked_duration_since(Instant::now()) else { break };
+            let waited = self.shared.over.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let mut outcome = state.outcome.clone();
+        if outcome.end == End::None {
+            let (call, since) = state.call.unwrap_or(("between calls", Instant::now()));
+            outcome.end = End::Hung { call, since: since.elapsed() };
+            let waits = |item: &Item| if let Item::Batch(body, _) = item { body.len() as u64 } else { 0 };
+            outcome.missed += state.queue.iter().map(waits).sum::<u64>();
+            // What it gets when it comes back is its end.
+            state.queue.clear();
+            state.closed = true;
+        }
+        outcome
+    }
+
+    /// How it is, while it runs or when it has ended.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.shared.lock().outcome.clone()
+    }
+}
+
+/// The sink's thread.
+fn run(shared: &Shared, open: impl FnOnce() -> Result<Instance, String>) {
+    let noting = |call: &'static str| shared.lock().call = Some((call, Instant::now()));
+    noting("open");
+    let (end, unsaid, health) = match open() {
+        Err(reason) => (End::Failed { call: "open", reason }, 0, None),
+        Ok(mut instance) => {
+            let end = serve(shared, &mut instance, &noting);
+            noting("health");
+            let health = instance.health();
+            noting("close");
+            let unsaid = instance.unsaid();
+            drop(instance);
+            (end, unsaid, health)
+        }
+    };
+    let mut state = shared.lock();
+    state.closed = true;
+    // Nobody takes it any more.
+    let waits = |item: &Item| if let Item::Batch(body, _) = item { body.len() as u64 } else { 0 };
+    if matches!(end, End::Failed { .. }) {
+        state.outcome.missed += state.queue.iter().map(waits).sum::<u64>();
+    }
+    state.queue.clear();
+    state.outcome.unsaid = unsaid;
+    state.outcome.health = health;
+    state.outcome.end = end;
+    drop(state);
+    shared.over.notify_all();
+}
+
+/// Gives the sink what comes, until it wants no more or there is no more, and finishes it.
+fn serve(shared: &Shared, instance: &mut Instance, noting: &impl Fn(&'static str)) -> End {
+    loop {
+        let mut state = shared.lock();
+        state.call = None;
+        let item = loop {
+            // Half of the time that is left is for what waits, half for the sink's own end.
+            let hurry = state
+                .ending
+                .is_some_and(|until| until.saturating_duration_since(Instant::now()) < crate::GRACE / 2);
+            if hurry {
+                let (mut missed, queue) = (0, std::mem::take(&mut state.queue));
+                for item in queue {
+                    if let Item::Batch(body, _) = item {
+                        missed += body.len() as u64;
+                    }
+                }
+                state.outcome.missed += missed;
+                state.missed_now += missed;
+            }
+            match (state.queue.pop_front(), state.ending) {
+                (Some(item), _) => break Some(item),
+                // What it was not given last, no batch behind tells it.
+                (None, Some(_)) if state.missed_now > 0 => {
+                    let missed = std::mem::take(&mut state.missed_now);
+                    break Some(Item::Batch(Arc::default(), missed));
+                }
+                (None, Some(_)) => break None,
+                (None, None) => {
+                    state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        };
+        match &item {
+            Some(Item::Batch(body, _)) => {
+                state.queued -= body.len();
+                state.outcome.delivered += body.len() as u64;
+            }
+            Some(Item::Flush) => state.flush_waits = false,
+            _ => {}
+        }
+        let until = state.ending;
+        drop(state);
+        let (call, answer) = match &item {
+            Some(Item::Names(names)) => {
+                noting("batch");
+                ("batch", instance.names(names))
+            }
+            Some(Item::Batch(body, missed)) => {
+                noting("batch");
+                ("batch", instance.batch(body, *missed))
+            }
+            Some(Item::Tick(end_ns)) => {
+                noting("tick");
+                ("tick", instance.tick(*end_ns))
+            }
+            Some(Item::Flush) => {
+                noting("flush");
+                ("flush", instance.flush(FLUSH_WITHIN).map(|()| Flow::Continue))
+            }
+            None => ("finish", Ok(Flow::Stop)),
+        };
+        match answer {
+            Ok(Flow::Continue) => {}
+            Ok(Flow::Stop) => {
+                shared.lock().closed = true;
+                noting("finish");
+                let within =
+                    until.map_or(crate::GRACE, |until| until.saturating_duration_since(Instant::now()));
+                return match instance.finish(within) {
+                    Ok(()) => End::Finished,
+                    Err(reason) => End::Failed { call: "finish", reason },
+                };
+            }
+            Err(reason) => return End::Failed { call, reason },
+        }
+    }
+}

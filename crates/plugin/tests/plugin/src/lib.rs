@@ -1,0 +1,206 @@
+//! A sink that writes down what it gets, or behaves as badly as its option `do` says.
+
+mod work;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tickscope_abi::{
+    ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Sample, Sink, export_sink, link_kind_name,
+    outcome_name,
+};
+
+struct Odd {
+    behaviour: String,
+    file: Option<String>,
+    host: Host,
+    text: String,
+    samples: u64,
+    missed: u64,
+    work: work::Work,
+}
+
+/// A value of the options, which the host has checked: no need for a parser of JSON.
+fn option<'a>(options: &'a str, name: &str) -> Option<&'a str> {
+    let rest = options.split_once(&format!("\"{name}\":\""))?.1;
+    Some(rest.split_once('"')?.0)
+}
+
+impl Odd {
+    fn may(&mut self, call: &str) -> Result<(), Error> {
+        match self.behaviour.split_once(' ') {
+            Some(("panic", place)) if place == call => panic!("{place} is more than it can bear"),
+            Some(("fail", place)) if place == call => {
+                Err(Error::new(format!("{place} is not\nto its taste")))
+            }
+            Some(("hang", place)) if place == call => loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            },
+            Some(("wait", file)) if call == "batch" => {
+                while !std::path::Path::new(file).exists() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, batch: &Batch<'_>, sample: &Sample<'_>) -> std::fmt::Result {
+        let names = batch.names();
+        let out = &mut self.text;
+        let track = names.track(sample.track);
+        write!(out, "{} {} {} {:?}", sample.time_ns, sample.ring, track.kind_name(), track.name)?;
+        let symbol = |out: &mut String, id| {
+            let symbol = names.symbol(id);
+            let (runtime, line) = (symbol.runtime_name(), symbol.line);
+            write!(out, " {runtime} {:?} {:?} {:?} {line}", symbol.resource, symbol.name, symbol.file)
+        };
+        let args = match sample.event {
+            Event::Begin(begin) => {
+                let category = &names.category(begin.category).name;
+                write!(out, " begin {} {} {category}", begin.span, begin.parent)?;
+                symbol(out, begin.symbol)?;
+                if begin.link != 0 {
+                    write!(out, " {} {}", link_kind_name(begin.link_kind), begin.link)?;
+                }
+                begin.args
+            }
+            Event::End(end) => {
+                let outcome = outcome_name(end.outcome);
+                write!(out, " end {} {} {outcome} {}", end.span, end.begin_ns, end.bytes)?;
+                symbol(out, end.symbol)?;
+                end.args
+            }
+            Event::Instant(instant) => {
+                write!(out, " instant {} {}", names.category(instant.category).name, instant.scope)?;
+                symbol(out, instant.symbol)?;
+                instant.args
+            }
+            Event::Counter { symbol: id, value } => {
+                write!(out, " counter {value:?}")?;
+                symbol(out, id)?;
+                Default::default()
+            }
+            Event::Stack(stack) => {
+                write!(out, " stack {} {}", stack.time_ns, stack.bytes)?;
+                for frame in names.frames(stack.stack) {
+                    write!(out, " {}:{}", names.symbol(frame.symbol).name, frame.line)?;
+                }
+                Default::default()
+            }
+            Event::Resume(switch) => {
+                write!(out, " resume {}", switch.host)?;
+                Default::default()
+            }
+            Event::Suspend(switch) => {
+                write!(out, " suspend {} {}", switch.host, switch.reason)?;
+                Default::default()
+            }
+            Event::LinkPoint(point) => {
+                write!(out, " point {} {}", point.id, point.span)?;
+                Default::default()
+            }
+            Event::Gap(events) => {
+                write!(out, " gap {events}")?;
+                Default::default()
+            }
+            Event::Account(account) => {
+                write!(out, " account {} {} {}", account.attempted, account.committed, account.delivered)?;
+                write!(out, " {} {} {}", account.overwritten, account.discarded, account.dropped)?;
+                Default::default()
+            }
+            other => {
+                write!(out, " {other:?}")?;
+                Default::default()
+            }
+        };
+        for (key, value) in batch.args(args) {
+            match value {
+                ArgValue::Text(text) => write!(out, " {key}={text:?}")?,
+                other => write!(out, " {key}={other:?}")?,
+            }
+        }
+        writeln!(out)
+    }
+}
+
+impl Sink for Odd {
+    const NAME: &'static str = "odd";
+    const ABOUT: &'static str = "Writes down what it gets, or misbehaves.";
+    const SCHEMA: &'static str = r#"{
+        "type": "object",
+        "x-short": "do",
+        "properties": {
+            "do": { "type": "string", "default": "", "description": "How to misbehave, and in which call." },
+            "file": { "type": "string", "description": "Where to write what came." },
+            "limit": { "type": "integer", "minimum": 1 }
+        }
+    }"#;
+
+    fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
+        let behaviour = option(options, "do").unwrap_or_default().to_owned();
+        let file = option(options, "file").map(str::to_owned);
+        let work = work::Work::default();
+        let mut sink = Self { behaviour, file, host, text: String::new(), samples: 0, missed: 0, work };
+        sink.may("open")?;
+        if sink.behaviour == "chat" {
+            (0..1_000).for_each(|line| host.info(&format!("line {line} \x1b[31m\n of many")));
+        }
+        let facts: Vec<_> = metadata.facts().map(|(name, value)| format!(" {name}={value}")).collect();
+        sink.text = format!("{:?} {}{}\n", metadata.subject(), metadata.pid(), facts.concat());
+        Ok(sink)
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        self.missed += batch.missed();
+        if batch.raw_samples().is_empty() {
+            return Ok(Flow::Continue);
+        }
+        self.may("batch")?;
+        self.samples += batch.raw_samples().len() as u64;
+        if self.file.is_some() {
+            for sample in batch.samples() {
+                self.note(batch, &sample)?;
+            }
+        } else {
+            self.work.take(batch);
+        }
+        Ok(if self.behaviour == "stop" { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn tick(&mut self, end_ns: u64) -> Result<Flow, Error> {
+        self.may("tick")?;
+        if self.file.is_some() {
+            writeln!(self.text, "tick {end_ns}")?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self, _within: Duration) -> Result<(), Error> {
+        self.may("flush")
+    }
+
+    fn finish(&mut self, _within: Duration) -> Result<(), Error> {
+        self.may("finish")?;
+        if let Some(file) = &self.file {
+            let text = format!("{}missed {}\n", self.text, self.missed);
+            std::fs::write(file, text)?;
+        }
+        self.host.info(&format!("took {} samples, missed {}", self.samples, self.missed));
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let message = format!("{} samples are written down", self.samples);
+        Health { message, written: self.samples, ..Health::default() }
+    }
+}
+
+impl Drop for Odd {
+    fn drop(&mut self) {
+        let _ = self.may("close");
+    }
+}
+
+export_sink!(Odd);
