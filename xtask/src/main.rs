@@ -12,6 +12,7 @@ mod header;
 mod loom;
 mod metadata;
 mod natives;
+mod new_plugin;
 mod oracles;
 mod overdue;
 mod process;
@@ -72,6 +73,9 @@ enum Chore {
     Natives(natives::Options),
     /// The C headers: the agent's from its functions, the plugins' from the structures that cross.
     Header,
+    /// A new sink plugin, to begin from: a package that builds, loads and passes `tickscope plugins --test`.
+    #[command(after_help = "Example:\n  cargo xtask new-plugin my-sink ../my-sink")]
+    NewPlugin(new_plugin::Options),
     /// Runs the tests and takes what they say now as the golden files; look at the difference before a commit.
     Bless {
         /// Only this package.
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let chore = Arguments::parse().chore;
+    let here = std::env::current_dir()?;
     std::env::set_current_dir(metadata::root())?;
     let mut tally = Tally::default();
     match chore {
@@ -121,6 +126,10 @@ fn run() -> Result<bool> {
         }
         Chore::Header => {
             header::write()?;
+            return Ok(true);
+        }
+        Chore::NewPlugin(options) => {
+            new_plugin::run(&options, &here)?;
             return Ok(true);
         }
         Chore::Bless { package } => tally.stage("bless", |tally| cargo::bless(package.as_deref(), tally)),

@@ -1,0 +1,96 @@
+//! A new sink plugin: a package that builds, loads, and takes all that a recording may hold.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::metadata;
+
+#[derive(Args)]
+pub struct Options {
+    /// Its name: lower-case letters, digits and `-`.
+    name: String,
+    /// The folder to make. [default: its name, in the current folder]
+    folder: Option<PathBuf>,
+}
+
+const FILES: [(&str, &str); 3] = [
+    ("Cargo.toml", include_str!("../template/plugin/Cargo.toml.in")),
+    ("README.md", include_str!("../template/plugin/README.md.in")),
+    ("src/lib.rs", include_str!("../template/plugin/lib.rs.in")),
+];
+
+/// Makes it. `here` is the folder the command was given in.
+pub fn run(options: &Options, here: &std::path::Path) -> Result<()> {
+    let name = &options.name;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    ensure!(
+        name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain) && !name.ends_with('-'),
+        "{name:?} is no name for a plugin; expected lower-case letters, digits and -, such as my-sink"
+    );
+    let folder = here.join(options.folder.clone().unwrap_or_else(|| name.into()));
+    ensure!(!folder.exists(), "{} is there already: choose another folder", folder.display());
+    let abi = format!("{{ path = {:?} }}", metadata::root().join("crates/abi"));
+    for (file, text) in FILES {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().context("a file has a folder")?)?;
+        let text = text
+            .replace("TICKSCOPE_ABI", &abi)
+            .replace("libmy_sink", &format!("lib{}", name.replace('-', "_")))
+            .replace("my-sink", name)
+            .replace("MySink", &camel(name));
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    println!(
+        "{0}: cargo build --release --manifest-path {0}/Cargo.toml; then see its README.md",
+        folder.display()
+    );
+    Ok(())
+}
+
+fn camel(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    name.split('-').map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cargo::cargo;
+    use tickscope_core::conformance;
+    use tickscope_plugin::{Direct, Level, Log, Plugin};
+
+    #[test]
+    fn what_is_made_builds_loads_and_conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        run(&Options { name: "span-count-2".into(), folder: None }, folder.path()).unwrap();
+        let made = folder.path().join("span-count-2");
+        // Beside the test plugins of tickscope-plugin: what they depend on is built once.
+        let target = metadata::target_dir().join("tmp/plugins");
+        let mut build = cargo(["build", "--quiet", "--offline", "--target-dir"]);
+        let output = build.arg(&target).current_dir(&made).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stderr.is_empty(), "warnings: {}", String::from_utf8_lossy(&output.stderr));
+        let plugin = Arc::new(Plugin::load(&target.join("debug/libspan_count_2.so")).unwrap());
+        assert_eq!((&*plugin.name, &*plugin.version), ("span-count-2", "0.1.0"));
+        let options = plugin.schema.read(&plugin.name, "3").unwrap();
+        let silent: Log = Arc::new(|_: &str, _: Level, _: &str| {});
+        conformance::check(|| Direct::new(plugin.clone(), options.clone(), silent.clone()));
+    }
+
+    #[test]
+    fn names_that_are_none_and_folders_that_are_there_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", "My-Sink", "9lives", "a_b", "a-", "../x"] {
+            assert!(run(&Options { name: name.into(), folder: None }, folder.path()).is_err(), "{name}");
+        }
+        let there = Options { name: "fine".into(), folder: Some(folder.path().into()) };
+        assert!(run(&there, folder.path()).unwrap_err().to_string().contains("is there already"));
+    }
+}
