@@ -13,7 +13,7 @@ use tickscope_core::{CategoryId, LinkPoint, Recorder};
 use tickscope_worker::{Answer, Crossing, Ended, Job, JobError, Options, RunError, Workers};
 
 use crate::host::Host;
-use crate::outside::{OutsideError, Request, Service};
+use crate::outside::{Done, OutsideError, Request, Service, Took};
 use crate::raw::Failure;
 use crate::resource::Resource;
 use crate::schedule::Input;
@@ -73,7 +73,8 @@ impl<R: Recorder + 'static> Host<R> {
         let crossing = crossing.ok_or_else(|| mlua::Error::runtime("there are no threads for workers"))?;
         let (to, from) = channel();
         let job: ScriptJob = crossing.send(lua, function, arguments, move |answer| {
-            let _ = to.send(answer); // nobody waits any more when its resource was stopped
+            let took = Took { queued: answer.queued, ran: answer.ran };
+            let _ = to.send(Done { value: answer, took }); // nobody waits any more when its resource was stopped
         })?;
         let info = function.info();
         let place = match (info.source.as_deref(), info.line_defined) {

@@ -106,18 +106,34 @@ impl Queue {
     }
 }
 
+/// How long a piece of work took on its thread, in real time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Took {
+    /// From the request to its beginning.
+    pub(crate) queued: Duration,
+    pub(crate) ran: Duration,
+}
+
+/// An answer from another thread.
+pub(crate) struct Done<T> {
+    pub(crate) value: T,
+    pub(crate) took: Took,
+}
+
 /// A request on its way, by the type of its answer.
 trait Reply<R: Recorder + 'static> {
     /// Waits for the answer until `until`; without one it only looks. Whether it is there, or never will be.
     fn ready(&mut self, until: Option<Instant>) -> bool;
     fn give_up(&mut self, error: OutsideError);
+    /// Of an answer that is there.
+    fn took(&self) -> Option<Took>;
     fn deliver(self: Box<Self>, host: &Rc<Host<R>>, cause: LinkPoint);
 }
 
 struct Awaited<T, D> {
     service: &'static str,
-    from: Receiver<T>,
-    answer: Option<Result<T, OutsideError>>,
+    from: Receiver<Done<T>>,
+    answer: Option<Result<Done<T>, OutsideError>>,
     done: D,
 }
 
@@ -150,9 +166,13 @@ where
         self.answer = Some(Err(error));
     }
 
+    fn took(&self) -> Option<Took> {
+        self.answer.as_ref()?.as_ref().ok().map(|done| done.took)
+    }
+
     fn deliver(self: Box<Self>, host: &Rc<Host<R>>, cause: LinkPoint) {
         if let Some(answer) = self.answer {
-            (self.done)(host, answer, cause);
+            (self.done)(host, answer.map(|done| done.value), cause);
         }
     }
 }
@@ -191,8 +211,12 @@ impl<R: Recorder + 'static> Host<R> {
         done: impl FnOnce(&Rc<Self>, Result<T, OutsideError>, LinkPoint) + 'static,
     ) -> Result<(), OutsideError> {
         let (to, from) = channel();
+        let asked = Instant::now();
         let work = Box::new(move || {
-            let _ = to.send(work()); // nobody waits any more when its resource was stopped
+            let begun = Instant::now();
+            let value = work();
+            let took = Took { queued: begun.duration_since(asked), ran: begun.elapsed() };
+            let _ = to.send(Done { value, took }); // nobody waits any more when its resource was stopped
         });
         self.outside.enqueue(request.service, work)?;
         self.expect(request, from, done);
@@ -203,7 +227,7 @@ impl<R: Recorder + 'static> Host<R> {
     pub(crate) fn expect<T: Send + 'static>(
         &self,
         request: &Request<'_>,
-        from: Receiver<T>,
+        from: Receiver<Done<T>>,
         done: impl FnOnce(&Rc<Self>, Result<T, OutsideError>, LinkPoint) + 'static,
     ) {
         let service = request.service.name;
@@ -246,13 +270,13 @@ impl<R: Recorder + 'static> Host<R> {
             ready.into_iter().filter_map(|key| pending.remove(&key)).collect()
         };
         for pending in ready {
-            let cause = self.end_operation(pending.operation, Outcome::Ok);
+            let cause = self.end_operation(pending.operation, pending.reply.took(), Outcome::Ok);
             pending.reply.deliver(self, cause);
         }
     }
 
-    fn end_operation(&self, operation: Option<Operation>, outcome: Outcome) -> LinkPoint {
-        operation.and_then(|operation| self.probe.end_operation(operation, outcome))
+    fn end_operation(&self, operation: Option<Operation>, took: Option<Took>, outcome: Outcome) -> LinkPoint {
+        operation.and_then(|operation| self.probe.end_operation(operation, took, outcome))
     }
 
     /// Drops the answers a resource waits for; the work itself is done all the same.
@@ -262,7 +286,7 @@ impl<R: Recorder + 'static> Host<R> {
             all.into_iter().partition(|(_, pending)| pending.resource == resource);
         *self.outside.pending.borrow_mut() = kept;
         for (_, pending) in gone {
-            self.end_operation(pending.operation, Outcome::Unwound);
+            self.end_operation(pending.operation, None, Outcome::Unwound);
         }
     }
 

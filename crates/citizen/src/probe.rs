@@ -12,6 +12,7 @@ use tickscope_core::{
 };
 use tickscope_hooks::lua::{HostSpan, Tracer};
 
+use crate::outside::Took;
 use crate::raw::{self, Place};
 use crate::resource::{Resource, Symbols};
 use crate::scopes::Scoping;
@@ -24,6 +25,8 @@ pub(crate) struct Keys {
     pub(crate) involuntary: KeyId,
     pub(crate) message: KeyId,
     pub(crate) waited_ns: KeyId,
+    pub(crate) queued_ns: KeyId,
+    pub(crate) ran_ns: KeyId,
     pub(crate) player: KeyId,
 }
 
@@ -60,6 +63,8 @@ impl<R: Recorder + 'static> Probe<R> {
             involuntary: recorder.intern_key("involuntary"),
             message: recorder.intern_key("message"),
             waited_ns: recorder.intern_key("waited_ns"),
+            queued_ns: recorder.intern_key("queued_ns"),
+            ran_ns: recorder.intern_key("ran_ns"),
             player: recorder.intern_key("player"),
         };
         let (tick, main) = (recorder.intern_symbol(SymbolRef::host("tick")), recorder.track());
@@ -201,10 +206,21 @@ impl<R: Recorder + 'static> Probe<R> {
         }
     }
 
-    /// Ends an operation; answers the source of links to what it caused.
-    pub(crate) fn end_operation(&self, operation: Operation, outcome: Outcome) -> LinkPoint {
+    /// Ends an operation, with how long it was queued and how long another thread was busy with it; answers the source of
+    /// links to what it caused.
+    pub(crate) fn end_operation(
+        &self,
+        operation: Operation,
+        took: Option<Took>,
+        outcome: Outcome,
+    ) -> LinkPoint {
         let recorder = self.recorder();
         let Operation { category, track, span } = operation;
+        if let Some(took) = took {
+            for (key, time) in [(self.keys.queued_ns, took.queued), (self.keys.ran_ns, took.ran)] {
+                recorder.arg_on(track, span, key, ArgInput::Uint(time.as_nanos() as u64));
+            }
+        }
         let cause = recorder.link_point_on(recorder.now(), track);
         recorder.exit_on(recorder.now(), track, span, outcome);
         self.operations.borrow_mut().entry(category).or_default().push(track);

@@ -83,6 +83,9 @@ pub trait Recorder {
     /// Hot. Ends a span begun by [`Recorder::enter_on`], on this thread or another.
     fn exit_on(&self, _at: Ticks, _track: TrackId, _span: SpanId, _outcome: Outcome) {}
 
+    /// Hot. Adds an argument to an open span begun by [`Recorder::enter_on`].
+    fn arg_on(&self, _track: TrackId, _span: SpanId, _key: KeyId, _value: ArgInput<'_>) {}
+
     /// Hot. Marks the source of links on a track that belongs to no thread. `None` when it was not recorded, as here.
     fn link_point_on(&self, _at: Ticks, _track: TrackId) -> LinkPoint {
         None
@@ -200,6 +203,11 @@ impl<R: Recorder + ?Sized> Recorder for &R {
     #[inline(always)]
     fn exit_on(&self, at: Ticks, track: TrackId, span: SpanId, outcome: Outcome) {
         (**self).exit_on(at, track, span, outcome)
+    }
+
+    #[inline(always)]
+    fn arg_on(&self, track: TrackId, span: SpanId, key: KeyId, value: ArgInput<'_>) {
+        (**self).arg_on(track, span, key, value)
     }
 
     #[inline(always)]

@@ -479,6 +479,10 @@ impl Recorder for ThreadRecorder {
         }
     }
 
+    fn arg_on(&self, track: TrackId, span: SpanId, key: KeyId, value: ArgInput<'_>) {
+        self.arg_of(Some(track), span, key, value);
+    }
+
     fn link_point_on(&self, at: Ticks, track: TrackId) -> LinkPoint {
         self.prepare();
         let on = [word(record::ON, 0, u64::from(track.0)), 0];

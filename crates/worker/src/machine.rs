@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlua::{Function, Lua, MultiValue, Result, StdLib, Table, Value};
 
@@ -34,6 +35,10 @@ pub struct Answer {
     pub(crate) result: std::result::Result<Parcel, (JobError, Option<Parcel>)>,
     /// What the job printed, a line each, whatever came of it.
     pub printed: Vec<u8>,
+    /// How long it waited for a worker.
+    pub queued: Duration,
+    /// How long the worker was busy with it, with making its values and packing its answer.
+    pub ran: Duration,
 }
 
 impl From<JobError> for Answer {
@@ -44,7 +49,7 @@ impl From<JobError> for Answer {
 
 impl Answer {
     fn new(result: std::result::Result<Parcel, (JobError, Option<Parcel>)>) -> Self {
-        Self { result, printed: PRINTED.take() }
+        Self { result, printed: PRINTED.take(), queued: Duration::ZERO, ran: Duration::ZERO }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mlua::Result;
 use tickscope_scheduler::{Pool, SpawnError, Stop as StopPool};
@@ -123,14 +124,18 @@ impl Workers {
     ) -> std::result::Result<(), SpawnError> {
         let (plan, limit) = (self.plan.clone(), self.parcel);
         let Some(pool) = &self.pool else { return Err(SpawnError::Stopped) };
+        let asked = Instant::now();
         let body = move || {
+            let begun = Instant::now();
+            let queued = begun.duration_since(asked);
             if let Some(why) = stop.why() {
-                return done(JobError::from(why).into());
+                return done(Answer { queued, ..JobError::from(why).into() });
             }
             let answer = with_machine(&plan, |machine| machine.run(parcel, &stop, limit));
-            done(answer.unwrap_or_else(|error| {
+            let answer = answer.unwrap_or_else(|error| {
                 JobError::Lost(format!("the worker has no Lua machine: {error}")).into()
-            }));
+            });
+            done(Answer { queued, ran: begun.elapsed(), ..answer });
             let reset = with_machine(&plan, Machine::reset);
             if !matches!(reset, Ok(Ok(()))) {
                 MACHINE.with_borrow_mut(|machine| *machine = None);

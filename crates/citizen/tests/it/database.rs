@@ -230,6 +230,12 @@ fn queries_are_spans_of_their_shape_linked_to_both_sides() {
         begin.link.is_some_and(|link| link.kind == LinkKind::Await && Some(link.source) == point)
     });
     assert!(point.is_some() && awaited.is_some());
+    let end = sink.samples.iter().find_map(|sample| match sample.event {
+        Event::End(end) if end.span == query.span => Some(end.args),
+        _ => None,
+    });
+    let keys: Vec<_> = sink.as_batch().args(end.unwrap()).iter().map(|arg| names.key(arg.key)).collect();
+    assert_eq!(keys, ["queued_ns", "ran_ns"]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `Async`: functions of scripts on other threads.
 
-use crate::world::{check, check_world};
+use tickscope_core::{ArgValue, CategoryId, Event, LinkKind};
+
+use crate::world::{World, check, check_world};
 
 #[test]
 fn a_job_is_awaited_and_takes_no_virtual_time() {
@@ -183,5 +185,49 @@ fn what_went_wrong_in_a_job_that_nobody_awaits_is_told() {
             "goes on",
             "error a: main.lua:11: kept (in a job that nobody awaited)",
         ],
+    );
+}
+
+#[test]
+fn a_job_is_caused_by_who_gave_it_and_its_queue_wait_stands_apart() {
+    let (sink, ran) = World::new(&[(
+        "a/main.lua",
+        "CreateThread(function()
+             local function long() local sum = 0 for n = 1, 3000000 do sum = sum + n end return sum end
+             local jobs = {}
+             for n = 1, 32 do jobs[n] = Async.Run(long) end
+             Async.All(jobs)
+             print('over')
+         end)",
+    )])
+    .record(3);
+    assert_eq!(ran.lines, ["a: over"]);
+    let names = &sink.dictionary;
+    let (mut jobs, mut times) = (Vec::new(), Vec::new());
+    for sample in &sink.samples {
+        match sample.event {
+            Event::Begin(begin) if begin.category == CategoryId::TASK => {
+                assert_eq!(&*names.symbol(begin.symbol).name, "job main.lua:2");
+                assert_eq!(begin.link.map(|link| link.kind), Some(LinkKind::Flow));
+                jobs.push(begin.span);
+            }
+            Event::End(end) if jobs.contains(&end.span) => {
+                let batch = sink.as_batch();
+                let time = batch.args(end.args).iter().map(|arg| match (names.key(arg.key), arg.value) {
+                    ("queued_ns" | "ran_ns", ArgValue::Uint(time)) => time,
+                    other => panic!("{other:?}"),
+                });
+                times.push(time.collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((jobs.len(), times.len()), (32, 32));
+    // With fewer workers than jobs, the last of them waited for longer than one takes.
+    let shortest = times.iter().map(|time| time[1]).min().unwrap();
+    let most = times.iter().map(|time| time[0]).max().unwrap();
+    assert!(
+        shortest > 0 && (most > shortest || std::thread::available_parallelism().unwrap().get() > 32),
+        "{times:?}"
     );
 }

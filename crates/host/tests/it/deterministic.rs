@@ -13,7 +13,7 @@ use tickscope_core::{
 use tickscope_export::perfetto::Reader;
 
 /// Arguments that tell about the machine, or are times of the real clock.
-const OF_THE_MACHINE: [&str; 2] = ["run_delay_ns", "involuntary"];
+const OF_THE_MACHINE: [&str; 4] = ["run_delay_ns", "involuntary", "queued_ns", "ran_ns"];
 
 /// A line for each sample, by ring.
 #[derive(Default)]
