@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tickscope::{Batch, Category, Event, Flow, Recording, Sink, SinkError, span};
+use tickscope::{Batch, Category, Event, Flow, Recording, Sink, SinkError, profile, span, trace_loop};
 
 /// Pairs measured at a time.
 const BURST: u64 = 50_000;
@@ -40,6 +40,18 @@ fn pairs(count: u64) -> Duration {
         let _span = span!("pair");
     }
     start.elapsed()
+}
+
+/// Some work, about as much as a small function does.
+#[inline(never)]
+fn work(n: u64) -> u64 {
+    (0..16).fold(n, |hash, step| std::hint::black_box(hash.wrapping_mul(0x100_0000_01b3) ^ step))
+}
+
+#[inline(never)]
+#[profile]
+fn work_recorded(n: u64) -> u64 {
+    (0..16).fold(n, |hash, step| std::hint::black_box(hash.wrapping_mul(0x100_0000_01b3) ^ step))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -96,6 +108,19 @@ fn pair(criterion: &mut Criterion) {
         bencher.iter(|| (std::hint::black_box(clock()), std::hint::black_box(clock())));
     });
     group.bench_function("nothing recorded", |bencher| bencher.iter(|| drop(span!("pair"))));
+    group.bench_function("a small function", |bencher| bencher.iter(|| work(std::hint::black_box(7))));
+    group.bench_function("a small function with the attribute, nothing recorded", |bencher| {
+        bencher.iter(|| work_recorded(std::hint::black_box(7)));
+    });
+    group.bench_function("an iteration of a loop, nothing recorded", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let start = Instant::now();
+            for n in trace_loop!(over: 0..iterations, "loop") {
+                std::hint::black_box(n);
+            }
+            start.elapsed()
+        });
+    });
 
     let seen = Counter::default();
     let recording = Recording::builder()

@@ -16,6 +16,17 @@ pub enum Error {
     /// The sampling configuration is not valid.
     #[error(transparent)]
     Sampling(#[from] SamplingError),
+    /// A data source could not be set up.
+    #[error("the data source {name} cannot be set up")]
+    Source {
+        /// Its name.
+        name: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The thread of the data sources cannot be started.
+    #[error("cannot start the thread of the data sources")]
+    Thread(#[from] std::io::Error),
     /// The capture cannot be created.
     #[error(transparent)]
     Output(#[from] SinkError),

@@ -141,6 +141,17 @@ impl SpanGuard {
         if std::thread::panicking() { Outcome::Unwound } else { self.outcome }
     }
 
+    #[inline(never)]
+    fn end(&mut self) {
+        match slot().fast_for(self.number) {
+            Some(attachment) if self.state == State::Begun => {
+                let recorder = &attachment.recorder;
+                recorder.exit(recorder.now(), self.span, self.outcome(), 0);
+            }
+            _ => self.end_slowly(),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn end_slowly(&mut self) {
@@ -162,17 +173,11 @@ impl SpanGuard {
 }
 
 impl Drop for SpanGuard {
+    /// Small, so that it is compiled into its callers, where a guard of nothing is known to be one and goes away.
     #[inline(always)]
     fn drop(&mut self) {
-        if self.number == 0 {
-            return;
-        }
-        match slot().fast_for(self.number) {
-            Some(attachment) if self.state == State::Begun => {
-                let recorder = &attachment.recorder;
-                recorder.exit(recorder.now(), self.span, self.outcome(), 0);
-            }
-            _ => self.end_slowly(),
+        if self.number != 0 {
+            self.end();
         }
     }
 }

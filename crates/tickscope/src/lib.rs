@@ -40,6 +40,7 @@
 //! # Guarantees
 //! - A span takes no lock, makes no system call and allocates nothing, once its place was reached before.
 //! - Nothing recorded, or the category off: a few loads, and neither arguments nor conditions are evaluated.
+//! - A level that is not compiled in: no instruction (`tests/it/assembly.rs` compares them).
 //! - A full ring drops whole spans and says so ([`Summary::account`]); the program never waits.
 //! - A guard ends its span when a panic passes through, as [`Outcome::Unwound`].
 //! - Dropping the [`Recording`] writes everything out.
@@ -80,6 +81,7 @@ mod probe;
 mod recording;
 #[cfg(feature = "scheduler")]
 pub mod scheduler;
+mod source;
 mod stats;
 mod value;
 
@@ -98,6 +100,7 @@ pub use operation::{AsyncSpan, OnTrack, ProcessTrack, Track};
 pub use overhead::{OverheadReport, Sampled};
 pub use probe::{Probe, ProbeGuard, probes};
 pub use recording::{Builder, Chosen, Recording, Summary};
+pub use source::DataSource;
 pub use stats::{FunctionCall, FunctionStats, FunctionTimer, function_stats};
 pub use tickscope_core::{
     Account, ArgInput, ArgValue, Batch, CategoryId, CounterValue, Event, Flow, LinkKind, Metadata, Outcome,

@@ -27,6 +27,7 @@ struct Moment {
 
 impl Noted {
     /// Nothing.
+    #[inline(always)]
     pub const fn none() -> Self {
         Self(None)
     }
@@ -38,13 +39,29 @@ impl Noted {
 
     /// Records it, from any thread: it stands on the track and at the time where it was noted. Nothing happens once that
     /// recording is over; a full ring of the calling thread drops it and counts it.
-    pub fn log(self) {
-        let Some(moment) = self.0 else { return };
+    pub fn log(mut self) {
+        let Some(moment) = self.0.take() else { return };
         let Moment { inner, at, track, symbol, category, args } = *moment;
         attachment::with_recording(&inner, |attachment| {
             attachment.recorder.instant_noted(at, track, symbol, category, Scope::Track, &args.inputs());
         });
     }
+}
+
+impl Drop for Noted {
+    /// Small, so that one of nothing goes away where it is known to be one.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(moment) = self.0.take() {
+            discard(moment);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn discard(moment: Box<Moment>) {
+    drop(moment);
 }
 
 impl Callsite {

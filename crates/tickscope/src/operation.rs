@@ -124,6 +124,7 @@ struct Open {
 
 impl AsyncSpan {
     /// An operation that is not recorded.
+    #[inline(always)]
     pub const fn none() -> Self {
         Self { open: None, outcome: Outcome::Ok }
     }
@@ -188,9 +189,9 @@ impl AsyncSpan {
     }
 }
 
-impl Drop for AsyncSpan {
-    fn drop(&mut self) {
-        let Some(open) = self.open.take() else { return };
+impl AsyncSpan {
+    #[inline(never)]
+    fn end(&self, open: Open) {
         let outcome = if std::thread::panicking() { Outcome::Unwound } else { self.outcome };
         attachment::with_recording(&open.inner, |attachment| {
             let recorder = &attachment.recorder;
@@ -198,6 +199,16 @@ impl Drop for AsyncSpan {
         });
         if let Some(name) = open.pooled {
             open.inner.give_track(name, open.track);
+        }
+    }
+}
+
+impl Drop for AsyncSpan {
+    /// Small, as that of [`SpanGuard`] is.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.end(open);
         }
     }
 }

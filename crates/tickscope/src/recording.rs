@@ -16,6 +16,7 @@ use tickscope_session::{Collector, Config, Finished, Pump, PumpConfig, Session, 
 use crate::attachment::{self, EPOCH};
 use crate::error::Error;
 use crate::overhead::{OverheadReport, Sampled, Watch};
+use crate::source::{DataSource, Given, Sources, set_up};
 
 type AnySink = Box<dyn Sink + Send>;
 
@@ -187,6 +188,7 @@ pub struct Builder {
     sampling: Option<SamplingConfig>,
     rules: Vec<(String, bool)>,
     sinks: Vec<(String, AnySink)>,
+    sources: Vec<Given>,
     file: Option<(PathBuf, Option<u64>)>,
     flush_every: Duration,
 }
@@ -217,6 +219,7 @@ impl Builder {
             sampling: None,
             rules: Vec::new(),
             sinks: Vec::new(),
+            sources: Vec::new(),
             file: None,
             flush_every: PumpConfig::default().flush_every,
         }
@@ -299,6 +302,18 @@ impl Builder {
         self
     }
 
+    /// Adds something that has figures to tell while the recording goes on, and asks it at an interval of `every`; see
+    /// [`DataSource`]. `name` stands in front of its errors.
+    pub fn source(
+        mut self,
+        name: impl Into<String>,
+        every: Duration,
+        source: impl DataSource + 'static,
+    ) -> Self {
+        self.sources.push(Given { name: name.into(), every, source: Box::new(source) });
+        self
+    }
+
     /// Writes a capture to `path`, a Perfetto trace. A file that exists is replaced.
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
         self.file = Some((path.as_ref().to_owned(), None));
@@ -314,7 +329,7 @@ impl Builder {
     /// Starts, and makes the macros of all threads record into this recording.
     ///
     /// # Errors
-    /// [`Error::InProgress`] when they record into another one; the file, field or value that is not usable.
+    /// [`Error::InProgress`] when they record into another one; the file, field, value or data source that is not usable.
     pub fn start(self) -> Result<Recording, Error> {
         if lock(&DEFAULT).is_some() {
             return Err(Error::InProgress);
@@ -333,9 +348,10 @@ impl Builder {
     /// Starts beside others: only threads that [`Recording::on_this_thread`] tells to record into it.
     ///
     /// # Errors
-    /// The file, field or value that is not usable.
+    /// The file, field, value or data source that is not usable.
     pub fn start_apart(mut self) -> Result<Recording, Error> {
         let sampler = self.sampling.map(RootSampler::new).transpose()?.map(Mutex::new);
+        set_up(&mut self.sources)?;
         if let Some((path, max_bytes)) = self.file.take() {
             let name = path.display().to_string();
             let capture = perfetto::create(path, max_bytes, perfetto::Options::default())?;
@@ -374,7 +390,16 @@ impl Builder {
         let config = PumpConfig { flush_every: self.flush_every, observe: Some(Box::new(observe)) };
         self.sinks.insert(0, ("the collector".to_owned(), Box::new(Silence)));
         let pump = Pump::start(collector, self.sinks, config);
-        Ok(Recording { inner, state: Mutex::new(State::Running(pump)) })
+        let recording = Recording {
+            inner: inner.clone(),
+            sources: Mutex::new(None),
+            failed: Mutex::default(),
+            state: Mutex::new(State::Running(pump)),
+        };
+        if !self.sources.is_empty() {
+            *lock(&recording.sources) = Some(Sources::start(self.sources, inner)?);
+        }
+        Ok(recording)
     }
 }
 
@@ -401,6 +426,9 @@ enum State {
 /// A recording in progress. Dropping it stops it and writes everything out.
 pub struct Recording {
     pub(crate) inner: Arc<Inner>,
+    sources: Mutex<Option<Sources>>,
+    /// Sources that panicked.
+    failed: Mutex<Vec<(String, SinkError)>>,
     state: Mutex<State>,
 }
 
@@ -476,6 +504,13 @@ impl Recording {
     /// Stops: drains what was recorded, ends open spans as truncated, and finishes the sinks. Stopping again gives
     /// the same answer again.
     pub fn stop(&self) -> Arc<Summary> {
+        {
+            // Under the lock: another thread that stops too waits until they have.
+            let mut sources = lock(&self.sources);
+            if let Some(sources) = sources.take() {
+                lock(&self.failed).extend(sources.stop());
+            }
+        }
         self.inner.stopped.store(true, Ordering::Relaxed);
         {
             let mut default = lock(&DEFAULT);
@@ -494,7 +529,10 @@ impl Recording {
         };
         // A sink that panics must not take a program with it that is unwinding already.
         let summary = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pump.stop())) {
-            Ok(finished) => Arc::new(Summary::new(&self.inner, finished)),
+            Ok(finished) => {
+                let failed = std::mem::take(&mut *lock(&self.failed));
+                Arc::new(Summary::new(&self.inner, finished, failed))
+            }
             Err(_) => empty,
         };
         *state = State::Stopped(summary.clone());
@@ -529,14 +567,14 @@ pub struct Summary {
     pub account: tickscope_core::Account,
     /// What recording cost.
     pub overhead: OverheadReport,
-    /// Sinks that gave up, each with its name and the reason. The others have everything.
+    /// Data sources that panicked and sinks that gave up, each with its name and the reason. The others have everything.
     pub failed: Vec<(String, SinkError)>,
 }
 
 impl Summary {
-    fn new(inner: &Inner, finished: Finished<AnySink>) -> Self {
+    fn new(inner: &Inner, finished: Finished<AnySink>, mut failed: Vec<(String, SinkError)>) -> Self {
         lock(&inner.watch).update(finished.account, finished.overhead, inner.started.elapsed());
-        let failed = finished.sinks.into_iter().filter_map(|sink| Some((sink.name, sink.error?))).collect();
+        failed.extend(finished.sinks.into_iter().filter_map(|sink| Some((sink.name, sink.error?))));
         Self { account: finished.account, overhead: inner.report(), failed }
     }
 

@@ -12,6 +12,7 @@ use tickscope_core::{
     Outcome, RingId, Sample, Scope, SpanId, SymbolId, TrackId,
 };
 
+use super::intern::MONOTONIC;
 use super::schema::{
     FIRST_COUNTER, FIRST_KEY, FIRST_NAME, FIRST_RUN_NAME, FIRST_SEQUENCE, FIRST_TRACK, KEY_BYTES,
     KEY_CONTINUED, KEY_EVENTS, KEY_LINK, KEY_OUTCOME, KEY_REASON, KEY_RESOURCE, KEY_RUNS, KEY_SCOPE,
@@ -182,7 +183,7 @@ impl Encoder {
                 let (symbol, category) = self.prepare(batch, ring, symbol, category);
                 let track = self.track(batch, track);
                 self.prepare_args(batch, ring, args);
-                let marks = self.start_event(time_ns, ring, event::INSTANT, track);
+                let marks = self.start_instant(time_ns, ring, track);
                 self.name_and_category(symbol, category);
                 if scope != Scope::Track {
                     let name = if scope == Scope::Process { "process" } else { "global" };
@@ -671,6 +672,23 @@ impl Encoder {
     fn start_event(&mut self, time_ns: u64, ring: RingId, kind: u64, track: TrackId) -> (Mark, Mark) {
         let sequence = self.sequence(ring);
         self.start_event_on(time_ns, sequence, kind, u64::from(track.0) + FIRST_TRACK)
+    }
+
+    /// One that was noted earlier is older than what its sequence has: its time is told by another clock, as it is.
+    fn start_instant(&mut self, time_ns: u64, ring: RingId, track: TrackId) -> (Mark, Mark) {
+        let sequence = self.sequence(ring);
+        if time_ns >= self.sequences[sequence].time_ns {
+            return self.start_event(time_ns, ring, event::INSTANT, track);
+        }
+        let packet = self.buf.open(1);
+        self.buf.uint(packet::TIMESTAMP, time_ns);
+        self.buf.uint(packet::CLOCK, MONOTONIC);
+        let sequence = &self.sequences[sequence];
+        self.buf.raw(&sequence.tail[..sequence.tail_len]);
+        let event = self.buf.open(packet::TRACK_EVENT);
+        self.buf.uint(event::TYPE, event::INSTANT);
+        self.buf.uint(event::TRACK, u64::from(track.0) + FIRST_TRACK);
+        (packet, event)
     }
 
     fn start_event_on(&mut self, time_ns: u64, sequence: usize, kind: u64, uuid: u64) -> (Mark, Mark) {

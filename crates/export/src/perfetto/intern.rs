@@ -21,7 +21,7 @@ pub(super) const STRING_VALUE_IID: u32 = 17;
 /// The incremental clock of each sequence: 64 to 127 are local to one.
 const CLOCK: u64 = 64;
 const REALTIME: u64 = 1;
-const MONOTONIC: u64 = 3;
+pub(super) const MONOTONIC: u64 = 3;
 
 impl Encoder {
     /// The file's own sequence starts: metadata and the anchor between the clocks.

@@ -8,6 +8,7 @@ use tickscope_core::{
     StackId, StackNode, SwitchReason, Symbol, SymbolId, SymbolRef, Track, TrackId, TrackKind, Weight,
 };
 
+use super::intern::MONOTONIC;
 use super::plain::Plain;
 use super::schema::{
     FIRST_KEY, FIRST_NAME, FIRST_SEQUENCE, FIRST_TRACK, KEY_BYTES, KEY_CONTINUED, KEY_LINK, KEY_OUTCOME,
@@ -122,6 +123,8 @@ enum Open {
 #[derive(Default)]
 struct Packet<'a> {
     timestamp: Option<u64>,
+    /// Its time is one of the system's clock and not of the sequence's.
+    absolute: bool,
     sequence: u64,
     flags: u64,
     event: Option<&'a [u8]>,
@@ -221,6 +224,7 @@ impl Replay {
         while let Some((field, value)) = fields.next()? {
             match field {
                 packet::TIMESTAMP => packet.timestamp = Some(value.number()),
+                packet::CLOCK => packet.absolute = value.number() == MONOTONIC,
                 packet::SEQUENCE => packet.sequence = value.number(),
                 packet::FLAGS => packet.flags = value.number(),
                 packet::TRACK_EVENT => packet.event = Some(value.bytes()),
@@ -258,6 +262,9 @@ impl Replay {
             return Ok(None);
         }
         let delta = packet.timestamp.unwrap_or_default();
+        if packet.absolute {
+            return Ok(Some(delta));
+        }
         sequence.time_ns = sequence.time_ns.checked_add(delta).ok_or_else(|| {
             Problem::new(
                 "a time beyond 2^64 ns",

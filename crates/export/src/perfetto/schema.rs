@@ -12,6 +12,8 @@ pub(super) mod packet {
     pub const TRACK_EVENT: u32 = 11;
     pub const INTERNED: u32 = 12;
     pub const FLAGS: u32 = 13;
+    /// The clock of its time, if it is not the sequence's.
+    pub const CLOCK: u32 = 58;
     pub const DEFAULTS: u32 = 59;
     pub const DESCRIPTOR: u32 = 60;
     pub const PERF_SAMPLE: u32 = 66;

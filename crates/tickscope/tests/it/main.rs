@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tickscope::{ArgValue, Builder, Event, MemorySink, Outcome, Recording, RecordingSink};
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod assembly;
 mod context;
 mod macros;
 mod operations;
@@ -11,6 +13,7 @@ mod operations;
 mod profile;
 mod recordings;
 mod sampling;
+mod sources;
 #[cfg(feature = "scheduler")]
 mod tasks;
 #[cfg(feature = "tracing")]

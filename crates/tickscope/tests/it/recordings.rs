@@ -224,3 +224,43 @@ fn a_thread_local_that_outlives_ours_records_nothing_and_does_not_panic() {
     recording.stop();
     assert_eq!(story(&memory.take()), ["begin early", "end early"]);
 }
+
+#[test]
+fn a_capture_keeps_the_place_of_what_was_logged_later() {
+    let path = tempfile::tempdir().unwrap();
+    let path = path.path().join("program.perfetto-trace");
+    let live = MemorySink::default();
+    let recording = Recording::builder().sink("live", live.clone()).file(&path).start_apart().unwrap();
+    {
+        let _chosen = recording.on_this_thread();
+        let _outer = span!("outer");
+        let noted = tickscope::note!("missed", key = 7);
+        drop(span!("inner"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _chosen = recording.on_this_thread();
+                let _other = span!("other");
+                noted.log();
+            });
+        });
+    }
+    assert!(recording.stop().failed.is_empty());
+    let file = std::fs::File::open(&path).unwrap();
+    let mut reader = tickscope_export::perfetto::Reader::new("program", file).unwrap();
+    let mut read = tickscope_core::RecordingSink::default();
+    tickscope_core::drain(&mut reader, &mut read).unwrap();
+    let moments = |sink: &tickscope_core::RecordingSink| -> Vec<(u64, String, String)> {
+        let moment = |sample: &tickscope_core::Sample| match sample.event {
+            Event::Instant { symbol, args, .. } => Some((
+                sample.time_ns,
+                sink.dictionary.track(sample.track).name.to_string(),
+                format!("{} {:?}", sink.dictionary.symbol(symbol).name, sink.as_batch().args(args)[0].value),
+            )),
+            _ => None,
+        };
+        sink.samples.iter().filter_map(moment).collect()
+    };
+    let live = moments(&live.take());
+    assert_eq!(live.len(), 1);
+    assert_eq!(moments(&read), live);
+}
