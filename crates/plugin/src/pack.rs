@@ -31,6 +31,18 @@ unsafe impl Send for NewNames {}
 unsafe impl Sync for NewNames {}
 
 impl Body {
+    /// Becomes what `batch` holds. What it held is written over in place: with samples that are built elsewhere and then
+    /// copied the whole takes nearly twice as long, for their fields are written in small pieces and read back in large ones.
+    fn fill(&mut self, batch: &Batch<'_>) {
+        let Self { samples, args, text } = self;
+        args.clear();
+        text.clear();
+        samples.resize(batch.samples.len(), EMPTY);
+        for (slot, sample) in samples.iter_mut().zip(batch.samples) {
+            fill(slot, args, text, batch, sample);
+        }
+    }
+
     /// How many samples.
     pub(crate) fn len(&self) -> usize {
         self.samples.len()
@@ -102,9 +114,13 @@ fn empty() -> TickscopeBatch {
     }
 }
 
+/// Bodies that are filled again once nobody has them any more: fresh memory for each costs more than the copy.
+const SPARE: usize = 8;
+
 /// Turns batches into what crosses. Remembers which names it has seen.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Packer {
+    given: Vec<Arc<Body>>,
     symbols: usize,
     tracks: usize,
     categories: usize,
@@ -116,12 +132,25 @@ impl Packer {
     /// The names of `batch` that are new, and its samples.
     pub(crate) fn pack(&mut self, batch: &Batch<'_>) -> (Option<Arc<NewNames>>, Arc<Body>) {
         let names = self.names(batch);
-        let mut body = Body { samples: Vec::with_capacity(batch.samples.len()), ..Body::default() };
-        for sample in batch.samples {
-            let packed = sample_of(&mut body, batch, sample);
-            body.samples.push(packed);
+        let mut shared = self.body();
+        if let Some(body) = Arc::get_mut(&mut shared) {
+            body.fill(batch);
         }
-        ((!names.is_empty()).then(|| Arc::new(names)), Arc::new(body))
+        self.given.push(shared.clone());
+        ((!names.is_empty()).then(|| Arc::new(names)), shared)
+    }
+
+    /// One that nobody else has.
+    fn body(&mut self) -> Arc<Body> {
+        let back = self.given.iter_mut().position(|body| Arc::get_mut(body).is_some());
+        if let Some(at) = back {
+            return self.given.swap_remove(at);
+        }
+        if self.given.len() >= SPARE {
+            // Its sinks free it.
+            self.given.swap_remove(0);
+        }
+        Arc::default()
     }
 
     fn names(&mut self, batch: &Batch<'_>) -> NewNames {
@@ -169,11 +198,16 @@ impl Packer {
 }
 
 /// A batch may share its arguments with others: only its own are copied.
-fn args_of(body: &mut Body, batch: &Batch<'_>, range: ArgRange) -> TickscopeRange {
+fn args_of(
+    args: &mut Vec<TickscopeArg>,
+    texts: &mut String,
+    batch: &Batch<'_>,
+    range: ArgRange,
+) -> TickscopeRange {
     if range.is_empty() {
         return TickscopeRange::default();
     }
-    let start = body.args.len() as u32;
+    let start = args.len() as u32;
     for arg in batch.args(range) {
         let uint = |value| TickscopeNumber { uint_value: value };
         let (kind, value) = match arg.value {
@@ -183,21 +217,48 @@ fn args_of(body: &mut Body, batch: &Batch<'_>, range: ArgRange) -> TickscopeRang
             ArgValue::Bool(value) => (TICKSCOPE_ARG_BOOL, uint(value.into())),
             ArgValue::Pointer(value) => (TICKSCOPE_ARG_POINTER, uint(value)),
             ArgValue::Text { .. } => {
-                let (start, text) = (body.text.len() as u32, batch.text(arg.value));
-                body.text.push_str(text);
+                let (start, text) = (texts.len() as u32, batch.text(arg.value));
+                texts.push_str(text);
                 let text = TickscopeRange { start, len: text.len() as u32 };
                 (TICKSCOPE_ARG_TEXT, TickscopeNumber { text })
             }
         };
-        body.args.push(TickscopeArg { key: arg.key.0, kind, value });
+        args.push(TickscopeArg { key: arg.key.0, kind, value });
     }
-    TickscopeRange { start, len: body.args.len() as u32 - start }
+    TickscopeRange { start, len: args.len() as u32 - start }
 }
 
-#[inline]
-fn sample_of(body: &mut Body, batch: &Batch<'_>, sample: &Sample) -> TickscopeSample {
+/// What a slot holds before it is filled.
+const EMPTY: TickscopeSample = TickscopeSample {
+    time_ns: 0,
+    ring: 0,
+    track: 0,
+    kind: 0,
+    spare: 0,
+    event: TickscopeEvent {
+        account: TickscopeAccount {
+            attempted: 0,
+            committed: 0,
+            delivered: 0,
+            overwritten: 0,
+            discarded: 0,
+            dropped: 0,
+        },
+    },
+};
+
+#[inline(always)]
+fn fill(
+    slot: &mut TickscopeSample,
+    all: &mut Vec<TickscopeArg>,
+    texts: &mut String,
+    batch: &Batch<'_>,
+    sample: &Sample,
+) {
+    (slot.time_ns, slot.ring, slot.track) = (sample.time_ns, sample.ring.0, sample.track.0);
     let id = |span: Option<SpanId>| span.map_or(0, SpanId::raw);
-    let (kind, event) = match sample.event {
+    let event = &mut slot.event;
+    slot.kind = match sample.event {
         Event::Begin(begin) => {
             let (link, link_kind) = begin.link.map_or((0, 0), |link| (link.source.raw(), link.kind as u32));
             let begin = TickscopeBegin {
@@ -207,9 +268,10 @@ fn sample_of(body: &mut Body, batch: &Batch<'_>, sample: &Sample) -> TickscopeSa
                 link_kind,
                 symbol: begin.symbol.0,
                 category: begin.category.0.into(),
-                args: args_of(body, batch, begin.args),
+                args: args_of(all, texts, batch, begin.args),
             };
-            (TICKSCOPE_BEGIN, TickscopeEvent { begin })
+            event.begin = begin;
+            TICKSCOPE_BEGIN
         }
         Event::End(end) => {
             let end = TickscopeEnd {
@@ -218,15 +280,17 @@ fn sample_of(body: &mut Body, batch: &Batch<'_>, sample: &Sample) -> TickscopeSa
                 symbol: end.symbol.0,
                 outcome: end.outcome as u32,
                 bytes: end.bytes,
-                args: args_of(body, batch, end.args),
+                args: args_of(all, texts, batch, end.args),
             };
-            (TICKSCOPE_END, TickscopeEvent { end })
+            event.end = end;
+            TICKSCOPE_END
         }
         Event::Instant { symbol, category, scope, args } => {
-            let args = args_of(body, batch, args);
+            let args = args_of(all, texts, batch, args);
             let (symbol, category, scope) = (symbol.0, category.0.into(), scope as u32);
             let instant = TickscopeInstant { symbol, category, scope, args };
-            (TICKSCOPE_INSTANT, TickscopeEvent { instant })
+            event.instant = instant;
+            TICKSCOPE_INSTANT
         }
         Event::Counter { symbol, value } => {
             let (kind, value) = match value {
@@ -235,26 +299,34 @@ fn sample_of(body: &mut Body, batch: &Batch<'_>, sample: &Sample) -> TickscopeSa
                     (TICKSCOPE_COUNTER_FLOAT, TickscopeNumber { float_value: value })
                 }
             };
-            (kind, TickscopeEvent { counter: TickscopeCounter { symbol: symbol.0, spare: 0, value } })
+            event.counter = TickscopeCounter { symbol: symbol.0, spare: 0, value };
+            kind
         }
         Event::Resume { host } => {
             let resume = TickscopeSwitch { host: host.0, reason: 0 };
-            (TICKSCOPE_RESUME, TickscopeEvent { resume })
+            event.resume = resume;
+            TICKSCOPE_RESUME
         }
         Event::Suspend { host, reason } => {
             let suspend = TickscopeSwitch { host: host.0, reason: reason as u32 };
-            (TICKSCOPE_SUSPEND, TickscopeEvent { suspend })
+            event.suspend = suspend;
+            TICKSCOPE_SUSPEND
         }
         Event::LinkPoint { id: point, span } => {
             let link_point = TickscopeLinkPoint { id: point.raw(), span: id(span) };
-            (TICKSCOPE_LINK_POINT, TickscopeEvent { link_point })
+            event.link_point = link_point;
+            TICKSCOPE_LINK_POINT
         }
         Event::Stack { stack, weight } => {
             let (time_ns, bytes) = (weight.time_ns, weight.bytes);
             let stack = TickscopeStack { time_ns, bytes, stack: stack.0, spare: 0 };
-            (TICKSCOPE_STACK, TickscopeEvent { stack })
+            event.stack = stack;
+            TICKSCOPE_STACK
         }
-        Event::Gap { events } => (TICKSCOPE_GAP, TickscopeEvent { gap: events }),
+        Event::Gap { events } => {
+            event.gap = events;
+            TICKSCOPE_GAP
+        }
         Event::Account(account) => {
             let account = TickscopeAccount {
                 attempted: account.attempted,
@@ -264,17 +336,10 @@ fn sample_of(body: &mut Body, batch: &Batch<'_>, sample: &Sample) -> TickscopeSa
                 discarded: account.discarded,
                 dropped: account.dropped,
             };
-            (TICKSCOPE_ACCOUNT, TickscopeEvent { account })
+            event.account = account;
+            TICKSCOPE_ACCOUNT
         }
     };
-    TickscopeSample {
-        time_ns: sample.time_ns,
-        ring: sample.ring.0,
-        track: sample.track.0,
-        kind,
-        spare: 0,
-        event,
-    }
 }
 
 /// Calls `call` with `metadata` as it crosses.
