@@ -128,6 +128,12 @@ impl Probe {
         if self.state.load(Ordering::Relaxed) == PLAIN {
             return ProbeGuard::of(self.callsite.enter(category));
         }
+        self.enter_slowly(category)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_slowly(&'static self, category: CategoryId) -> ProbeGuard {
         let mut guard = self.admit(category);
         if guard.is_admitted() {
             guard.begin(category, &[]);
