@@ -129,12 +129,16 @@ impl<T> Handle<T> {
         Some(result)
     }
 
+    #[inline]
     fn leave(&mut self) {
-        if let Source::Task(task) = std::mem::replace(&mut self.source, Source::Taken)
-            && task.header().state.leave()
-        {
-            // SAFETY: done, and left to us. If it was read, nothing is there any more, which is safe to drop.
-            unsafe { task.forget_outcome() };
+        if let Source::Task(task) = std::mem::replace(&mut self.source, Source::Taken) {
+            if task.header().state.let_go() {
+                // Its reference is gone already.
+                std::mem::forget(task);
+            } else if task.header().state.leave() {
+                // SAFETY: done, and left to us. If it was read, nothing is there any more, which is safe to drop.
+                unsafe { task.forget_outcome() };
+            }
         }
     }
 }

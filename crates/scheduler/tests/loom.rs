@@ -274,6 +274,8 @@ struct Job {
     state: State,
     value: UnsafeCell<Option<usize>>,
     dropped: AtomicUsize,
+    /// What is looked at while there is a reference, and changed when there is none.
+    seen: UnsafeCell<bool>,
 }
 
 // SAFETY: the state says whose the value is; that it does is what the models check.
@@ -287,6 +289,7 @@ impl Job {
             state: State::new(handle, 0),
             value: UnsafeCell::new(None),
             dropped: AtomicUsize::new(0),
+            seen: UnsafeCell::new(false),
         })
     }
 
@@ -392,6 +395,36 @@ fn an_outcome_nobody_wants_is_dropped_once() {
         }
         worker.join().unwrap();
         assert_eq!(job.dropped.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_handle_that_goes_early_takes_its_reference_with_it() {
+    loom::model(|| {
+        let job = Job::new(true);
+        let free = |job: &Job| {
+            if job.state.unreference() {
+                // As freeing it would be.
+                job.seen.with_mut(|seen| unsafe { *seen = true });
+            }
+        };
+        let worker = {
+            let job = Arc::clone(&job);
+            thread::spawn(move || {
+                job.run();
+                free(&job);
+            })
+        };
+        job.seen.with(|seen| assert!(!unsafe { *seen }));
+        if !job.state.let_go() {
+            if job.state.leave() {
+                job.drop_value();
+            }
+            free(&job);
+        }
+        worker.join().unwrap();
+        assert_eq!(job.dropped.load(Ordering::Relaxed), 1);
+        assert!(job.seen.with(|seen| unsafe { *seen }), "somebody was the last");
     });
 }
 

@@ -196,6 +196,17 @@ impl State {
         outcome_of(self.word.fetch_or(LISTENING, LISTEN))
     }
 
+    /// The handle goes while the task is not over, and its reference with it. False if neither goes, because the outcome is
+    /// there, or this is the last reference.
+    #[inline]
+    pub(crate) fn let_go(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        let is_pending = word & DONE == 0 && word / REFERENCE > 1;
+        // As two steps would be `leave` and `unreference`; the second releases.
+        is_pending
+            && self.word.compare_exchange(word, word - HANDLE - REFERENCE, UNREF, Ordering::Relaxed).is_ok()
+    }
+
     /// The handle goes. True if the outcome is there, and so the caller's to drop.
     pub(crate) fn leave(&self) -> bool {
         self.word.fetch_and(!HANDLE, Ordering::AcqRel) & DONE != 0
