@@ -1,16 +1,19 @@
 //! Empty tasks spawned by one thread and run to their end, and how long a task takes from spawn to start: beside rayon,
 //! tokio, may, smol's executor, `threadpool` and a queue behind a mutex.
 //!
-//! Each number of workers has a process of its own, because may's are set once.
+//! For 1, 2, 4, … workers, as many as there are cores: tasks a second, then the median and 99th percentile of the wait. Each
+//! number of workers has a process of its own, because may's are set once.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use tickscope::scheduler::Tasks;
+use tickscope::{Batch, Flow, Recording, Sink, SinkError};
 use tickscope_comparison::{Contestant, compete};
 use tickscope_scheduler::{End, Moment, Observer, Pool, Priority, TaskId, TaskOptions};
 
@@ -26,6 +29,9 @@ trait Runs {
     fn new(workers: usize) -> Self;
 
     fn run<F: FnOnce() + Send + 'static>(&self, task: F);
+
+    /// Waits for what goes on after so many tasks are done.
+    fn settle(&self, _tasks: u64) {}
 
     /// Hands in so many tasks that count up.
     fn run_many(&self, count: &'static AtomicU64, tasks: u64) {
@@ -116,6 +122,59 @@ impl Runs for Everything {
     fn run<F: FnOnce() + Send + 'static>(&self, task: F) {
         let options = TaskOptions { priority: Priority::High, ..TaskOptions::default() };
         drop(self.0.spawn_with(options, task));
+    }
+}
+
+/// With a handle, and each task in a recording: what caused it, how long it was queued, how long it ran. The recording is
+/// collected at the same time, by a thread of its own.
+struct Recorded {
+    pool: Pool,
+    recording: &'static Recording,
+    collected: Arc<AtomicU64>,
+    expected: AtomicU64,
+}
+
+/// A sink that counts.
+struct Collected(Arc<AtomicU64>);
+
+impl Sink for Collected {
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+        self.0.fetch_add(batch.samples.len() as u64, Ordering::Relaxed);
+        Ok(Flow::Continue)
+    }
+}
+
+/// Where it was spawned, its begin and its end.
+const SAMPLES_EACH: u64 = 3;
+
+impl Runs for Recorded {
+    const NAME: &'static str = "tickscope: spawn, recorded";
+
+    fn new(workers: usize) -> Self {
+        static RECORDING: OnceLock<(Recording, Arc<AtomicU64>)> = OnceLock::new();
+        let (recording, collected) = RECORDING.get_or_init(|| {
+            let collected = Arc::<AtomicU64>::default();
+            let sink = Collected(collected.clone());
+            let recording = Recording::builder().ring_bytes(64 << 20).sink("count", sink).start();
+            (recording.expect("a recording"), collected)
+        });
+        Self {
+            pool: Pool::builder().workers(workers).observer(Tasks::new(recording)).build().expect("a pool"),
+            recording,
+            collected: collected.clone(),
+            expected: AtomicU64::new(collected.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn run<F: FnOnce() + Send + 'static>(&self, task: F) {
+        drop(self.pool.spawn(task));
+    }
+
+    fn settle(&self, tasks: u64) {
+        let expected =
+            self.expected.fetch_add(tasks * SAMPLES_EACH, Ordering::Relaxed) + tasks * SAMPLES_EACH;
+        await_count(&self.collected, expected).expect("all tasks are recorded");
+        assert_eq!(self.recording.overhead().account.dropped, 0, "a task that was not recorded costs less");
     }
 }
 
@@ -276,9 +335,12 @@ impl<P: Runs> Contestant for Throughput<P> {
             });
         }
         await_count(sum, 1_000_000_000 + 999 * 500)?;
+        self.pool.settle(1000);
         self.count.store(0, Ordering::Relaxed);
         self.pool.run_many(self.count, 1000);
-        await_count(self.count, 1000)
+        await_count(self.count, 1000)?;
+        self.pool.settle(1000);
+        Ok(())
     }
 
     fn round(&mut self, tasks: u64) -> Duration {
@@ -286,7 +348,9 @@ impl<P: Runs> Contestant for Throughput<P> {
         let start = Instant::now();
         self.pool.run_many(self.count, tasks);
         await_count(self.count, tasks).expect("all tasks run");
-        start.elapsed()
+        let elapsed = start.elapsed();
+        self.pool.settle(tasks);
+        elapsed
     }
 }
 
@@ -315,6 +379,7 @@ fn latency<P: Runs>(pool: &P, pause: Option<Duration>, samples: usize) -> Vec<u6
         }
         waited.push(started.load(Ordering::Relaxed).saturating_sub(before));
     }
+    pool.settle(samples as u64);
     waited.sort_unstable();
     waited
 }
@@ -358,6 +423,7 @@ fn latencies(workers: usize) {
     print_latency::<Execute>(workers, &mut baseline);
     print_latency::<Spawn>(workers, &mut baseline);
     print_latency::<Everything>(workers, &mut baseline);
+    print_latency::<Recorded>(workers, &mut baseline);
     print_latency::<Tokio>(workers, &mut baseline);
     print_latency::<May>(workers, &mut baseline);
     print_latency::<Smol>(workers, &mut baseline);
@@ -376,6 +442,7 @@ fn measure(workers: usize, testing: bool) {
         throughput::<Execute>(workers),
         throughput::<Spawn>(workers),
         throughput::<Everything>(workers),
+        throughput::<Recorded>(workers),
         throughput::<Batched>(workers),
         throughput::<Tokio>(workers),
         throughput::<May>(workers),
@@ -395,10 +462,13 @@ fn main() {
         measure(workers, testing);
         return;
     }
-    for workers in ["1", "2"] {
+    let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    for workers in
+        std::iter::successors(Some(1), |workers| Some(workers * 2)).take_while(|workers| *workers <= cores)
+    {
         let status = Command::new(std::env::current_exe().expect("this program"))
             .args(std::env::args_os().skip(1))
-            .env(WORKERS, workers)
+            .env(WORKERS, workers.to_string())
             .status()
             .expect("this program runs");
         assert!(status.success(), "with {workers} workers: {status}");

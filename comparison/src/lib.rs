@@ -63,18 +63,23 @@ fn print_ratios(title: &str, items: u64, contestants: &mut [Box<dyn Contestant>]
             break;
         }
     }
-    println!("\n{title}, {} rounds in turn, ns each and ratio to {}", times[0].len(), contestants[0].name());
-    println!("{:<44} {:>9} {:>9} {:>9} {:>7}", "", "median", "p10", "p90", "ratio");
+    println!(
+        "\n{title}, {} rounds in turn, ns each, ratio to {}, millions a second",
+        times[0].len(),
+        contestants[0].name()
+    );
+    println!("{:<44} {:>9} {:>9} {:>9} {:>7} {:>8}", "", "median", "p10", "p90", "ratio", "M/s");
     let baseline = times[0].clone();
     for (times, contestant) in times.iter().zip(contestants.iter()) {
         let ratios: Vec<f64> = times.iter().zip(&baseline).map(|(time, baseline)| time / baseline).collect();
         println!(
-            "{:<44} {:>9.2} {:>9.2} {:>9.2} {:>6.2}x",
+            "{:<44} {:>9.2} {:>9.2} {:>9.2} {:>6.2}x {:>8.2}",
             contestant.name(),
             quantile(times, 0.5),
             quantile(times, 0.1),
             quantile(times, 0.9),
-            quantile(&ratios, 0.5)
+            quantile(&ratios, 0.5),
+            1e3 / quantile(times, 0.5)
         );
     }
 }
