@@ -56,7 +56,7 @@ impl<T> Handle<T> {
                 if let Some(worker) =
                     worker.filter(|worker| worker.shared.id == task.header().pool && !worker.on_fiber())
                 {
-                    task.clone().run(worker, Ground::Thread);
+                    task.clone().run(worker, Ground::Claimed);
                 }
             });
         }

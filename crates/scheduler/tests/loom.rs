@@ -483,6 +483,27 @@ fn a_body_that_is_woken_while_it_runs_is_run_again() {
 }
 
 #[test]
+fn what_has_begun_is_not_claimed() {
+    loom::model(|| {
+        let job = Job::new(true);
+        let worker = {
+            let job = Arc::clone(&job);
+            thread::spawn(move || {
+                let runs = job.state.start() == Start::Run;
+                // A fiber that waits, and is woken at once: it has an entry again.
+                if runs && !job.state.suspend() {
+                    assert!(job.state.wake());
+                }
+                runs
+            })
+        };
+        let claimed = job.state.claim() == Start::Run;
+        assert!(claimed != worker.join().unwrap(), "it begins once");
+        assert_eq!(job.state.claim(), Start::Stale);
+    });
+}
+
+#[test]
 fn a_body_goes_from_worker_to_worker() {
     loom::model(|| {
         let job = Job::new(false);

@@ -103,7 +103,8 @@ unsafe fn run<F, T>(task: Task, worker: &Worker, ground: Ground)
 where
     F: FnOnce() -> T,
 {
-    let start = task.header().state.start();
+    let state = &task.header().state;
+    let start = if ground == Ground::Claimed { state.claim() } else { state.start() };
     if start == Start::Stale {
         return;
     }
@@ -115,7 +116,7 @@ where
         _ if worker.abandons() => TaskError::Abandoned,
         _ => {
             match mem::replace(stage, Stage::Gone) {
-                Stage::Body(body) if ground == Ground::Thread && !task.header().fiber => {
+                Stage::Body(body) if ground != Ground::Fiber && !task.header().fiber => {
                     let began = worker.begin(&task);
                     let outer = worker.enter(&task);
                     let outcome = caught(body);

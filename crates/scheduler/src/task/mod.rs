@@ -37,6 +37,8 @@ impl TaskId {
 pub(crate) enum Ground {
     /// The worker's own stack.
     Thread,
+    /// The same, by a worker that has no entry for it: only if it has not begun.
+    Claimed,
     /// A stack of its own, which it may be suspended on.
     Fiber,
 }

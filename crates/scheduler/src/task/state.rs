@@ -1,12 +1,13 @@
 //! The life of a task in one word, and who owns what in it.
 //!
 //! ```text
-//! references | TIMEOUT | CANCEL | LISTENING | HANDLE | DONE | RUNNING | SCHEDULED
+//! references | BEGUN | TIMEOUT | CANCEL | LISTENING | HANDLE | DONE | RUNNING | SCHEDULED
 //! ```
 //!
 //! - `SCHEDULED`: an entry for the task is in some queue, or about to be. Whoever sets it makes the entry; only one is
 //!   there at a time.
 //! - `RUNNING`: one worker owns the body. Woken meanwhile, it gets `SCHEDULED` too, and that worker makes the entry.
+//! - `BEGUN`: a worker has owned the body, and never cleared: what was suspended since may have to go on where it was.
 //! - `DONE`: the outcome is written. It belongs to the handle, or, if that is gone, to the worker that set `DONE`.
 //! - `LISTENING`: the waker is written. It belongs to whoever first sets `DONE` or `CANCEL` over it; while neither is
 //!   set, the handle may take it back by clearing `LISTENING`.
@@ -24,7 +25,8 @@ const HANDLE: usize = 1 << 3;
 const LISTENING: usize = 1 << 4;
 const CANCEL: usize = 1 << 5;
 const TIMEOUT: usize = 1 << 6;
-const REFERENCE: usize = 1 << 7;
+const BEGUN: usize = 1 << 7;
+const REFERENCE: usize = 1 << 8;
 
 /// What became of an entry that was taken from a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,17 +82,27 @@ impl State {
     /// An entry was taken from a queue.
     #[inline]
     pub(crate) fn start(&self) -> Start {
-        let mut word = self.word.load(OUTCOME);
+        let word = self.word.load(OUTCOME);
         if word == SCHEDULED + REFERENCE {
             // Nobody else has it, so nobody else changes it.
-            self.word.store(RUNNING + REFERENCE, Ordering::Relaxed);
+            self.word.store(BEGUN + RUNNING + REFERENCE, Ordering::Relaxed);
             return Start::Run;
         }
+        self.start_unless(RUNNING | DONE, word)
+    }
+
+    /// Somebody who waits for the task wants to run it, without having its entry: only before it has begun. The entry is
+    /// stale then.
+    pub(crate) fn claim(&self) -> Start {
+        self.start_unless(RUNNING | DONE | BEGUN, self.word.load(OUTCOME))
+    }
+
+    fn start_unless(&self, unless: usize, mut word: usize) -> Start {
         loop {
-            if word & SCHEDULED == 0 || word & (RUNNING | DONE) != 0 {
+            if word & SCHEDULED == 0 || word & unless != 0 {
                 return Start::Stale;
             }
-            let next = word & !SCHEDULED | RUNNING;
+            let next = word & !SCHEDULED | RUNNING | BEGUN;
             // Acquires what who woke the task did before, and what the last worker left in the body.
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) if word & CANCEL != 0 => return Start::Cancelled(reason(word)),
@@ -113,7 +125,7 @@ impl State {
     /// For the worker that runs the task: whether nobody else has it, nor ever will. Then there is nothing to hand over.
     #[inline]
     pub(crate) fn is_alone(&self) -> bool {
-        self.word.load(OUTCOME) & !(CANCEL | TIMEOUT | SCHEDULED | LISTENING) == RUNNING + REFERENCE
+        self.word.load(OUTCOME) & !(CANCEL | TIMEOUT | SCHEDULED | LISTENING | BEGUN) == RUNNING + REFERENCE
     }
 
     /// The outcome is written, by the worker that runs the task. Wakes who listens; true if nobody will read the
@@ -165,7 +177,7 @@ impl State {
 
     /// Not started, and nobody about to.
     pub(crate) fn is_queued(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & (SCHEDULED | RUNNING | DONE | CANCEL) == SCHEDULED
+        self.word.load(Ordering::Relaxed) & (SCHEDULED | RUNNING | DONE | CANCEL | BEGUN) == SCHEDULED
     }
 
     /// For the handle.
