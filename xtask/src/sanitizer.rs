@@ -25,6 +25,10 @@ const SUPPRESSIONS: &[(&str, &str)] = &[
     ),
     ("race:crossbeam_epoch", "the garbage of the deques' buffers is kept behind fences, which are not seen"),
     (
+        "race:<crossbeam_deque::deque::Buffer<*>>::",
+        "a thief reads a slot that is being used again, and throws away what it read when its exchange fails",
+    ),
+    (
         "race:tickscope_session::arena::Arena>::append",
         "its `Mutex`, when contended, is taken inside the library",
     ),
