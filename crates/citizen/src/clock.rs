@@ -48,6 +48,11 @@ impl GameClock {
         self.virtual_now.as_ref().map_or_else(|| self.started.elapsed(), Cell::get)
     }
 
+    /// Whether scripts may see how long something took by the machine's time.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.real_nanotime || !self.is_virtual()
+    }
+
     /// What scripts measure with: the machine's time where that was asked for.
     pub(crate) fn measured(&self) -> Duration {
         if self.real_nanotime { self.started.elapsed() } else { self.elapsed() }

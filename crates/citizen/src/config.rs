@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use tickscope_core::Depth;
 
-use crate::DatabaseConfig;
-
-use crate::ScenarioConfig;
+use crate::{DatabaseConfig, FeedbackHandle, ScenarioConfig};
 
 /// How a server runs. [`ServerConfig::new`] gives what FXServer does.
 #[derive(Clone, Debug)]
@@ -55,6 +53,9 @@ pub struct ServerConfig {
     /// Where handlers of scripts (`SetHttpHandler`) are reached, from the first one on; port 0 takes a free one. `None`:
     /// nowhere.
     pub http_listen: Option<SocketAddr>,
+    /// Gives scripts what was recorded of them (`Profiler.SetLuaCallback`, `ExportCSV` and its kin); without one those
+    /// answer that nothing is recorded.
+    pub feedback: Option<FeedbackHandle>,
     /// Who plays the players; without one nobody comes.
     pub scenario: Option<ScenarioConfig>,
 }
@@ -81,6 +82,7 @@ impl ServerConfig {
             database: DatabaseConfig::default(),
             http: true,
             http_listen: None,
+            feedback: None,
             scenario: None,
         }
     }

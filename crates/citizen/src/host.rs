@@ -49,6 +49,7 @@ pub(crate) struct Host<R: Recorder + 'static> {
     pub(crate) outside: Outside<R>,
     pub(crate) jobs: crate::jobs::Jobs,
     pub(crate) profiler: crate::profiler::Profiler,
+    pub(crate) listeners: crate::samples::Listeners,
     pub(crate) database: DatabaseHost<R>,
     pub(crate) http: HttpHost,
     pub(crate) events: Events,

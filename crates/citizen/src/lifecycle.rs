@@ -443,6 +443,7 @@ impl<R: Recorder + 'static> Host<R> {
             self.probe.close_scopes(scopes);
         }
         self.profiler.forget(resource.id);
+        self.listeners.forget(resource.id);
         self.forget_queries(resource.id);
         self.forget_outside(resource.id);
         self.forget_http(resource.id);

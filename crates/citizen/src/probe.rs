@@ -12,6 +12,7 @@ use tickscope_core::{
 };
 use tickscope_hooks::lua::{HostSpan, Tracer};
 
+use crate::mute::Mute;
 use crate::outside::Took;
 use crate::raw::{self, Place};
 use crate::resource::{Resource, Symbols};
@@ -38,7 +39,7 @@ pub(crate) struct Boundary {
 }
 
 pub(crate) struct Probe<R: Recorder + 'static> {
-    tracer: Rc<Tracer<R>>,
+    tracer: Rc<Tracer<Mute<R>>>,
     pub(crate) keys: Keys,
     pub(crate) tick: SymbolId,
     main: TrackId,
@@ -55,7 +56,7 @@ pub(crate) struct Operation {
 }
 
 impl<R: Recorder + 'static> Probe<R> {
-    pub(crate) fn new(tracer: Rc<Tracer<R>>) -> Self {
+    pub(crate) fn new(tracer: Rc<Tracer<Mute<R>>>) -> Self {
         let recorder = tracer.recorder();
         let keys = Keys {
             tick: recorder.intern_key("tick"),
@@ -71,11 +72,11 @@ impl<R: Recorder + 'static> Probe<R> {
         Self { tracer, keys, tick, main, operations: RefCell::default(), scoping: Scoping::default() }
     }
 
-    pub(crate) fn tracer(&self) -> &Rc<Tracer<R>> {
+    pub(crate) fn tracer(&self) -> &Rc<Tracer<Mute<R>>> {
         &self.tracer
     }
 
-    pub(crate) fn recorder(&self) -> &R {
+    pub(crate) fn recorder(&self) -> &Mute<R> {
         self.tracer.recorder()
     }
 

@@ -226,7 +226,7 @@ impl<R: Recorder + 'static> Host<R> {
         } else {
             (LinkKind::Spawn, None, Some(id))
         };
-        let boundary = Boundary { symbol, category };
+        let boundary = self.muted(Boundary { symbol, category });
         let link = link(kind, self.probe.link_point());
         let generation = resource.generation.get();
         let resource = Rc::clone(resource);
@@ -371,6 +371,11 @@ impl<R: Recorder + 'static> Host<R> {
                 return (Ended::Failed(error), None);
             }
         };
+        let player = match boundary.category {
+            CategoryId::EVENT | CategoryId::COMMAND | CategoryId::STATE_BAG => self.events.player(),
+            _ => None,
+        };
+        let boundary = self.muted(boundary);
         self.probe.new_track(resource, &thread, boundary);
         let coroutine = Box::new(Coroutine {
             resource: Rc::clone(resource),
@@ -380,10 +385,7 @@ impl<R: Recorder + 'static> Host<R> {
             wait: None,
             waits_since: Duration::ZERO,
             caller: None,
-            player: match boundary.category {
-                CategoryId::EVENT | CategoryId::COMMAND | CategoryId::STATE_BAG => self.events.player(),
-                _ => None,
-            },
+            player,
             scopes: Scopes::default(),
         });
         let (ended, suspended) = self.run(&machine, coroutine, arguments, link);
@@ -443,6 +445,15 @@ impl<R: Recorder + 'static> Host<R> {
         }
     }
 
+    /// What is started by a callback that is given samples is recorded no more than that.
+    fn muted(&self, boundary: Boundary) -> Boundary {
+        if self.probe.recorder().is_mute() {
+            Boundary { category: CategoryId::PROFILER, ..boundary }
+        } else {
+            boundary
+        }
+    }
+
     fn raised(&self, machine: &Machine, text: String) -> MultiValue {
         let value = machine.lua.create_string(text).map_or(Value::Nil, Value::String);
         raw::tagged_raise(value)
@@ -474,6 +485,8 @@ impl<R: Recorder + 'static> Host<R> {
             }
             self.probe.end(wait, Outcome::Ok);
         }
+        let recorder = self.probe.recorder();
+        let mute = recorder.set_mute(recorder.is_mute() || boundary.category == CategoryId::PROFILER);
         let resumed = raw::resume(&machine.lua, &coroutine.thread, arguments);
         let scopes = self.probe.suspend_scopes();
         coroutine.waits_since = self.clock.elapsed();
@@ -505,6 +518,7 @@ impl<R: Recorder + 'static> Host<R> {
                 (Ended::Failed(error), None, Outcome::Error)
             }
         };
+        recorder.set_mute(mute);
         if let Some(span) = span {
             self.probe.end(span, outcome);
         }

@@ -20,11 +20,13 @@ use crate::events::Source;
 use crate::host::Host;
 use crate::http::HttpHost;
 use crate::msgpack::Packed;
+use crate::mute::Mute;
 use crate::probe::Probe;
 use crate::references::Parcel;
 use crate::registry::Registry;
 use crate::report::{Console, ScriptError};
 use crate::resource::{Resource, ResourceState};
+use crate::samples::Listeners;
 use crate::scenario::ScenarioOutcome;
 use crate::store::Store;
 use crate::thread_load::ThreadLoad;
@@ -230,7 +232,7 @@ impl<R: Recorder + 'static> Server<R> {
         }
         let options =
             TracerOptions { depth: config.depth, sample_hz: config.sample_hz, ..TracerOptions::default() };
-        let tracer = Rc::new(vm::tracer(recorder, options)?);
+        let tracer = Rc::new(vm::tracer(Mute::new(recorder), options)?);
         let interrupt = tracer.interrupt_handle();
         let probe = Probe::new(tracer);
         let flag = Arc::new(StopFlag::default());
@@ -263,6 +265,7 @@ impl<R: Recorder + 'static> Server<R> {
             outside: Default::default(),
             jobs: Default::default(),
             profiler: Default::default(),
+            listeners: Listeners::new(config.feedback, config.tick_interval),
             database: DatabaseHost::new(config.database, config.seed),
             http: HttpHost::new(config.http, config.http_listen),
             events: Default::default(),
@@ -395,6 +398,7 @@ impl<R: Recorder + 'static> Server<R> {
         host.tell_news();
         host.tell_unheard();
         host.run_due(host.clock.millis());
+        host.give_samples();
         host.tell_listeners();
         self.record_heaps();
         if number.is_multiple_of(SAVE_TICKS) {
@@ -633,7 +637,7 @@ impl<R: Recorder + 'static> Server<R> {
 
     /// The recorder the server records into.
     pub fn recorder(&self) -> &R {
-        self.host.probe.recorder()
+        self.host.probe.recorder().inner()
     }
 
     /// Stops every resource, last started first, and tells what the run came to.

@@ -58,6 +58,7 @@ well_known! {
     21 SCOPE "scope" "A stretch of work that a script named for the profiler."
     22 ENTRY "entry" "A call of a script by the program that embeds it."
     23 ANOMALY "anomaly" "Something that a script found worth a look."
+    24 PROFILER "profiler" "What a script does with the samples it is given."
 }
 
 /// How many categories one process can name. The rest share [`CategoryId::DEFAULT`].

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &cli::Lua) -> Result<ExitCode> {
         depth: options.recording.depth.into(),
         ..Metadata::default()
     };
-    let recording = Recording::start(&options.recording, capture, metadata, None, |_| None)?;
+    let recording = Recording::start(&options.recording, capture, metadata, None, None, |_| None)?;
     let recorder = recording.session.thread("main");
     // Ended once, by whichever comes first: the script's end, or `os.exit` in it.
     let recording = Arc::new(Mutex::new(Some(recording)));

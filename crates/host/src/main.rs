@@ -5,6 +5,7 @@ mod collect;
 mod console;
 mod convert;
 mod doctor;
+mod feedback;
 mod hitch;
 mod import;
 mod install;

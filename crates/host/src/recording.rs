@@ -11,6 +11,7 @@ use tickscope_export::perfetto::{self, StackFormat};
 use tickscope_session::{Collector, Config, Finished, Observer, Pump, PumpConfig, Session};
 
 use crate::cli;
+use crate::feedback;
 use crate::hitch::HitchRecorder;
 use crate::plugins::{self, Chosen};
 use crate::present::tell;
@@ -57,6 +58,7 @@ impl Recording {
         capture: PathBuf,
         metadata: Metadata,
         on_hitch: Option<Duration>,
+        feedback: Option<feedback::Echo>,
         observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
     ) -> Result<Self> {
         // The place before the clock: an unwritable one needs no session.
@@ -64,7 +66,7 @@ impl Recording {
         let sinks = Sinks::create(options, capture, on_hitch, plugins::choose(&options.sinks))?;
         let config = Config { ring_bytes: RING_BYTES, metadata, ..Config::default() };
         let (session, collector) = Session::new(config)?;
-        Ok(Self { session, collecting: sinks.collect(collector, observe) })
+        Ok(Self { session, collecting: sinks.collect(collector, feedback, observe) })
     }
 
     /// Ends it: everything recorded is written and analysed.
@@ -104,19 +106,24 @@ impl Sinks {
     pub(crate) fn collect(
         self,
         collector: Collector,
+        feedback: Option<feedback::Echo>,
         observe: impl FnOnce(SharedAnalyzer) -> Option<Observer>,
     ) -> Collecting {
         let Self { capture, writer, chosen } = self;
         let metadata = collector.metadata().clone();
         let analyzer = SharedAnalyzer::new();
         let refused = chosen.refused;
-        let sinks = vec![
+        let mut sinks = vec![
             (format!("capture {}", capture.display()), HostSink::Capture(writer)),
             ("analysis".to_owned(), HostSink::Analyzer(analyzer.clone())),
-            ("plugins".to_owned(), HostSink::Plugins(chosen.open())),
         ];
+        sinks.extend(feedback.clone().map(|feedback| ("scripts".to_owned(), HostSink::Scripts(feedback))));
+        sinks.push(("plugins".to_owned(), HostSink::Plugins(chosen.open()))); // the last, where `finish` looks for them
         let pump = PumpConfig { observe: observe(analyzer.clone()), ..PumpConfig::default() };
         let pump = Pump::start(collector, sinks, pump);
+        if let Some(feedback) = feedback {
+            feedback.follows(pump.handle());
+        }
         Collecting { analyzer, metadata, capture, pump, refused }
     }
 }
@@ -179,6 +186,7 @@ enum HostSink {
     Capture(Box<dyn Sink + Send>),
     Analyzer(SharedAnalyzer),
     Plugins(tickscope_plugin::Sinks),
+    Scripts(feedback::Echo),
 }
 
 impl HostSink {
@@ -187,6 +195,7 @@ impl HostSink {
             Self::Capture(capture) => call(&mut **capture),
             Self::Analyzer(analyzer) => analyzer.with(|analyzer| call(analyzer)),
             Self::Plugins(plugins) => call(plugins),
+            Self::Scripts(feedback) => call(feedback),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tickscope_citizen::{
-    Console, ErrorKind, ScenarioConfig, ScenarioOutcome, ScriptError, Server, ServerConfig,
+    Console, ErrorKind, FeedbackHandle, ScenarioConfig, ScenarioOutcome, ScriptError, Server, ServerConfig,
 };
 use tickscope_core::Metadata;
 use tickscope_session::{Collector, Observer};
@@ -24,7 +24,7 @@ use crate::present::text::{grouped, time};
 use crate::progress::Progress;
 use crate::record::place::Place;
 use crate::recording::{Recorded, Recording, SharedAnalyzer, default_capture, producer};
-use crate::{report, signals};
+use crate::{feedback, report, signals};
 
 const TICK: Duration = Duration::from_millis(50);
 const DEFAULT_TICKS: u64 = 600;
@@ -69,13 +69,18 @@ pub(crate) fn run(options: &cli::Run) -> Result<ExitCode> {
             watched.look(&analyzer);
         }))
     };
+    // what scripts are told in virtual time is the same in each run, as far as they do not ask for real time
+    let repeatable = options.virtual_time && !options.real_nanotime;
+    let feedback = feedback::Echo::new(capture.clone(), repeatable);
+    let given = Some(feedback.clone());
     let recording =
-        Recording::start(&options.recording, capture, metadata(options), options.on_hitch, observe)?;
+        Recording::start(&options.recording, capture, metadata(options), options.on_hitch, given, observe)?;
 
     let recorder = recording.session.thread("main");
     let quiet = options.presentation.format == FormatArg::Json;
     let mut config = server_config(options);
     config.native_names = crate::natives::imported()?;
+    config.feedback = Some(FeedbackHandle::new(feedback));
     let mut server = Server::start(config, recorder, Terminal { quiet })
         .with_context(|| format!("cannot run {}", directory.display()))?;
     let handle = server.stop_handle();

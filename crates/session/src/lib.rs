@@ -41,7 +41,7 @@ mod tracks;
 pub use clock::Clock;
 pub use collector::{Collector, PART};
 pub use mapping::OpenError;
-pub use pump::{Finished, Observer, Pump, PumpConfig, SinkOutcome};
+pub use pump::{Finished, Observer, Pump, PumpConfig, PumpHandle, SinkOutcome};
 pub use recorder::{MAX_TEXT, ThreadRecorder};
 pub use session::{Config, ConfigError, Session};
 pub use tickscope_ring::Policy;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use tickscope_core::{Account, Batch, Flow, Metadata, Overhead, Progress, Sink, SinkError, Source};
@@ -63,6 +64,29 @@ pub struct Finished<S> {
 pub struct Pump<S> {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Finished<S>>,
+    asks: std::sync::mpsc::Sender<SyncSender<()>>,
+}
+
+/// Waits for a [`Pump`], from any thread but its own.
+#[derive(Clone, Debug)]
+pub struct PumpHandle {
+    thread: Thread,
+    asks: std::sync::mpsc::Sender<SyncSender<()>>,
+}
+
+impl PumpHandle {
+    /// Waits until the sinks were given everything that was recorded before this call, and were flushed. `false` when that
+    /// took longer than `limit`, or the pump has stopped.
+    ///
+    /// Costs the caller what collecting costs, and a wake-up or two.
+    pub fn settle(&self, limit: Duration) -> bool {
+        let (done, waits) = sync_channel(1);
+        if self.asks.send(done).is_err() {
+            return false;
+        }
+        self.thread.unpark();
+        waits.recv_timeout(limit).is_ok()
+    }
 }
 
 impl<S: Sink + Send + 'static> Pump<S> {
@@ -72,8 +96,14 @@ impl<S: Sink + Send + 'static> Pump<S> {
     pub fn start(collector: Collector, sinks: Vec<(String, S)>, config: PumpConfig) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
-        let thread = std::thread::spawn(move || run(collector, FanOut::new(sinks), config, &flag));
-        Self { stop, thread }
+        let (asks, asked) = channel();
+        let thread = std::thread::spawn(move || run(collector, FanOut::new(sinks), config, &flag, &asked));
+        Self { stop, thread, asks }
+    }
+
+    /// A way to wait for it.
+    pub fn handle(&self) -> PumpHandle {
+        PumpHandle { thread: self.thread.thread().clone(), asks: self.asks.clone() }
     }
 
     /// Drains what is left, finishes the sinks and ends the thread.
@@ -92,6 +122,7 @@ fn run<S: Sink>(
     mut sinks: FanOut<S>,
     mut config: PumpConfig,
     stop: &AtomicBool,
+    asked: &Receiver<SyncSender<()>>,
 ) -> Finished<S> {
     let flush_every = config.flush_every.clamp(Duration::from_millis(1), Duration::from_secs(60));
     sinks.open(collector.metadata());
@@ -101,6 +132,8 @@ fn run<S: Sink>(
         if stop.load(Ordering::Acquire) {
             collector.close();
         }
+        // What was recorded before one of these was sent is there for the look that follows.
+        let asks: Vec<_> = asked.try_iter().collect();
         // The fan-out never fails: it keeps the errors of its sinks to itself.
         let progress = collector.poll(&mut sinks).unwrap_or(Progress::End);
         if progress == Progress::End {
@@ -108,6 +141,14 @@ fn run<S: Sink>(
         }
         let pushed = matches!(progress, Progress::Pushed(_));
         dirty |= pushed;
+        if !asks.is_empty() {
+            sinks.flush_all();
+            (flushed, dirty) = (Instant::now(), false);
+            for ask in asks {
+                let _ = ask.send(()); // whoever asked may have given up
+            }
+            continue;
+        }
         if dirty && flushed.elapsed() >= flush_every {
             sinks.flush_all();
             (flushed, dirty) = (Instant::now(), false);

@@ -32,6 +32,50 @@ fn real_inside(folder: &Path, path: &Path) -> bool {
     real.is_some_and(|real| real.starts_with(folder))
 }
 
+/// Where the file of that name is to be, within the resource's own folder; or else why it cannot be.
+pub(super) fn own_path(resource: &Resource, name: &str) -> Result<PathBuf, &'static str> {
+    let given = Path::new(name);
+    if name.contains('\0') {
+        return Err("it has a zero byte in it");
+    }
+    if given.is_absolute() {
+        return Err("it is absolute");
+    }
+    if given.components().any(|part| part == Component::ParentDir) {
+        return Err("it leads out by '..'");
+    }
+    let path = resource.path.join(given);
+    let (Some(folder), Some(_)) = (path.parent(), given.file_name()) else {
+        return Err("it names no file");
+    };
+    if !folder.is_dir() {
+        return Err("its folder is not there");
+    }
+    if !real_inside(&resource.path, folder) {
+        return Err("a link leads out");
+    }
+    Ok(path)
+}
+
+/// Has a file written and put at `path`, whole or not at all. What was there is replaced: a link itself, not what it leads
+/// to.
+pub(super) fn write_new(
+    path: &Path,
+    write: impl FnOnce(std::fs::File) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}", std::process::id()));
+    let aside = path.with_file_name(name);
+    let told = |error: std::io::Error| error.to_string();
+    let file = std::fs::File::options().write(true).create_new(true).open(&aside).map_err(told)?;
+    let done = write(file).and_then(|()| std::fs::rename(&aside, path).map_err(told));
+    if done.is_err() {
+        let _ = std::fs::remove_file(&aside); // the reason it failed is told, not this one
+    }
+    done
+}
+
 /// The path a script gave to `io` or `os`, if one of the server's resources holds it.
 fn permitted<R: Recorder + 'static>(host: &Rc<Host<R>>, resource: &Resource, path: &str) -> Option<PathBuf> {
     if path.contains('\0') || Path::new(path).components().any(|part| part == Component::ParentDir) {

@@ -1,14 +1,26 @@
 //! `Profiler`: what scripts tell a profiler, and what it gives back; see [`profiler`](crate::profiler).
 
-use mlua::{Table, Value};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use mlua::{Lua, Table, Value};
 use tickscope_core::{ArgInput, KeyId, Recorder};
 
+use super::files::{own_path, write_new};
 use super::{Body, Definer};
+use crate::feedback::ExportFormat;
 use crate::host::{Answer, Args, Calls, Host, Raise, nothing};
 use crate::profiler::Caller;
+use crate::resource::Resource;
 
 /// Values that come with a span or a moment, at most.
 const MAX_FIELDS: usize = 16;
+
+/// How often a script may want samples, in milliseconds.
+const FLUSH_MS: RangeInclusive<f64> = 1.0..=1000.0;
+
+/// Why there is nothing to be had.
+const NOTHING: &str = "nothing is recorded";
 
 /// Resources that an error names.
 const MAX_NAMES: usize = 40;
@@ -87,7 +99,7 @@ fn inputs<'a, R: Recorder + 'static>(
 }
 
 /// True, or false and why not.
-fn done(lua: &mlua::Lua, problem: Option<&str>) -> Answer {
+fn done(lua: &Lua, problem: Option<&str>) -> Answer {
     let mut values = vec![Value::Boolean(problem.is_none())];
     if let Some(problem) = problem {
         values.push(Value::String(lua.create_string(problem)?));
@@ -115,6 +127,8 @@ pub(super) fn install<R: Recorder + 'static>(define: &Definer<'_, R>) -> mlua::R
     let library = define.lua.create_table()?;
     spans(define, &library)?;
     choices(define, &library)?;
+    samples(define, &library)?;
+    exports(define, &library)?;
     define.globals.raw_set("Profiler", library)
 }
 
@@ -156,7 +170,7 @@ fn spans<R: Recorder + 'static>(define: &Definer<'_, R>, library: &Table) -> mlu
         };
         let caller = Caller::of(lua, resource);
         let reported = host.report_anomaly(resource, &caller, &kind, &inputs(host, &fields));
-        done(lua, (!reported).then_some("nothing is recorded"))
+        done(lua, (!reported).then_some(NOTHING))
     })
 }
 
@@ -177,4 +191,55 @@ fn choices<R: Recorder + 'static>(define: &Definer<'_, R>, library: &Table) -> m
         choose(host, &args, false)?;
         done(lua, None)
     })
+}
+
+fn samples<R: Recorder + 'static>(define: &Definer<'_, R>, library: &Table) -> mlua::Result<()> {
+    add(define, library, "Profiler.SetFlushInterval", |host, resource, _, args| {
+        let ms = args.number(0)?;
+        if !FLUSH_MS.contains(&ms) {
+            let what = format!("{} to {} milliseconds expected, got {ms}", FLUSH_MS.start(), FLUSH_MS.end());
+            return Err(problem(&args, 0, &what));
+        }
+        host.listeners.set_interval(resource, Duration::from_secs_f64(ms / 1e3));
+        nothing()
+    })?;
+    add(define, library, "Profiler.SetLuaCallback", |host, resource, lua, args| {
+        let function = match args.get(0) {
+            Value::Nil if !args.values.is_empty() => None,
+            Value::Function(function) => Some(function.clone()),
+            _ => return Err(args.wrong(0, "function or nil")),
+        };
+        let known = host.give_samples_to(resource, function);
+        done(lua, (!known).then_some(NOTHING))
+    })
+}
+
+fn exports<R: Recorder + 'static>(define: &Definer<'_, R>, library: &Table) -> mlua::Result<()> {
+    add(define, library, "Profiler.ExportSpeedscope", |host, resource, lua, args| {
+        export(host, resource, lua, &args, ExportFormat::Speedscope)
+    })?;
+    add(define, library, "Profiler.ExportFlameGraph", |host, resource, lua, args| {
+        export(host, resource, lua, &args, ExportFormat::FlameGraph)
+    })?;
+    add(define, library, "Profiler.ExportCSV", |host, resource, lua, args| {
+        export(host, resource, lua, &args, ExportFormat::Csv)
+    })
+}
+
+/// Writes a file of the calling resource.
+fn export<R: Recorder + 'static>(
+    host: &Host<R>,
+    resource: &Resource,
+    lua: &Lua,
+    args: &Args,
+    format: ExportFormat,
+) -> Answer {
+    let name = name(args)?;
+    let path = own_path(resource, &name).map_err(|why| {
+        problem(args, 0, &format!("a path within the resource's own folder expected, got '{name}': {why}"))
+    })?;
+    let Some(feedback) = host.listeners.feedback() else { return done(lua, Some(NOTHING)) };
+    let written = write_new(&path, |file| feedback.export(format, file));
+    let told = written.err().map(|why| format!("cannot write {name}: {why}"));
+    done(lua, told.as_deref())
 }

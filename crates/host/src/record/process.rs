@@ -52,7 +52,7 @@ impl Process {
     pub(super) fn new(session: Found, collector: Collector, sinks: Sinks, control: &Control) -> Self {
         let pid = collector.metadata().pid;
         let name = collector.program();
-        let collecting = sinks.collect(collector, |analyzer| Some(control.observe(analyzer)));
+        let collecting = sinks.collect(collector, None, |analyzer| Some(control.observe(analyzer)));
         Self { pid, name, watch: Watch::new(pid), collecting, session }
     }
 

@@ -107,10 +107,10 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn story(example: &str, args: &[&str]) -> Story {
+fn story(directory: &Path, args: &[&str]) -> (Story, String) {
     let folder = TempDir::new().expect("a temporary folder");
-    let server = folder.path().join(example);
-    copy(&examples().join(example), &server);
+    let server = folder.path().join("server");
+    copy(directory, &server);
     let capture = folder.path().join("run.perfetto-trace");
     let output = Command::new(env!("CARGO_BIN_EXE_tickscope"))
         .arg("run")
@@ -127,12 +127,20 @@ fn story(example: &str, args: &[&str]) -> Story {
     let mut story = Story::default();
     let mut reader = Reader::open(&capture).expect("a capture");
     drain(&mut reader, &mut story).expect("a whole capture");
-    story
+    // what scripts print, without what the command says in the end
+    let printed = errors.lines().filter(|line| line.starts_with('['));
+    (story, printed.collect::<Vec<_>>().join("\n"))
 }
 
 #[track_caller]
 fn check(example: &str, args: &[&str]) {
-    let (first, second) = (story(example, args), story(example, args));
+    check_directory(&examples().join(example), args);
+}
+
+/// Runs a server directory twice; answers what its scripts printed, which is the same too.
+#[track_caller]
+pub fn check_directory(directory: &Path, args: &[&str]) -> String {
+    let ((first, printed), (second, again)) = (story(directory, args), story(directory, args));
     assert_eq!(
         (first.dropped, second.dropped),
         (0, 0),
@@ -152,6 +160,8 @@ fn check(example: &str, args: &[&str]) {
         }
         assert_eq!(one.len(), other.len(), "one run went on for longer");
     }
+    assert_eq!(printed, again, "scripts saw different things");
+    printed
 }
 
 #[test]

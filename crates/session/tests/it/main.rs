@@ -1,6 +1,7 @@
 //! Sessions from outside: what is recorded arrives, what is not is counted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -451,6 +452,38 @@ fn a_failing_sink_does_not_hold_up_another() {
     assert!(finished.sinks[1].error.is_none() && good.finished);
     assert!(finished.account.holds(0) && finished.account.dropped == 0, "{:?}", finished.account);
     assert!(finished.overhead.collect.count() > 0 && finished.overhead.pair_ns > 0.0);
+}
+
+#[test]
+fn what_was_recorded_before_it_settles_has_arrived() {
+    /// What it was given and has flushed.
+    #[derive(Clone, Default)]
+    struct Count(Arc<AtomicUsize>, Arc<AtomicUsize>);
+    impl Sink for Count {
+        fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+            let ends = batch.samples.iter().filter(|sample| matches!(sample.event, Event::End(_)));
+            self.0.fetch_add(ends.count(), Ordering::Relaxed);
+            Ok(Flow::Continue)
+        }
+        fn flush(&mut self) -> Result<(), SinkError> {
+            self.1.store(self.0.load(Ordering::Relaxed), Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let (session, collector) = session(tiny());
+    let count = Count::default();
+    let never = PumpConfig { flush_every: Duration::from_secs(60), ..PumpConfig::default() };
+    let pump = Pump::start(collector, vec![("count".to_owned(), count.clone())], never);
+    let (handle, main) = (pump.handle(), session.thread("main"));
+    let symbol = main.intern_symbol(SymbolRef::host("work"));
+    for round in 1..=200 {
+        let span = main.enter(main.now(), symbol, CategoryId::DEFAULT);
+        main.exit(main.now(), span, Outcome::Ok, 0);
+        assert!(handle.settle(Duration::from_secs(60)));
+        assert_eq!(count.1.load(Ordering::Relaxed), round, "given and flushed");
+    }
+    pump.stop();
+    assert!(!handle.settle(Duration::from_secs(60)), "nobody is there any more");
 }
 
 #[test]
