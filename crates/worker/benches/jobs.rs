@@ -89,21 +89,53 @@ fn jobs(criterion: &mut Criterion) {
     group.finish();
 }
 
+const WORK: &str = "local function work(n) local s = 0 for i = 1, n do s = s + i % 7 end return s end";
+const LENGTH: i64 = 3_000_000;
+const SUM: i64 = 8_999_997;
+
+/// Two long calls by one worker and by two; and by plain threads with a machine each, which is what the processor has to give.
 fn scaling(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("jobs/two of equal length");
-    group.sample_size(10);
+    group.sample_size(20);
+    for threads in [1, 2] {
+        let machines: Vec<_> = (0..threads)
+            .map(|_| {
+                let (to, calls) = channel::<(usize, std::sync::mpsc::Sender<i64>)>();
+                thread::spawn(move || {
+                    let lua = Lua::new();
+                    let work: Function = lua.load(format!("{WORK} return work")).eval().expect("it compiles");
+                    for (count, answer) in calls {
+                        for _ in 0..count {
+                            let sum = work.call(LENGTH).expect("it runs");
+                            let _ = answer.send(sum); // checked there
+                        }
+                    }
+                });
+                to
+            })
+            .collect();
+        group.bench_function(format!("{threads} plain threads"), |bencher| {
+            bencher.iter(|| {
+                let (to, answers) = channel();
+                for machine in &machines {
+                    machine.send((2 / threads, to.clone())).expect("it listens");
+                }
+                drop(to);
+                assert_eq!(answers.iter().sum::<i64>(), 2 * SUM);
+            })
+        });
+    }
     for workers in [1, 2] {
         let host = host(workers);
         let work: Function = host
             .lua
-            .load(
-                "local function work(n) local s = 0 for i = 1, n do s = s + i % 7 end return s end
-                 return function() answer = Async.All { Async.Run(work, 3000000), Async.Run(work, 3000000) } end",
-            )
+            .load(format!(
+                "{WORK} return function() answer = Async.All {{ Async.Run(work, {LENGTH}), Async.Run(work, {LENGTH}) }} end"
+            ))
             .eval()
             .expect("it compiles");
         host.run(&work);
-        assert_eq!(host.lua.globals().get::<i64>("answer").ok(), Some(8_999_997));
+        assert_eq!(host.lua.globals().get::<i64>("answer").ok(), Some(SUM));
         group.bench_function(format!("{workers} workers"), |bencher| {
             bencher.iter(|| host.run(black_box(&work)))
         });
