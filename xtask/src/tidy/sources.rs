@@ -104,7 +104,7 @@ fn find(file: &Path, text: &str, rule: impl Fn(&str) -> Option<String>) -> Vec<S
 fn is_ours(file: &Path) -> bool {
     let code = file.extension().is_some_and(|extension| extension == "rs");
     let data = file.components().any(|part| part.as_os_str() == "data" || part.as_os_str() == "ui");
-    code && !data && (file.starts_with("crates") || file.starts_with("xtask"))
+    code && !data && ["crates", "plugins", "xtask"].iter().any(|place| file.starts_with(place))
 }
 
 fn is_text(file: &Path) -> bool {
@@ -122,6 +122,7 @@ mod tests {
     #[test]
     fn a_module_without_docs_is_named() {
         assert_eq!(module_docs(Path::new("crates/a/src/b.rs"), "use x;\n").len(), 1);
+        assert_eq!(module_docs(Path::new("plugins/a/src/b.rs"), "use x;\n").len(), 1);
         assert!(module_docs(Path::new("crates/a/src/b.rs"), "//! B.\n").is_empty());
         assert!(module_docs(Path::new("crates/a/tests/data/b.rs"), "use x;\n").is_empty());
         assert!(module_docs(Path::new("crates/a/README.md"), "# A\n").is_empty());
