@@ -23,9 +23,34 @@ pub(crate) static EPOCH: AtomicU64 = AtomicU64::new(1);
 pub struct Attachment {
     pub(crate) recorder: ThreadRecorder,
     pub(crate) inner: Arc<Inner>,
-    mode: Cell<Mode>,
+    head: Cell<Head>,
     /// What begins once something happens inside; see [`crate::Probe`].
     pub(crate) waiting: Waiting,
+}
+
+/// Where a thread stands, or a task on it, when head sampling is on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    mode: Mode,
+    /// Open spans that were decided about.
+    open: u32,
+    /// The mode without one: in whichever order they are left.
+    base: Mode,
+}
+
+impl Head {
+    /// In nothing.
+    pub(crate) const ROOT: Self = Self::new(Mode::Root);
+
+    const fn new(base: Mode) -> Self {
+        Self { mode: base, open: 0, base }
+    }
+
+    /// In something that has no span of its own here, and was kept or not.
+    #[cfg(feature = "scheduler")]
+    pub(crate) fn inside(kept: bool) -> Self {
+        Self::new(Mode::inside(kept))
+    }
 }
 
 /// What becomes of spans where head sampling is on.
@@ -39,6 +64,12 @@ pub(crate) enum Mode {
     Skip,
 }
 
+impl Mode {
+    fn inside(kept: bool) -> Self {
+        if kept { Self::Keep } else { Self::Skip }
+    }
+}
+
 impl Attachment {
     pub(crate) fn number(&self) -> u32 {
         self.inner.number
@@ -49,10 +80,10 @@ impl Attachment {
         if !self.inner.is_sampling() {
             return SpanGuard::admitted(self.number());
         }
-        let before = self.mode.get();
+        let head = self.head.get();
         let keep = self.keeps(critical, trace);
-        self.mode.set(if keep { Mode::Keep } else { Mode::Skip });
-        SpanGuard::sampled(self.number(), before, keep)
+        self.head.set(Head { mode: Mode::inside(keep), open: head.open + 1, ..head });
+        SpanGuard::sampled(self.number(), head.mode, keep)
     }
 
     /// Whether something without a span of its own is recorded here.
@@ -60,7 +91,7 @@ impl Attachment {
         if !self.inner.is_sampling() {
             return true;
         }
-        let keep = match self.mode.get() {
+        let keep = match self.head.get().mode {
             Mode::Keep => true,
             Mode::Skip => critical,
             Mode::Root => return self.inner.admit_root(critical, trace),
@@ -72,7 +103,9 @@ impl Attachment {
     }
 
     pub(crate) fn leave(&self, before: Mode) {
-        self.mode.set(before);
+        let head = self.head.get();
+        let open = head.open.saturating_sub(1);
+        self.head.set(Head { mode: if open == 0 { head.base } else { before }, open, ..head });
     }
 
     fn record<R>(&self, record: impl FnOnce(&Self) -> R) -> R {
@@ -189,7 +222,7 @@ impl Owner {
         let attachment = Rc::new(Attachment {
             recorder,
             inner: inner.clone(),
-            mode: Cell::new(Mode::Root),
+            head: Cell::new(Head::ROOT),
             waiting: Waiting::default(),
         });
         self.attachments.push(attachment.clone());
@@ -230,6 +263,15 @@ pub(crate) fn unchoose(number: u32) {
 #[cold]
 pub(crate) fn with_current<R>(record: impl FnOnce(&Attachment) -> R) -> Option<R> {
     slowly(current).map(|(attachment, _busy)| attachment.record(record))
+}
+
+/// Puts `head` in the place of what this thread goes by in `inner`, and gives that. `None` where nothing is decided.
+#[cfg(feature = "scheduler")]
+pub(crate) fn exchange_head(inner: &Arc<Inner>, head: Head) -> Option<Head> {
+    if !inner.is_sampling() || inner.is_stopped() {
+        return None;
+    }
+    slowly(|_, owner| Some(owner.attach(inner))).map(|(attachment, _busy)| attachment.head.replace(head))
 }
 
 /// As [`with_current`], for what records nothing.

@@ -82,6 +82,11 @@ impl ContextError {
 /// assert!(headers[0].1.starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
 /// assert_eq!(TraceContext::current().as_ref(), Some(request.context()));
 /// ```
+///
+/// Which context is current is kept for each thread. Where one thread runs several things in turns, each on a stack of
+/// its own, or one on top of another that waits for it, what a guard enters is current in the others too as long as the
+/// guard lives. In a pool of `tickscope-scheduler` that is so unless `scheduler::Tasks` is its observer: then each task
+/// has its own. Elsewhere, say `from:` or use [`around`](Self::around).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: NonZeroU128,
@@ -272,9 +277,21 @@ impl FromStr for TraceContext {
 }
 
 thread_local! {
-    static ENTERED: RefCell<Vec<(u64, TraceContext)>> = const { RefCell::new(Vec::new()) };
+    static ENTERED: RefCell<Contexts> = const { RefCell::new(Vec::new()) };
     static NUMBER: Cell<u64> = const { Cell::new(0) };
     static RANDOM_STATE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What a thread or a task has entered, each with the number of its guard, the innermost last.
+pub(crate) type Contexts = Vec<(u64, TraceContext)>;
+
+/// Puts `contexts` in the place of what the calling thread has entered, and gives that.
+#[cfg(feature = "scheduler")]
+#[inline]
+pub(crate) fn exchange(contexts: Contexts) -> Contexts {
+    let entered =
+        ENTERED.try_with(|entered| Some(std::mem::replace(&mut *entered.try_borrow_mut().ok()?, contexts)));
+    entered.ok().flatten().unwrap_or_default()
 }
 
 /// While it lives, its thread works in the context that gave it.

@@ -10,8 +10,10 @@ use tickscope_core::{
 };
 use tickscope_scheduler::{End, Moment, Observer, TaskId, TaskKind};
 
-use crate::attachment::{self, Attachment, slot};
+use crate::attachment::{self, Attachment, Head, slot};
 use crate::recording::{Inner, Recording, Trace};
+
+mod own;
 
 /// Records the tasks of a pool: give it to the pool's builder.
 ///
@@ -25,8 +27,12 @@ use crate::recording::{Inner, Recording, Trace};
 /// - What is never started has no span.
 ///
 /// What a task records by macros is inside its span, if the recording is that of all threads ([`Builder::start`]).
-/// With head sampling, a task is kept if what spawned it is. The pool may outlive the recording: then nothing
-/// more is recorded, but the recording's memory is there as long as the pool.
+/// With head sampling, a task is kept if what spawned it is, and what it records with it; where the category `task` is
+/// off, its outermost spans are roots. The pool may outlive the recording: then nothing more is recorded, but the
+/// recording's memory is there as long as the pool.
+///
+/// A task works in no trace context but those it enters, whatever it runs on the stack of or between; it has those it
+/// holds when it goes on after a wait ([`TraceContext`](crate::TraceContext)).
 ///
 /// It takes three readings of the time stamp counter and five records of 16 bytes for a task that does not wait, and neither
 /// lock nor allocation once a body of its kind was recorded by the thread.
@@ -127,10 +133,21 @@ impl Tasks {
         });
     }
 
+    /// What is decided for what a task records, where anything is.
+    #[inline]
+    fn head(&self, kept: bool) -> Option<Head> {
+        let head = || match self.inner.session.categories().contains(CategoryId::TASK) {
+            true => Head::inside(kept),
+            false => Head::ROOT,
+        };
+        self.inner.is_sampling().then(head)
+    }
+
     /// A part of a task begins: on the worker's track, and then, for a fiber, on its own.
     #[inline]
     fn begin(&self, moment: &Moment, kind: LinkKind) {
         let source = SpanId::from_raw(moment.tag);
+        own::begin(&self.inner, moment, self.head(source.is_some()));
         // With head sampling, what has no cause was not chosen.
         if !self.inner.is_recording() || source.is_none() && self.inner.is_sampling() {
             return;
@@ -239,6 +256,7 @@ impl Observer for Tasks {
     }
 
     fn suspended(&self, moment: &Moment) -> u64 {
+        own::suspend(&self.inner, moment);
         let mut tag = moment.tag;
         self.work(|attachment, work| {
             let (at, recorder) = (at(moment), &attachment.recorder);
@@ -261,6 +279,7 @@ impl Observer for Tasks {
 
     #[inline]
     fn ended(&self, moment: &Moment, end: End) {
+        own::end(&self.inner, moment);
         self.work(|attachment, work| {
             let (at, recorder) = (at(moment), &attachment.recorder);
             let Some(running) = work.stops(moment.task) else {

@@ -74,6 +74,23 @@ fn one_trace_is_decided_alike_everywhere() {
 }
 
 #[test]
+fn guards_left_in_another_order_leave_nothing_behind() {
+    let config = SamplingConfig { rate: 0.5, ..SamplingConfig::default() };
+    let recording = Recording::builder().sampling(config).start_apart().unwrap();
+    let chosen = recording.on_this_thread();
+    for id in 0..100u64 {
+        let root = span!(trace: id, "root");
+        let child = span!("child");
+        drop(root);
+        drop(child);
+    }
+    drop(chosen);
+    let sampled = recording.stop().overhead.sampled.unwrap();
+    assert_eq!(sampled.kept + sampled.sampled_out, 100, "each root was decided about");
+    assert!(sampled.kept > 0 && sampled.skipped == sampled.sampled_out);
+}
+
+#[test]
 fn the_limit_counts_what_it_refuses() {
     let config = SamplingConfig { max_per_second: Some(5), ..SamplingConfig::default() };
     let (told, summary) = sampled(config, || (0..100).for_each(|_| drop(span!("root"))));

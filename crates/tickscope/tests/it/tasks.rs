@@ -1,11 +1,14 @@
 //! Tasks of a pool: what caused them, how long they were queued, and what they did.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use tickscope::scheduler::Tasks;
-use tickscope::{ArgValue, Event, LinkKind, MemorySink, Outcome, Recording, RecordingSink, span};
+use tickscope::{
+    ArgValue, Builder, Event, LinkKind, MemorySink, Outcome, Recording, RecordingSink, SamplingConfig,
+    TraceContext, context_span, span,
+};
 use tickscope_core::{SpanId, TrackKind};
 use tickscope_scheduler::{Pool, Spawner, Stop, fiber};
 
@@ -305,4 +308,141 @@ fn a_pool_outlives_its_recording() {
     other.stop();
     let record = Record::of(&memory.take());
     assert_eq!(record.spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["work of third"]);
+}
+
+/// What a pool of one worker records with head sampling, and none of it never ended.
+fn sampled(builder: Builder, program: impl FnOnce(&Pool)) -> Record {
+    let _alone = alone();
+    let memory = MemorySink::default();
+    let sampling = SamplingConfig { rate: 0.5, ..SamplingConfig::default() };
+    let recording = builder.sampling(sampling).sink("memory", memory.clone()).start().expect("a legal setup");
+    let pool = Pool::builder().workers(1).observer(Tasks::new(&recording)).build().expect("a thread");
+    program(&pool);
+    assert_eq!(pool.stop(Stop::Drain).live(), 0);
+    recording.stop();
+    let record = Record::of(&memory.take());
+    let open = record.spans.iter().find(|span| span.outcome == Outcome::Truncated);
+    assert!(open.is_none(), "{open:?} never ended");
+    record
+}
+
+fn below() {
+    drop(span!("below"));
+}
+
+fn spans_between_turns(inner: Spawner) -> impl FnOnce() + Send {
+    move || {
+        let root = span!("root");
+        fiber::yield_now();
+        let task = inner.spawn(below);
+        drop(span!("child"));
+        fiber::yield_now();
+        drop(root);
+        drop(span!("sibling"));
+        task.join().expect("it returns");
+    }
+}
+
+#[test]
+fn with_sampling_a_task_is_kept_or_dropped_whole() {
+    const TASKS: usize = 200;
+    let record = sampled(Recording::builder(), |pool| {
+        let (open, door) = channel::<()>();
+        // None begins before all are there: they take turns.
+        drop(pool.spawn(move || door.recv().expect("it is opened")));
+        let tasks: Vec<_> =
+            (0..TASKS).map(|_| pool.spawn_fiber(spans_between_turns(pool.spawner()))).collect();
+        open.send(()).unwrap();
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+    });
+    let parts = record.parts("tasks::spans_between_turns");
+    let kept: HashSet<_> = parts.iter().map(|part| part.args["task"]).collect();
+    assert!((50..150).contains(&kept.len()), "100 expected, 7 sigma: {}", kept.len());
+    for name in ["root", "child", "sibling", "below"] {
+        let found = record.spans.iter().filter(|span| span.name == name).count();
+        assert_eq!(found, kept.len(), "{name}");
+    }
+}
+
+/// Numbers of two traces, the first left out at a rate of one half, the other kept.
+fn two_traces() -> [u64; 2] {
+    let kept =
+        |trace: u64| !sampled(Recording::builder(), |_| drop(span!(trace: trace, "trace"))).spans.is_empty();
+    [false, true].map(|wanted| (0..64).find(|trace| kept(*trace) == wanted).expect("one of 64"))
+}
+
+#[test]
+fn fibers_that_take_turns_leave_sampling_as_it_was() {
+    let [dropped, kept] = two_traces();
+    // The tasks themselves are off: each span is a root.
+    let record = sampled(Recording::builder().filter("*,-task"), |pool| {
+        let (open, door) = channel::<()>();
+        drop(pool.spawn(move || door.recv().expect("it is opened")));
+        let root = |trace: u64, turns: usize| {
+            move || {
+                let _root = span!(trace: trace, "root", trace = trace);
+                (0..turns).for_each(|_| fiber::yield_now());
+                drop(span!("inside"));
+            }
+        };
+        // The first ends before the second, which began inside its time.
+        let tasks = [root(dropped, 1), root(kept, 4)].map(|body| pool.spawn_fiber(body));
+        open.send(()).unwrap();
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+        pool.spawn(move || drop(span!(trace: kept, "later"))).join().unwrap();
+    });
+    let names: Vec<_> = record.spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["root", "inside", "later"]);
+    assert_eq!(record.spans[0].args["trace"], kept);
+}
+
+/// The trace it works in once it has begun its own span.
+fn works_alone() -> u128 {
+    assert_eq!(TraceContext::current(), None);
+    let span = context_span!("alone");
+    assert!(span.context().baggage().is_empty());
+    span.context().trace_id()
+}
+
+/// Works in a trace with baggage while `wait` waits, and in that still when it goes on.
+fn works_with_baggage(wait: impl FnOnce()) -> u128 {
+    let mut context = TraceContext::root(true);
+    context.baggage_mut().insert("customer", "7").expect("legal baggage");
+    let span = context_span!(from: context, "first");
+    wait();
+    assert_eq!(TraceContext::current().as_ref(), Some(span.context()));
+    span.context().trace_id()
+}
+
+#[test]
+fn a_task_on_the_stack_of_one_that_waits_has_a_trace_of_its_own() {
+    record(|pool| {
+        let _outside = TraceContext::root(true).enter();
+        let spawner = pool.spawner();
+        let task = pool.spawn(move || {
+            let mut inner = 0;
+            let outer = works_with_baggage(|| {
+                let tasks: Vec<_> = (0..64).map(|_| spawner.spawn(works_alone)).collect();
+                tasks.into_iter().for_each(|task| inner = task.join().unwrap());
+            });
+            assert_ne!(inner, outer);
+            assert_eq!(TraceContext::current(), None);
+        });
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn fibers_that_take_turns_work_each_in_its_own_trace() {
+    record(|pool| {
+        let (open, door) = channel::<()>();
+        drop(pool.spawn(move || door.recv().expect("it is opened")));
+        let tasks: Vec<_> = (0..16)
+            .map(|_| pool.spawn_fiber(|| works_with_baggage(|| (0..3).for_each(|_| fiber::yield_now()))))
+            .collect();
+        let alone: Vec<_> = (0..16).map(|_| pool.spawn(works_alone)).collect();
+        open.send(()).unwrap();
+        let traces: HashSet<_> = tasks.into_iter().chain(alone).map(|task| task.join().unwrap()).collect();
+        assert_eq!(traces.len(), 32);
+    });
 }
