@@ -214,7 +214,8 @@ pub struct ProbeGuard {
     // Dropped last, and then lets go of what it decided for those below.
     span: SpanGuard,
     probe: Option<&'static Probe>,
-    waiting: Option<usize>,
+    /// The number of a call that waits.
+    waiting: Option<u64>,
 }
 
 impl ProbeGuard {
@@ -249,7 +250,14 @@ impl ProbeGuard {
         }
         let wait = |attachment: &Attachment| {
             let at = attachment.recorder.now();
-            attachment.waiting.push(Call { probe, at, category, args: Args::keep(args), begun: None })
+            attachment.waiting.push(|number| Call {
+                number,
+                probe,
+                at,
+                category,
+                args: Args::keep(args),
+                begun: None,
+            })
         };
         self.waiting = attachment::look_at(self.number(), wait);
         // Whoever records next has to come by and begin it.
@@ -257,10 +265,10 @@ impl ProbeGuard {
     }
 
     #[cold]
-    fn end_waiting(&self, place: usize) {
+    fn end_waiting(&self, number: u64) {
         attachment::look_at(self.number(), |attachment| {
             let recorder = &attachment.recorder;
-            let (Some(call), now) = (attachment.waiting.take(place), recorder.now()) else { return };
+            let (Some(call), now) = (attachment.waiting.take(number), recorder.now()) else { return };
             attachment::look_again();
             let outcome = if std::thread::panicking() { Outcome::Unwound } else { Outcome::Ok };
             match call.begun {
@@ -283,8 +291,8 @@ impl ProbeGuard {
 impl Drop for ProbeGuard {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(place) = self.waiting {
-            self.end_waiting(place);
+        if let Some(number) = self.waiting {
+            self.end_waiting(number);
         }
     }
 }
@@ -293,12 +301,16 @@ impl Drop for ProbeGuard {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     calls: RefCell<Vec<Call>>,
+    /// Calls there have been.
+    count: Cell<u64>,
     /// Some have not begun.
     any: Cell<bool>,
 }
 
 #[derive(Debug)]
 struct Call {
+    /// Guards may be dropped in another order than they were made: those of fibers that take turns are.
+    number: u64,
     probe: &'static Probe,
     at: Ticks,
     category: CategoryId,
@@ -314,24 +326,24 @@ impl Call {
 }
 
 impl Waiting {
-    fn push(&self, call: Call) -> usize {
-        let mut calls = self.calls.borrow_mut();
-        calls.push(call);
+    fn push(&self, call: impl FnOnce(u64) -> Call) -> u64 {
+        let number = self.count.get();
+        self.count.set(number + 1);
+        self.calls.borrow_mut().push(call(number));
         self.any.set(true);
-        calls.len() - 1
+        number
     }
 
     pub(crate) fn is_any(&self) -> bool {
         self.any.get()
     }
 
-    /// Takes the call at `place`, and those above whose guards are in the wrong order.
-    fn take(&self, place: usize) -> Option<Call> {
+    fn take(&self, number: u64) -> Option<Call> {
         let mut calls = self.calls.borrow_mut();
-        let place = place.min(calls.len());
-        let call = calls.drain(place..).next();
+        let place = calls.iter().rposition(|call| call.number == number)?;
+        let call = calls.remove(place);
         self.any.set(calls.iter().any(|call| call.begun.is_none()));
-        call
+        Some(call)
     }
 
     /// Something is about to be recorded: what it happens in begins.

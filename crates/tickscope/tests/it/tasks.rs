@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+#[cfg(feature = "profile")]
+use tickscope::profile;
 use tickscope::scheduler::Tasks;
 use tickscope::{
     ArgValue, Builder, Event, LinkKind, MemorySink, Outcome, Recording, RecordingSink, SamplingConfig,
@@ -97,13 +99,18 @@ impl Record {
 
 /// Runs `program` with a pool that is recorded, and reads the capture back.
 fn record(program: impl FnOnce(&Pool)) -> Record {
+    record_with_workers(2, program)
+}
+
+fn record_with_workers(workers: usize, program: impl FnOnce(&Pool)) -> Record {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tasks.perfetto-trace");
     let memory = MemorySink::default();
     let recording =
         Recording::builder().file(&path).sink("memory", memory.clone()).start().expect("a legal setup");
-    let pool = Pool::builder().workers(2).observer(Tasks::new(&recording)).build().expect("two threads");
+    let pool =
+        Pool::builder().workers(workers).observer(Tasks::new(&recording)).build().expect("a few threads");
     program(&pool);
     let counters = pool.stop(Stop::Drain);
     assert_eq!(counters.live(), 0);
@@ -445,4 +452,30 @@ fn fibers_that_take_turns_work_each_in_its_own_trace() {
         let traces: HashSet<_> = tasks.into_iter().chain(alone).map(|task| task.join().unwrap()).collect();
         assert_eq!(traces.len(), 32);
     });
+}
+
+#[cfg(feature = "profile")]
+#[test]
+fn fibers_that_take_turns_end_each_its_own_call() {
+    #[profile(min_duration = "100s", args(first = first))]
+    fn call(first: bool) {
+        drop(span!("inside"));
+        (0..if first { 1 } else { 4 }).for_each(|_| fiber::yield_now());
+    }
+    // That none is left open is seen there.
+    let record = record_with_workers(1, |pool| {
+        let (open, door) = channel::<()>();
+        drop(pool.spawn(move || door.recv().expect("it is opened")));
+        let tasks = [true, false].map(|first| pool.spawn_fiber(move || call(first)));
+        open.send(()).unwrap();
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+    });
+    let named = |name: &str| {
+        record.spans.iter().filter(|span| span.name.ends_with(name)).cloned().collect::<Vec<_>>()
+    };
+    let (calls, inside) = (named("::call"), named("inside"));
+    assert_eq!((calls.len(), inside.len()), (2, 2));
+    for (call, inside) in calls.iter().zip(&inside) {
+        assert_eq!((call.outcome, inside.around), (Outcome::Ok, Some(call.id)));
+    }
 }
