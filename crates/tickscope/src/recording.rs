@@ -390,14 +390,10 @@ impl Builder {
         let config = PumpConfig { flush_every: self.flush_every, observe: Some(Box::new(observe)) };
         self.sinks.insert(0, ("the collector".to_owned(), Box::new(Silence)));
         let pump = Pump::start(collector, self.sinks, config);
-        let recording = Recording {
-            inner: inner.clone(),
-            sources: Mutex::new(None),
-            failed: Mutex::default(),
-            state: Mutex::new(State::Running(pump)),
-        };
+        let mut recording =
+            Recording { inner: inner.clone(), sources: None, state: Mutex::new(State::Running(pump)) };
         if !self.sources.is_empty() {
-            *lock(&recording.sources) = Some(Sources::start(self.sources, inner)?);
+            recording.sources = Some(Sources::start(self.sources, inner)?);
         }
         Ok(recording)
     }
@@ -426,9 +422,7 @@ enum State {
 /// A recording in progress. Dropping it stops it and writes everything out.
 pub struct Recording {
     pub(crate) inner: Arc<Inner>,
-    sources: Mutex<Option<Sources>>,
-    /// Sources that panicked.
-    failed: Mutex<Vec<(String, SinkError)>>,
+    sources: Option<Sources>,
     state: Mutex<State>,
 }
 
@@ -504,12 +498,8 @@ impl Recording {
     /// Stops: drains what was recorded, ends open spans as truncated, and finishes the sinks. Stopping again gives
     /// the same answer again.
     pub fn stop(&self) -> Arc<Summary> {
-        {
-            // Under the lock: another thread that stops too waits until they have.
-            let mut sources = lock(&self.sources);
-            if let Some(sources) = sources.take() {
-                lock(&self.failed).extend(sources.stop());
-            }
+        if let Some(sources) = &self.sources {
+            sources.stop();
         }
         self.inner.stopped.store(true, Ordering::Relaxed);
         {
@@ -530,7 +520,7 @@ impl Recording {
         // A sink that panics must not take a program with it that is unwinding already.
         let summary = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pump.stop())) {
             Ok(finished) => {
-                let failed = std::mem::take(&mut *lock(&self.failed));
+                let failed = self.sources.as_ref().map(Sources::failed).unwrap_or_default();
                 Arc::new(Summary::new(&self.inner, finished, failed))
             }
             Err(_) => empty,

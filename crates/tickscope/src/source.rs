@@ -1,16 +1,16 @@
 //! What a program knows about itself and nobody asks while nothing is recorded: sources of figures with a life.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use tickscope_core::SinkError;
 
 use crate::attachment;
 use crate::error::Error;
-use crate::recording::Inner;
+use crate::recording::{Inner, lock};
 
 /// Something that has figures to tell as long as a recording goes on: a connection pool, an allocator, the machine.
 ///
@@ -69,7 +69,11 @@ pub(crate) struct Given {
 #[derive(Debug)]
 pub(crate) struct Sources {
     stop: Sender<()>,
-    thread: JoinHandle<Vec<(String, SinkError)>>,
+    id: ThreadId,
+    /// Until somebody waited for it.
+    thread: Mutex<Option<JoinHandle<Vec<(String, SinkError)>>>>,
+    /// Sources that panicked, once it has ended.
+    failed: Mutex<Vec<(String, SinkError)>>,
 }
 
 /// Sets them up, in order.
@@ -112,17 +116,32 @@ impl Sources {
         let thread = thread::Builder::new().name("tickscope sources".to_owned()).spawn(body)?;
         // Disconnected: cannot be, what sources do is caught.
         let _ = started.recv();
-        Ok(Self { stop, thread })
+        Ok(Self {
+            stop,
+            id: thread.thread().id(),
+            thread: Mutex::new(Some(thread)),
+            failed: Mutex::default(),
+        })
     }
 
-    /// Stops them and waits for it; answers who panicked.
-    pub(crate) fn stop(self) -> Vec<(String, SinkError)> {
+    /// Stops them and waits until they have.
+    pub(crate) fn stop(&self) {
         let _ = self.stop.send(());
-        // One of them stops its own recording: it cannot wait for itself.
-        if self.thread.thread().id() == thread::current().id() {
-            return Vec::new();
+        // One of them stops its own recording: it cannot wait for itself, nor for who waits for it.
+        if self.id == thread::current().id() {
+            return;
         }
-        self.thread.join().unwrap_or_default()
+        // Under the lock: another thread that stops too waits until they have.
+        let mut thread = lock(&self.thread);
+        if let Some(thread) = thread.take() {
+            let failed = thread.join().unwrap_or_default();
+            *lock(&self.failed) = failed;
+        }
+    }
+
+    /// Who panicked, as far as is known.
+    pub(crate) fn failed(&self) -> Vec<(String, SinkError)> {
+        std::mem::take(&mut lock(&self.failed))
     }
 }
 

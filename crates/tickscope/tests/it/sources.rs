@@ -1,6 +1,6 @@
 //! Sources of figures: set up, started, asked, stopped.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tickscope::{DataSource, Error, Event, MemorySink, Recording, Scope, counter, instant, span};
@@ -149,4 +149,42 @@ fn a_source_that_panics_is_left_out_and_named() {
         assert!(!diary[after + 1..].iter().any(|line| line.starts_with("b ")), "{diary:?}");
         assert_eq!(diary.last().unwrap(), "a stop");
     }
+}
+
+/// Stops its own recording when it is stopped itself.
+struct Stopper(Arc<OnceLock<Weak<Recording>>>);
+
+impl DataSource for Stopper {
+    fn sample(&mut self) {}
+
+    fn stop(&mut self) {
+        if let Some(recording) = self.0.get().and_then(Weak::upgrade) {
+            recording.stop();
+        }
+    }
+}
+
+#[test]
+fn a_source_stops_the_recording_that_another_thread_is_stopping() {
+    let (diary, of) = (Diary::default(), Arc::new(OnceLock::new()));
+    let recording = Recording::builder()
+        .source("a", NEVER, keeper("a", &diary, ""))
+        .source("stopper", NEVER, Stopper(of.clone()))
+        .start_apart()
+        .unwrap();
+    let recording = Arc::new(recording);
+    of.set(Arc::downgrade(&recording)).unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let stoppers: Vec<_> = (0..2)
+            .map(|_| {
+                let recording = recording.clone();
+                std::thread::spawn(move || recording.stop())
+            })
+            .collect();
+        let held = stoppers.into_iter().all(|stopper| stopper.join().unwrap().account.holds(0));
+        done.send(held).unwrap();
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(30)), Ok(true), "they wait for each other");
+    assert_eq!(written(&diary).last().unwrap(), "a stop");
 }
