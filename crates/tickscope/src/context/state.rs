@@ -69,8 +69,14 @@ impl FromStr for TraceState {
     type Err = ContextError;
 
     fn from_str(text: &str) -> Result<Self, ContextError> {
-        let mut members: Vec<(String, String)> = Vec::new();
-        let (mut offset, mut found) = (0, 0);
+        // Before they are looked at: each is compared with all before it.
+        let found = text.split(',').filter(|piece| !piece.trim_matches([' ', '\t']).is_empty()).count();
+        if found > MOST {
+            let header = Self::HEADER;
+            return Err(ContextError::TooLarge { header, found, limit: MOST, unit: "members" });
+        }
+        let mut members: Vec<(String, String)> = Vec::with_capacity(found);
+        let mut offset = 0;
         for piece in text.split(',') {
             let at = offset + piece.len() - piece.trim_start_matches([' ', '\t']).len();
             offset += piece.len() + 1;
@@ -78,7 +84,6 @@ impl FromStr for TraceState {
             if member.is_empty() {
                 continue;
             }
-            found += 1;
             let (key, value) = member.split_once('=').ok_or_else(|| {
                 ContextError::malformed(Self::HEADER, text, at + member.len(), "an equals sign")
             })?;
@@ -87,10 +92,6 @@ impl FromStr for TraceState {
             if !members.iter().any(|(known, _)| known == key) {
                 members.push((key.to_owned(), value.to_owned()));
             }
-        }
-        if found > MOST {
-            let header = Self::HEADER;
-            return Err(ContextError::TooLarge { header, found, limit: MOST, unit: "members" });
         }
         Ok(Self(Arc::new(members)))
     }

@@ -115,6 +115,9 @@ fn tracestate_is_read_and_written_as_the_specification_says() {
     }
     let members = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
     assert!(read(&members(32)).is_some() && read(&members(33)).is_none());
+    // One that nobody has to look at is not looked at.
+    let error = format!("{}, ,Bad", members(40)).parse::<TraceState>().unwrap_err();
+    assert_eq!(error.to_string(), "tracestate: 41 members, at most 32 are allowed");
     let mut full: TraceState = members(32).parse().unwrap();
     full.insert("tickscope", "7").unwrap();
     full.insert("k3", "changed").unwrap();
