@@ -65,15 +65,18 @@ pub(crate) struct Given {
     pub(crate) source: Box<dyn DataSource>,
 }
 
+/// Sources that panicked, by name.
+type Failed = Vec<(String, SinkError)>;
+
 /// The thread of a recording's sources.
 #[derive(Debug)]
 pub(crate) struct Sources {
     stop: Sender<()>,
     id: ThreadId,
     /// Until somebody waited for it.
-    thread: Mutex<Option<JoinHandle<Vec<(String, SinkError)>>>>,
-    /// Sources that panicked, once it has ended.
-    failed: Mutex<Vec<(String, SinkError)>>,
+    thread: Mutex<Option<JoinHandle<Failed>>>,
+    /// Known once it has ended.
+    failed: Mutex<Failed>,
 }
 
 /// Sets them up, in order.
@@ -140,7 +143,7 @@ impl Sources {
     }
 
     /// Who panicked, as far as is known.
-    pub(crate) fn failed(&self) -> Vec<(String, SinkError)> {
+    pub(crate) fn failed(&self) -> Failed {
         std::mem::take(&mut lock(&self.failed))
     }
 }
@@ -152,7 +155,7 @@ struct Running {
     given: Vec<Given>,
     /// When each is to be asked again; of one that panicked never.
     due: Vec<Option<Instant>>,
-    failed: Vec<(String, SinkError)>,
+    failed: Failed,
 }
 
 impl Running {
