@@ -36,10 +36,10 @@ pub fn run(options: &Options, here: &std::path::Path) -> Result<()> {
         let path = folder.join(file);
         std::fs::create_dir_all(path.parent().context("a file has a folder")?)?;
         let text = text
-            .replace("TICKSCOPE_ABI", &abi)
             .replace("libmy_sink", &format!("lib{}", name.replace('-', "_")))
             .replace("my-sink", name)
-            .replace("MySink", &camel(name));
+            // Last: the path may have any of these in it.
+            .replace("TICKSCOPE_ABI", &abi);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     println!(
@@ -47,14 +47,6 @@ pub fn run(options: &Options, here: &std::path::Path) -> Result<()> {
         folder.display()
     );
     Ok(())
-}
-
-fn camel(name: &str) -> String {
-    let word = |word: &str| {
-        let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
-    };
-    name.split('-').map(word).collect()
 }
 
 #[cfg(test)]

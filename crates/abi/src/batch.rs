@@ -134,7 +134,8 @@ impl<'a> Batch<'a> {
     /// The samples, in order.
     #[inline]
     pub fn samples(&self) -> impl ExactSizeIterator<Item = Sample<'a>> + use<'a> {
-        self.raw_samples().iter().map(TickscopeSample::read)
+        // SAFETY: promised to `new`.
+        self.raw_samples().iter().map(|sample| unsafe { sample.read() })
     }
 
     /// The samples as they crossed.
@@ -191,8 +192,11 @@ impl<'a> Batch<'a> {
 impl TickscopeSample {
     /// The sample, for `match`. Costs nothing: what happened is borrowed.
     #[inline]
-    pub fn read(&self) -> Sample<'_> {
-        // SAFETY: the host writes the field that `kind` says, whole.
+    ///
+    /// # Safety
+    /// The field of `event` that `kind` says was written, whole, as the host does.
+    pub unsafe fn read(&self) -> Sample<'_> {
+        // SAFETY: the caller's.
         let event = unsafe {
             match self.kind {
                 TICKSCOPE_BEGIN => Event::Begin(&self.event.begin),

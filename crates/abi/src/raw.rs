@@ -1,7 +1,7 @@
 //! The table and all that crosses it, as C sees it: `include/tickscope_sink.h` is generated from here.
 //!
 //! Rules of version 1. A plugin exports one `TickscopeSink` named `tickscope_sink`. The host calls it on one thread, one
-//! call at a time: `open`; then `batch`, `tick`, `flush` and `health` in any order; then `finish`; `close` last. What the
+//! call at a time: `open`; then `batch`, `tick` and `flush` in any order; then `finish`; then `health`; `close` last. What the
 //! host hands to a call is good until it returns, but for `TickscopeHost`, which is good for ever. Texts are UTF-8, need
 //! not end in a zero byte, and may be NULL when empty. Nothing may unwind or jump out of a call. A minor version appends to
 //! structures that carry a `size`, and adds numbers to the lists of constants; elements of arrays stay as they are.
@@ -123,9 +123,9 @@ pub struct TickscopeSink {
     /// The recording is over: leaves a complete output, within so many nanoseconds from now. The host does not wait longer.
     /// May be NULL.
     pub finish: Option<unsafe extern "C" fn(sink: *mut c_void, within_ns: u64) -> i32>,
-    /// Tells how it is going. Its text is good until the next call. May be NULL.
+    /// Tells how it went, after `finish`; not of a sink that failed. Its text is good until the next call. May be NULL.
     pub health: Option<unsafe extern "C" fn(sink: *mut c_void, health: *mut TickscopeHealth)>,
-    /// Frees a sink that `open` made. Called once, last, whatever failed before.
+    /// Frees a sink that `open` made. Called once, last, whatever failed before; not where `open` left NULL.
     pub close: Option<unsafe extern "C" fn(sink: *mut c_void)>,
 }
 

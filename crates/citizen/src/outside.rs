@@ -181,6 +181,8 @@ struct Pending<R: Recorder + 'static> {
     service: &'static str,
     resource: usize,
     operation: Option<Operation>,
+    /// It was asked by a callback of samples: neither is what follows recorded.
+    mute: bool,
     reply: Box<dyn Reply<R>>,
 }
 
@@ -235,7 +237,8 @@ impl<R: Recorder + 'static> Host<R> {
         let due = self.clock.elapsed() + request.latency;
         let operation = self.probe.begin_operation(request.symbol, request.category);
         let reply = Box::new(Awaited { service, from, answer: None, done });
-        let pending = Pending { service, resource: request.resource.id, operation, reply };
+        let mute = self.probe.recorder().is_mute();
+        let pending = Pending { service, resource: request.resource.id, operation, mute, reply };
         self.outside.pending.borrow_mut().insert((due, number), pending);
     }
 
@@ -271,7 +274,9 @@ impl<R: Recorder + 'static> Host<R> {
         };
         for pending in ready {
             let cause = self.end_operation(pending.operation, pending.reply.took(), Outcome::Ok);
+            let mute = self.probe.recorder().set_mute(pending.mute);
             pending.reply.deliver(self, cause);
+            self.probe.recorder().set_mute(mute);
         }
     }
 

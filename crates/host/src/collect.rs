@@ -95,6 +95,8 @@ pub(crate) fn run(options: &cli::Collect) -> Result<ExitCode> {
     drop(listener);
     line.clear();
     let ended = ended.and_then(|()| collecting.finish());
+    // Where the capture failed they have not been told yet that it is over; a second time does nothing.
+    let _ = collecting.sink.plugins.finish(); // never fails
     let context = || format!("cannot write the capture {capture}; it holds what was written before");
     summary(&collecting.collector.counts(), &gate, &capture.to_string());
     let bad = refused | plugins::tell_outcomes(collecting.sink.plugins.outcomes());

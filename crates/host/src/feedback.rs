@@ -44,12 +44,19 @@ struct Shared {
 /// What is kept for listeners.
 #[derive(Default)]
 struct Keeping {
-    listeners: BTreeMap<u64, Given>,
+    listeners: BTreeMap<u64, Listener>,
     open: HashMap<SpanId, Open>,
     /// Number of the span that began last.
     spans: u64,
     tick: u64,
     categories: HashMap<CategoryId, Arc<str>>,
+}
+
+#[derive(Default)]
+struct Listener {
+    /// The last span that had begun before it listened.
+    since: u64,
+    given: Given,
 }
 
 /// A span that a listener may be given once it ends.
@@ -99,7 +106,10 @@ impl Feedback for Echo {
     }
 
     fn listen(&self, listener: u64) {
-        self.keeping().listeners.insert(listener, Given::default());
+        let mut keeping = self.keeping();
+        let since = keeping.spans;
+        keeping.listeners.insert(listener, Listener { since, given: Given::default() });
+        drop(keeping);
         self.0.listened.store(true, Ordering::Relaxed);
     }
 
@@ -113,7 +123,11 @@ impl Feedback for Echo {
     }
 
     fn take(&self, listener: u64) -> Given {
-        self.keeping().listeners.get_mut(&listener).map(std::mem::take).unwrap_or_default()
+        self.keeping()
+            .listeners
+            .get_mut(&listener)
+            .map(|found| std::mem::take(&mut found.given))
+            .unwrap_or_default()
     }
 
     fn export(&self, format: ExportFormat, to: File) -> Result<(), String> {
@@ -146,6 +160,15 @@ impl Sink for Echo {
             for sample in batch.samples {
                 keeping.sample(sample, batch, self.0.repeatable);
             }
+        } else {
+            // Who begins to listen in the middle of a tick is told which it is.
+            let ticks = batch.samples.iter().filter_map(|sample| match &sample.event {
+                Event::Begin(begin) if begin.category == CategoryId::TICK => Some(begin),
+                _ => None,
+            });
+            if let Some(begin) = ticks.last() {
+                self.keeping().tick_begins(begin, batch);
+            }
         }
         Ok(Flow::Continue)
     }
@@ -160,7 +183,7 @@ impl Keeping {
                 let Some(innermost) = batch.dictionary.frames(*stack).next() else { return };
                 let symbol = batch.dictionary.symbol(innermost.symbol);
                 let tick = self.tick;
-                self.keep(|| GivenSample {
+                self.keep(u64::MAX, || GivenSample {
                     symbol: symbol.clone(),
                     category: "stack".into(),
                     span: 0,
@@ -181,13 +204,7 @@ impl Keeping {
             // a callback is not told of itself
             CategoryId::PROFILER => return,
             CategoryId::GC if repeatable => return,
-            CategoryId::TICK => {
-                let number = batch.args(begin.args).iter().find_map(|arg| match arg.value {
-                    ArgValue::Uint(number) => Some(number),
-                    _ => None,
-                });
-                self.tick = number.unwrap_or(self.tick + 1);
-            }
+            CategoryId::TICK => self.tick_begins(begin, batch),
             _ => {}
         }
         self.spans += 1;
@@ -198,12 +215,20 @@ impl Keeping {
         }
     }
 
+    fn tick_begins(&mut self, begin: &Begin, batch: &Batch<'_>) {
+        let number = batch.args(begin.args).iter().find_map(|arg| match arg.value {
+            ArgValue::Uint(number) => Some(number),
+            _ => None,
+        });
+        self.tick = number.unwrap_or(self.tick + 1);
+    }
+
     fn end(&mut self, sample: &Sample, end: &End, batch: &Batch<'_>) {
         let Some(Open { number, parent, category, tick }) = self.open.remove(&end.span) else { return };
         let name = || Arc::from(&*batch.dictionary.category(category).name);
         let category = Arc::clone(self.categories.entry(category).or_insert_with(name));
         let ticks = (tick, self.tick);
-        self.keep(|| GivenSample {
+        self.keep(number, || GivenSample {
             symbol: batch.dictionary.symbol(end.symbol).clone(),
             category: Arc::clone(&category),
             span: number,
@@ -216,8 +241,12 @@ impl Keeping {
         });
     }
 
-    fn keep(&mut self, sample: impl Fn() -> GivenSample) {
-        for given in self.listeners.values_mut() {
+    /// Keeps a sample for those who listened when its span began; `u64::MAX` is for all.
+    fn keep(&mut self, number: u64, sample: impl Fn() -> GivenSample) {
+        for Listener { since, given } in self.listeners.values_mut() {
+            if number <= *since {
+                continue;
+            }
             if given.samples.len() < MAX_KEPT {
                 given.samples.push(sample());
             } else {

@@ -86,7 +86,10 @@ pub(crate) fn tell_outcomes(outcomes: &[Outcome]) -> bool {
 fn told(outcome: &Outcome) -> String {
     let mut parts = vec![format!("took {} samples", grouped(outcome.delivered))];
     if outcome.missed > 0 {
-        parts.push(format!("{} more were left out: it was too slow", grouped(outcome.missed)));
+        parts.push(format!(
+            "{} more were left out, for it was slower than they came",
+            grouped(outcome.missed)
+        ));
     }
     match &outcome.end {
         End::None | End::Finished => {}

@@ -163,9 +163,11 @@ impl<'a> Processes<'a> {
                 self.waiting.push(waiting);
             }
         }
-        let (over, running) = std::mem::take(&mut self.running).into_iter().partition(Process::is_over);
+        let (over, running): (Vec<_>, _) =
+            std::mem::take(&mut self.running).into_iter().partition(Process::is_over);
         self.running = running;
-        self.ended.extend(Vec::into_iter(over).map(Process::finish));
+        over.iter().for_each(Process::end);
+        self.ended.extend(over.into_iter().map(Process::finish));
         Ok(())
     }
 
@@ -213,12 +215,14 @@ impl<'a> Processes<'a> {
     }
 
     fn finish(mut self) -> Vec<Recorded> {
+        self.running.iter().for_each(Process::end);
         self.ended.extend(self.running.into_iter().map(Process::finish));
         self.ended
     }
 
     /// As [`Processes::finish`], but what goes on stays for the next one to go on with.
     fn leave(mut self) -> Vec<Recorded> {
+        self.running.iter().for_each(Process::end);
         self.ended.extend(self.running.into_iter().map(Process::leave));
         self.waiting.into_iter().for_each(Waiting::leave);
         self.ended

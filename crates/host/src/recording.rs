@@ -129,6 +129,11 @@ impl Sinks {
 }
 
 impl Collecting {
+    /// Has it end, without waiting.
+    pub(crate) fn end(&self) {
+        self.pump.end();
+    }
+
     /// Ends it: everything recorded is written and analysed.
     pub(crate) fn finish(self) -> Recorded {
         let Finished { mut sinks, overhead, account } = self.pump.stop();

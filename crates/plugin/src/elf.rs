@@ -36,11 +36,11 @@ pub(crate) fn check(file: &mut File) -> Result<(), Why> {
         return Err(Why::OtherMachine { found: format!("{found}{bits}"), expected });
     }
     if kind != 3 {
-        return Err(Why::NoLibrary { found: "an ELF file that is no shared object".into() });
+        return Err(Why::OtherElf { found: "an ELF file that is no shared object" });
     }
     let (at, each, count) = (word(&head, 32), usize::from(half(54)), usize::from(half(56)));
     if each != SEGMENT || count == 0 || count > MAX_SEGMENTS {
-        return Err(Why::NoLibrary { found: "an ELF file without segments".into() });
+        return Err(Why::OtherElf { found: "an ELF file without segments" });
     }
     let mut segments = Vec::new();
     file.seek(SeekFrom::Start(at)).map_err(Why::Unreadable)?;

@@ -26,6 +26,12 @@ pub enum Why {
         /// Its first bytes, as text.
         found: String,
     },
+    /// It is an ELF file of another kind: an object file, a program, one without segments.
+    #[error("it is {found}; expected a shared library, such as `cc -shared` and crate-type cdylib make")]
+    OtherElf {
+        /// What it is.
+        found: &'static str,
+    },
     /// It is for another machine.
     #[error("it is built for {found}, this program for {expected}: build it for {expected}")]
     OtherMachine {
@@ -52,7 +58,7 @@ pub enum Why {
     NoTable,
     /// What it exports under that name is something else.
     #[error(
-        "its `tickscope_sink` is no table of a sink (it begins with {found:#018x}): build it against tickscope-abi {}",
+        "its `tickscope_sink` is no table of a sink (it begins with {found:#018x}): build it with version {} of the table",
         crate::version()
     )]
     NoMagic {
@@ -69,7 +75,7 @@ pub enum Why {
     },
     /// It is newer than the host.
     #[error(
-        "it needs version {found} of the table, this host has {}: take a newer tickscope, or build it against tickscope-abi {}",
+        "it needs version {found} of the table, this host has {}: take a newer tickscope, or build it with version {} of the table",
         crate::version(),
         crate::version()
     )]

@@ -58,7 +58,7 @@ unsafe impl Sync for HostSide {}
 
 impl HostSide {
     fn new(name: &str, log: Log) -> &'static Self {
-        let side = Box::leak(Box::new(Self {
+        let side = Box::into_raw(Box::new(Self {
             table: TickscopeHost {
                 size: size_of::<TickscopeHost>(),
                 major: TICKSCOPE_MAJOR,
@@ -72,8 +72,11 @@ impl HostSide {
             lines: AtomicU64::new(0),
             reason: Mutex::new(None),
         }));
-        side.table.context = std::ptr::from_mut(side).cast();
-        side
+        // SAFETY: it was made here, is never freed, and is shared only once this is written.
+        unsafe {
+            (*side).table.context = side.cast();
+            &*side
+        }
     }
 }
 
@@ -183,10 +186,10 @@ impl Instance {
         self.answer(answer.unwrap_or(TICKSCOPE_CONTINUE))
     }
 
-    pub(crate) fn flush(&mut self, within: Duration) -> Result<(), String> {
+    pub(crate) fn flush(&mut self, within: Duration) -> Result<Flow, String> {
         // SAFETY: as in `take`.
         let answer = self.plugin.table.flush.map(|call| unsafe { call(self.sink, nanos(within)) });
-        self.answer(answer.unwrap_or(TICKSCOPE_CONTINUE)).map(drop)
+        self.answer(answer.unwrap_or(TICKSCOPE_CONTINUE))
     }
 
     pub(crate) fn finish(&mut self, within: Duration) -> Result<(), String> {
@@ -195,8 +198,12 @@ impl Instance {
         self.answer(answer.unwrap_or(TICKSCOPE_CONTINUE)).map(drop)
     }
 
-    pub(crate) fn health(&mut self) -> Option<Health> {
-        let call = self.plugin.table.health.filter(|_| !self.failed)?;
+    /// How it says it is doing; `None` where it does not tell, or had to say why it failed instead.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub(crate) fn health(&mut self) -> Result<Option<Health>, String> {
+        let Some(call) = self.plugin.table.health.filter(|_| !self.failed) else { return Ok(None) };
         let mut health = TickscopeHealth {
             size: size_of::<TickscopeHealth>(),
             state: TICKSCOPE_HEALTHY,
@@ -212,9 +219,11 @@ impl Instance {
         let message = unsafe { line(health.message) };
         let degraded = health.state != TICKSCOPE_HEALTHY;
         let (written, lost, bytes) = (health.written, health.lost, health.bytes);
-        // It may have failed on the way, which has no answer.
-        self.host.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Some(Health { degraded, message, written, lost, bytes })
+        // The call has no answer, but a panic in it leaves a reason.
+        match self.host.reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(reason) => Err(reason),
+            None => Ok(Some(Health { degraded, message, written, lost, bytes })),
+        }
     }
 
     /// Lines that were too many.
@@ -256,13 +265,6 @@ impl Direct {
     pub fn new(plugin: Arc<Plugin>, options: String, log: Log) -> Self {
         Self { plugin, options, log, packer: Packer::default(), instance: None, health: None }
     }
-
-    fn call<T: Default>(
-        &mut self,
-        call: impl FnOnce(&mut Instance) -> Result<T, String>,
-    ) -> Result<T, SinkError> {
-        self.instance.as_mut().map_or(Ok(T::default()), call).map_err(SinkError::Other)
-    }
 }
 
 impl std::fmt::Debug for Direct {
@@ -296,13 +298,15 @@ impl Sink for Direct {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        self.call(|instance| instance.flush(WITHIN))
+        let Some(instance) = &mut self.instance else { return Ok(()) };
+        instance.flush(WITHIN).map(drop).map_err(SinkError::Other)
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        let finished = self.call(|instance| instance.finish(WITHIN));
-        self.health = self.instance.as_mut().and_then(Instance::health);
-        self.instance = None;
-        finished
+        let Some(mut instance) = self.instance.take() else { return Ok(()) };
+        let finished = instance.finish(WITHIN);
+        let health = instance.health();
+        self.health = health.clone().unwrap_or_default();
+        finished.and(health.map(drop)).map_err(SinkError::Other)
     }
 }

@@ -1,7 +1,7 @@
 //! A plugin's library, loaded and looked at. It is never unloaded: threads of its own may run in it.
 
 use std::fs::File;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::path::{Path, PathBuf};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -13,8 +13,10 @@ use crate::options::Schema;
 
 /// Where the fields that every version has end: magic, version, layout and size.
 const HEAD: usize = std::mem::offset_of!(TickscopeSink, name);
-/// Sizes of the table by minor version.
-const SIZES: &[usize] = &[size_of::<TickscopeSink>()];
+/// Sizes of the table by minor version: a new one appends, the others stay.
+const SIZES: &[usize] = &[152];
+const _: () =
+    assert!(SIZES[SIZES.len() - 1] == size_of::<TickscopeSink>(), "a minor version has no size yet");
 /// A name, a version, a line.
 const MAX_TEXT: usize = 256;
 const MAX_SCHEMA: usize = 1 << 20;
@@ -66,12 +68,11 @@ fn read(file: &Path) -> Result<Plugin, Why> {
     crate::elf::check(&mut opened)?;
     // SAFETY: constructors run, as in every program that links the library: whoever names a plugin trusts it.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
-    let library = library.map_err(|error| Why::Loader(loader_says(&error, &path)))?;
+    // What was loaded stays, even if it is refused: code of its may run already.
+    let library = ManuallyDrop::new(library.map_err(|error| Why::Loader(loader_says(&error, &path)))?);
     // SAFETY: only its address is used, until it is known what is there.
     let symbol = unsafe { library.get::<*const u8>(b"tickscope_sink\0") }.map_err(|_| Why::NoTable)?;
     let address: *const u8 = symbol.into_raw().cast();
-    // What was loaded stays, even if it is refused: code of its may run already.
-    std::mem::forget(library);
     // SAFETY: a symbol that names data or code has eight bytes behind it.
     let table = unsafe { table(address) }?;
     let (name, version) = (text("name", table.name, MAX_TEXT)?, text("version", table.version, MAX_TEXT)?);

@@ -98,6 +98,9 @@ impl Schema {
         }
         let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         let root = Node::parse(&value, "", 0)?;
+        if let Some(name) = root.required.iter().find(|name| !root.properties.contains_key(*name)) {
+            return Err(format!("{name} is required, and no property"));
+        }
         if root.kind != Some(Kind::Object) {
             return Err("expected \"type\": \"object\" at its top".into());
         }

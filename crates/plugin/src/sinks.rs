@@ -12,8 +12,6 @@ use crate::worker::{End, Outcome, Worker};
 
 /// How long sinks may take to end when the recording has: all of them together.
 pub const GRACE: Duration = Duration::from_secs(2);
-/// How often they are flushed at most.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// A plugin with options, to be opened when a recording starts.
 #[derive(Clone, Debug)]
@@ -33,44 +31,18 @@ pub struct Sinks {
     log: Log,
     packer: Packer,
     workers: Vec<Worker>,
-    flushed: Instant,
-    /// Failures that were told.
-    told: Vec<bool>,
     outcomes: Vec<Outcome>,
 }
 
 impl Sinks {
     /// Not opened yet.
     pub fn new(chosen: Vec<Chosen>, log: Log) -> Self {
-        Self {
-            chosen,
-            log,
-            packer: Packer::default(),
-            workers: Vec::new(),
-            flushed: Instant::now(),
-            told: Vec::new(),
-            outcomes: Vec::new(),
-        }
+        Self { chosen, log, packer: Packer::default(), workers: Vec::new(), outcomes: Vec::new() }
     }
 
     /// How it went, in the order they were chosen; of a recording that is over.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
-    }
-
-    /// Says once of each that has failed why.
-    fn tell(&mut self) {
-        for (worker, told) in self.workers.iter().zip(&mut self.told) {
-            if *told {
-                continue;
-            }
-            let outcome = worker.outcome();
-            if let End::Failed { call, reason } = &outcome.end {
-                *told = true;
-                let text = format!("is not used any more, for its `{call}` failed: {reason}");
-                (self.log)(&outcome.name, Level::Error, &text);
-            }
-        }
     }
 }
 
@@ -95,7 +67,6 @@ impl Sink for Sinks {
                 }
             }
         }
-        self.told = vec![false; self.workers.len()];
         Ok(())
     }
 
@@ -116,11 +87,7 @@ impl Sink for Sinks {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        if self.flushed.elapsed() >= FLUSH_EVERY {
-            self.flushed = Instant::now();
-            self.workers.iter().for_each(Worker::flush);
-            self.tell();
-        }
+        self.workers.iter().for_each(Worker::flush);
         Ok(())
     }
 
@@ -129,7 +96,6 @@ impl Sink for Sinks {
         self.workers.iter().for_each(|worker| worker.end(until));
         let ended = self.workers.iter().map(|worker| worker.wait(until));
         self.outcomes.extend(ended);
-        self.tell();
         self.workers.clear();
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tickscope_core::{Flow, Metadata};
 
-use crate::instance::{Health, Instance, Log};
+use crate::instance::{Health, Instance, Level, Log};
 use crate::library::Plugin;
 use crate::pack::{Body, NewNames};
 
@@ -16,12 +16,15 @@ const MAX_QUEUED: usize = 1 << 18;
 const MAX_ITEMS: usize = 1 << 14;
 /// What a sink has for a flush.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is flushed at most.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Of the time for the end, what is kept for `health` and `close`.
+const CLOSING: Duration = Duration::from_millis(200);
 
 enum Item {
     Names(Arc<NewNames>),
     Batch(Arc<Body>, u64),
     Tick(u64),
-    Flush,
 }
 
 /// How it went with one sink.
@@ -77,7 +80,9 @@ struct State {
     queue: VecDeque<Item>,
     queued: usize,
     missed_now: u64,
-    flush_waits: bool,
+    /// When the next flush is due, where there is something to flush; and when the last one was.
+    flush_due: Option<Instant>,
+    flushed: Option<Instant>,
     /// No more samples are wanted.
     closed: bool,
     /// The recording is over; the sink has until then.
@@ -118,11 +123,12 @@ impl Worker {
         let shared = Arc::new(Shared::default());
         shared.lock().outcome.name.clone_from(&name);
         let (mine, metadata) = (shared.clone(), metadata.clone());
+        let told = log.clone();
         // The system takes 15 bytes.
         let thread: String = format!("sink {name}").chars().filter(char::is_ascii).take(15).collect();
         std::thread::Builder::new()
             .name(thread)
-            .spawn(move || run(&mine, || Instance::open(plugin, &name, &options, &metadata, log)))?;
+            .spawn(move || run(&mine, &told, || Instance::open(plugin, &name, &options, &metadata, log)))?;
         Ok(Self { shared })
     }
 
@@ -158,11 +164,12 @@ impl Worker {
         self.shared.work.notify_one();
     }
 
+    /// What waits is to be put out soon.
     pub(crate) fn flush(&self) {
         let mut state = self.shared.lock();
-        if !state.closed && !state.flush_waits && state.queue.len() < MAX_ITEMS {
-            state.flush_waits = true;
-            state.queue.push_back(Item::Flush);
+        if !state.closed && state.flush_due.is_none() {
+            let now = Instant::now();
+            state.flush_due = Some(state.flushed.map_or(now, |flushed| now.max(flushed + FLUSH_EVERY)));
         }
         drop(state);
         self.shared.work.notify_one();
@@ -194,23 +201,23 @@ impl Worker {
         }
         outcome
     }
-
-    /// How it is, while it runs or when it has ended.
-    pub(crate) fn outcome(&self) -> Outcome {
-        self.shared.lock().outcome.clone()
-    }
 }
 
-/// The sink's thread.
-fn run(shared: &Shared, open: impl FnOnce() -> Result<Instance, String>) {
+/// The sink's thread. Says why when it fails.
+fn run(shared: &Shared, log: &Log, open: impl FnOnce() -> Result<Instance, String>) {
     let noting = |call: &'static str| shared.lock().call = Some((call, Instant::now()));
     noting("open");
     let (end, unsaid, health) = match open() {
         Err(reason) => (End::Failed { call: "open", reason }, 0, None),
         Ok(mut instance) => {
-            let end = serve(shared, &mut instance, &noting);
+            let mut end = serve(shared, &mut instance, &noting);
             noting("health");
-            let health = instance.health();
+            let health = instance.health().unwrap_or_else(|reason| {
+                if end == End::Finished {
+                    end = End::Failed { call: "health", reason };
+                }
+                None
+            });
             noting("close");
             let unsaid = instance.unsaid();
             drop(instance);
@@ -218,18 +225,24 @@ fn run(shared: &Shared, open: impl FnOnce() -> Result<Instance, String>) {
         }
     };
     let mut state = shared.lock();
-    state.closed = true;
-    // Nobody takes it any more.
-    let waits = |item: &Item| if let Item::Batch(body, _) = item { body.len() as u64 } else { 0 };
-    if matches!(end, End::Failed { .. }) {
-        state.outcome.missed += state.queue.iter().map(waits).sum::<u64>();
+    if let End::Failed { call, reason } = &end {
+        let text = format!("is not used any more, for its `{call}` failed: {reason}");
+        log(&state.outcome.name, Level::Error, &text);
     }
+    state.closed = true;
     state.queue.clear();
     state.outcome.unsaid = unsaid;
     state.outcome.health = health;
     state.outcome.end = end;
     drop(state);
     shared.over.notify_all();
+}
+
+/// What a sink's thread does next.
+enum Next {
+    Item(Item),
+    Flush,
+    End,
 }
 
 /// Gives the sink what comes, until it wants no more or there is no more, and finishes it.
@@ -243,64 +256,67 @@ fn serve(shared: &Shared, instance: &mut Instance, noting: &impl Fn(&'static str
                 .ending
                 .is_some_and(|until| until.saturating_duration_since(Instant::now()) < crate::GRACE / 2);
             if hurry {
-                let (mut missed, queue) = (0, std::mem::take(&mut state.queue));
-                for item in queue {
-                    if let Item::Batch(body, _) = item {
-                        missed += body.len() as u64;
+                for item in std::mem::take(&mut state.queue) {
+                    if let Item::Batch(body, before) = item {
+                        state.outcome.missed += body.len() as u64;
+                        state.missed_now += body.len() as u64 + before;
                     }
                 }
-                state.outcome.missed += missed;
-                state.missed_now += missed;
+            }
+            let now = Instant::now();
+            if !hurry && state.flush_due.is_some_and(|due| due <= now) {
+                (state.flush_due, state.flushed) = (None, Some(now));
+                break Next::Flush;
             }
             match (state.queue.pop_front(), state.ending) {
-                (Some(item), _) => break Some(item),
+                (Some(item), _) => break Next::Item(item),
                 // What it was not given last, no batch behind tells it.
                 (None, Some(_)) if state.missed_now > 0 => {
                     let missed = std::mem::take(&mut state.missed_now);
-                    break Some(Item::Batch(Arc::default(), missed));
+                    break Next::Item(Item::Batch(Arc::default(), missed));
                 }
-                (None, Some(_)) => break None,
+                (None, Some(_)) => break Next::End,
                 (None, None) => {
-                    state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    // Far off where nothing is due.
+                    let sleep = state.flush_due.map_or(Duration::from_secs(3600), |due| due - now);
+                    let waited = shared.work.wait_timeout(state, sleep);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
         };
-        match &item {
-            Some(Item::Batch(body, _)) => {
-                state.queued -= body.len();
-                state.outcome.delivered += body.len() as u64;
-            }
-            Some(Item::Flush) => state.flush_waits = false,
-            _ => {}
+        if let Next::Item(Item::Batch(body, _)) = &item {
+            state.queued -= body.len();
+            state.outcome.delivered += body.len() as u64;
         }
         let until = state.ending;
         drop(state);
         let (call, answer) = match &item {
-            Some(Item::Names(names)) => {
+            Next::Item(Item::Names(names)) => {
                 noting("batch");
                 ("batch", instance.names(names))
             }
-            Some(Item::Batch(body, missed)) => {
+            Next::Item(Item::Batch(body, missed)) => {
                 noting("batch");
                 ("batch", instance.batch(body, *missed))
             }
-            Some(Item::Tick(end_ns)) => {
+            Next::Item(Item::Tick(end_ns)) => {
                 noting("tick");
                 ("tick", instance.tick(*end_ns))
             }
-            Some(Item::Flush) => {
+            Next::Flush => {
                 noting("flush");
-                ("flush", instance.flush(FLUSH_WITHIN).map(|()| Flow::Continue))
+                ("flush", instance.flush(FLUSH_WITHIN))
             }
-            None => ("finish", Ok(Flow::Stop)),
+            Next::End => ("finish", Ok(Flow::Stop)),
         };
         match answer {
             Ok(Flow::Continue) => {}
             Ok(Flow::Stop) => {
                 shared.lock().closed = true;
                 noting("finish");
-                let within =
+                let left =
                     until.map_or(crate::GRACE, |until| until.saturating_duration_since(Instant::now()));
+                let within = left.saturating_sub(CLOSING);
                 return match instance.finish(within) {
                     Ok(()) => End::Finished,
                     Err(reason) => End::Failed { call: "finish", reason },

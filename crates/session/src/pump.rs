@@ -106,10 +106,15 @@ impl<S: Sink + Send + 'static> Pump<S> {
         PumpHandle { thread: self.thread.thread().clone(), asks: self.asks.clone() }
     }
 
-    /// Drains what is left, finishes the sinks and ends the thread.
-    pub fn stop(self) -> Finished<S> {
+    /// As [`stop`](Self::stop), without waiting: where there are several, all of them end at the same time.
+    pub fn end(&self) {
         self.stop.store(true, Ordering::Release);
         self.thread.thread().unpark();
+    }
+
+    /// Drains what is left, finishes the sinks and ends the thread.
+    pub fn stop(self) -> Finished<S> {
+        self.end();
         match self.thread.join() {
             Ok(finished) => finished,
             Err(panic) => std::panic::resume_unwind(panic),

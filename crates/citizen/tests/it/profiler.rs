@@ -501,18 +501,20 @@ fn what_a_callback_does_is_not_recorded() {
             coroutine.wrap(function() secret() coroutine.yield() end)()
             CreateThread(function() secret() Wait(0) secret() end)
             SetTimeout(10, function() secret() end)
+            PerformHttpRequest('http://127.0.0.1:1/', function() secret() Wait(0) secret() answered = true end)
             Profiler.ReportAnomaly('seen')
             Wait(100)
             secret()
             Profiler.End('secret span')
         end)
         local function open() Wait(0) return 1 end
-        CreateThread(function() while true do open() end end)";
+        CreateThread(function() while true do open() if answered then print('answered') answered = nil end end end)";
     let b = "local function secret_b() end exports('told', function() secret_b() Wait(0) secret_b() end)";
     let (mut world, _) = with_feedback(&[("a/main.lua", script), ("b/main.lua", b)]);
     world.config.depth = Depth::Trace;
     let (sink, ran) = world.record(10);
     assert_eq!(ran.outcome.error_count, 0, "{:?}", ran.lines);
+    assert!(ran.lines.iter().any(|line| line == "a: answered"), "{:?}", ran.lines);
     let names = &sink.dictionary;
     let (mut own, mut anomalies) = (Vec::new(), 0);
     let mut open: HashMap<_, Vec<_>> = HashMap::new();

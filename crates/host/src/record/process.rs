@@ -69,6 +69,11 @@ impl Process {
         self.watch.is_over()
     }
 
+    /// Has it drain what is left, without waiting.
+    pub(super) fn end(&self) {
+        self.collecting.end();
+    }
+
     /// Drains what is left.
     pub(super) fn finish(self) -> Recorded {
         let recorded = self.collecting.finish();

@@ -27,12 +27,6 @@ fn feed(behaviours: &[&str], rounds: usize) -> (Vec<Outcome>, Vec<String>) {
         sinks.tick(5_000).unwrap();
     }
     let fed = begin.elapsed();
-    // A second behind the start, as a recording's flush comes.
-    while begin.elapsed() < Duration::from_millis(1_050)
-        && behaviours.iter().any(|name| name.ends_with("flush"))
-    {
-        std::thread::sleep(Duration::from_millis(10));
-    }
     sinks.flush().unwrap();
     let ending = Instant::now();
     sinks.finish().unwrap();
@@ -47,8 +41,8 @@ fn feed(behaviours: &[&str], rounds: usize) -> (Vec<Outcome>, Vec<String>) {
 #[test]
 fn a_panic_or_error_in_any_call_ends_that_sink_only() {
     let calls = ["open", "batch", "tick", "flush", "finish"];
-    let behaviours: Vec<String> =
-        calls.iter().flat_map(|call| [format!("panic {call}"), format!("fail {call}")]).collect();
+    let both = calls.iter().flat_map(|call| [format!("panic {call}"), format!("fail {call}")]);
+    let behaviours: Vec<String> = both.chain(["panic health".into()]).collect();
     let behaviours: Vec<&str> = behaviours.iter().map(String::as_str).collect();
     let (outcomes, said) = feed(&behaviours, 3);
     for (behaviour, outcome) in behaviours.iter().zip(&outcomes) {

@@ -32,8 +32,8 @@ fn tables_of_other_versions() {
     );
     refused(
         &c("minor", &["SINK_MINOR=1"]),
-        "it needs version 1.1 of the table, this host has 1.0: take a newer tickscope, or build it against \
-         tickscope-abi 1.0",
+        "it needs version 1.1 of the table, this host has 1.0: take a newer tickscope, or build it with \
+         version 1.0 of the table",
     );
     let layout = tickscope_abi::layout();
     refused(
@@ -49,8 +49,8 @@ fn tables_of_other_versions() {
     );
     refused(
         &c("magic", &["SINK_MAGIC=1"]),
-        "its `tickscope_sink` is no table of a sink (it begins with 0x0000000000000001): build it against \
-         tickscope-abi 1.0",
+        "its `tickscope_sink` is no table of a sink (it begins with 0x0000000000000001): build it with version \
+         1.0 of the table",
     );
     refused(&c("nobatch", &["SINK_NO_BATCH"]), "its table has no `batch`: fill it in");
     refused(
@@ -79,6 +79,13 @@ fn files_that_are_no_library_for_this_machine() {
     refused(
         &file("empty.so", b""),
         "it is no shared library, its first bytes are \"\"; expected a file such as libmy_sink.so",
+    );
+    let mut object = good.clone();
+    object[16] = 1;
+    refused(
+        &file("object.so", &object),
+        "it is an ELF file that is no shared object; expected a shared library, such as `cc -shared` and crate-type \
+         cdylib make",
     );
     let mut other = good.clone();
     other[18] = if cfg!(target_arch = "aarch64") { 62 } else { 183 };

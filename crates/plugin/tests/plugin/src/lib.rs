@@ -192,6 +192,7 @@ impl Sink for Odd {
     }
 
     fn health(&self) -> Health {
+        assert!(self.behaviour != "panic health", "health is more than it can bear");
         let message = format!("{} samples are written down", self.samples);
         Health { message, written: self.samples, ..Health::default() }
     }
