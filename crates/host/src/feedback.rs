@@ -162,11 +162,11 @@ impl Sink for Echo {
             }
         } else {
             // Who begins to listen in the middle of a tick is told which it is.
-            let ticks = batch.samples.iter().filter_map(|sample| match &sample.event {
+            let mut ticks = batch.samples.iter().filter_map(|sample| match &sample.event {
                 Event::Begin(begin) if begin.category == CategoryId::TICK => Some(begin),
                 _ => None,
             });
-            if let Some(begin) = ticks.last() {
+            if let Some(begin) = ticks.next_back() {
                 self.keeping().tick_begins(begin, batch);
             }
         }
