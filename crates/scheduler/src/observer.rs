@@ -9,7 +9,8 @@ use crate::task::TaskId;
 /// Told of every task's life. A pool without one does not read a clock and has one branch for it in each place.
 ///
 /// Calls come from the thread that does the thing: `queued` from whoever spawns, the others from the worker. They may
-/// come at the same time for different tasks, never for the same one. A panic in one is swallowed.
+/// come at the same time for different tasks, never for the same one. A panic in one is swallowed,
+/// but not in [`now`](Self::now).
 ///
 /// On a worker they nest: between `started` or `resumed` of a task and its `suspended` or `ended`, other tasks may begin
 /// and stop, because the first waits for them on the worker's stack; they stop before it goes on.
@@ -20,7 +21,7 @@ use crate::task::TaskId;
 /// A ready-made one, which writes tasks into a recording, is `tickscope::scheduler::Tasks`.
 pub trait Observer: Send + Sync + 'static {
     /// The clock that times are read from: three times for a task that does not wait. Nanoseconds since its first reading,
-    /// unless the observer has a clock of its own.
+    /// unless the observer has a clock of its own. It must not panic: unlike the other calls it is not guarded.
     fn now(&self) -> u64 {
         static FIRST: OnceLock<Instant> = OnceLock::new();
         FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64
