@@ -62,7 +62,13 @@ fn methods(outer: &Options, block: &mut ItemImpl) -> Result<()> {
         let ImplItem::Fn(method) = item else { continue };
         let own = own_options(&mut method.attrs)?;
         let given = own.is_some();
-        let options = own.unwrap_or_default().within(outer);
+        let own = own.unwrap_or_default();
+        let has_minimum = own.min_duration.is_some();
+        let mut options = own.within(outer);
+        // `async` methods have none: the block's is for the others.
+        if method.sig.asyncness.is_some() && !has_minimum {
+            options.min_duration = None;
+        }
         let constant = method.sig.constness.is_some();
         if options.skip.is_some() || constant && !given {
             continue;
@@ -97,6 +103,9 @@ fn type_name(of: &Type) -> Result<String> {
     match of {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
         Type::Reference(reference) => Some(type_name(&reference.elem)?),
+        // Of a type that a macro was given.
+        Type::Group(group) => Some(type_name(&group.elem)?),
+        Type::Paren(paren) => Some(type_name(&paren.elem)?),
         _ => None,
     }
     .ok_or_else(|| Error::new(of.span(), "expected an `impl` of a type with a name"))
@@ -134,8 +143,10 @@ fn body(options: &Options, name: Option<LitStr>, signature: &Signature, block: &
             ReturnType::Default => quote!(()),
             ReturnType::Type(_, of) => of.to_token_stream(),
         };
-        // Tells the compiler what `?` and `into` answer; one that is not named is known without.
-        let of = if contains_impl(&answer) { quote!() } else { quote!(: #answer) };
+        // Tells the compiler what `?` and `into` answer; one that is not named is known without, and so is that there
+        // is none, which a variable may not be of.
+        let is_never = matches!(&signature.output, ReturnType::Type(_, of) if matches!(**of, Type::Never(_)));
+        let of = if is_never || contains_impl(&answer) { quote!() } else { quote!(: #answer) };
         quote!({
             let __tickscope_span = if #compiled {
                 #probe

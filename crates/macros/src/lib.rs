@@ -17,7 +17,7 @@ mod options;
 /// | `args(player, items = items.len())` | arguments of the span, evaluated when it is recorded |
 /// | `skip` | on a method of an `impl` that has the attribute: not recorded |
 ///
-/// Options of an `impl` hold for its methods; a method's own come first. `rate` and `min_duration` can be changed while
+/// Options of an `impl` hold for its methods, `min_duration` for those that are not `async`; a method's own come first. `rate` and `min_duration` can be changed while
 /// the program runs: `tickscope::probes()`.
 ///
 /// An `async` function is recorded as `trace_future!` records a future: time running and time waiting.

@@ -29,6 +29,11 @@ fn a_methods_own_options_come_first() {
 }
 
 #[test]
+fn a_type_in_parentheses_has_a_name() {
+    assert!(expands("", "impl (Shop) { fn a(&self) {} }").contains("\"Shop::a\""));
+}
+
+#[test]
 fn durations_have_units() {
     for (text, nanos) in
         [("7ns", 7), ("7us", 7_000), ("7µs", 7_000), ("7 ms", 7_000_000), ("7s", 7_000_000_000_u64)]

@@ -236,6 +236,78 @@ fn async_functions_tell_running_from_waiting_and_take_turns() {
     assert_eq!(story.iter().filter(|line| line.starts_with("begin ")).count(), 6, "the polls");
 }
 
+#[profile]
+async fn for_ever(polls: &Cell<u32>) -> ! {
+    loop {
+        let mut pending = true;
+        std::future::poll_fn(|_| if std::mem::take(&mut pending) { Poll::Pending } else { Poll::Ready(()) })
+            .await;
+        polls.set(polls.get() + 1);
+    }
+}
+
+#[test]
+fn an_async_function_that_never_returns_is_recorded() {
+    let polls = Cell::new(0);
+    let sink = record(|_| {
+        let mut future = std::pin::pin!(for_ever(&polls));
+        (0..3).for_each(|_| {
+            assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+    });
+    assert_eq!(polls.get(), 2);
+    let ends = story(&sink).iter().filter(|line| line.contains("polls=Uint(3) cancelled=")).count();
+    assert_eq!(ends, 1, "{:?}", story(&sink));
+}
+
+struct Till;
+
+#[profile(min_duration = "100s")]
+impl Till {
+    fn count(&self) {}
+
+    async fn close(&self) {}
+}
+
+#[test]
+fn the_least_time_of_a_block_is_not_for_its_async_methods() {
+    let sink = record(|_| {
+        Till.count();
+        let mut close = std::pin::pin!(Till.close());
+        assert!(close.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    });
+    let mut begun = story(&sink);
+    begun.retain(|line| line.contains("begin"));
+    assert_eq!(begun, ["async Till::close: begin Till::close[task]", "begin Till::close[task] <-flow"]);
+}
+
+/// The type comes as a group of tokens.
+macro_rules! doors {
+    ($($door:ty),*) => {
+        $(
+            #[profile]
+            impl $door {
+                fn pass(&self) {}
+            }
+        )*
+    };
+}
+
+struct Front;
+struct Back;
+doors!(Front, Back);
+
+#[test]
+fn an_impl_that_a_macro_writes_is_recorded() {
+    check(
+        |_| {
+            Front.pass();
+            Back.pass();
+        },
+        &["begin Front::pass[function]", "end Front::pass", "begin Back::pass[function]", "end Back::pass"],
+    );
+}
+
 #[profile(rate = 0.25)]
 fn sometimes() {
     let _inside = span!("inside");
