@@ -285,6 +285,13 @@ thread_local! {
 /// What a thread or a task has entered, each with the number of its guard, the innermost last.
 pub(crate) type Contexts = Vec<(u64, TraceContext)>;
 
+/// Whether the calling thread has entered none.
+#[cfg(feature = "scheduler")]
+#[inline]
+pub(crate) fn is_none() -> bool {
+    ENTERED.try_with(|entered| entered.try_borrow().is_ok_and(|entered| entered.is_empty())).unwrap_or(true)
+}
+
 /// Puts `contexts` in the place of what the calling thread has entered, and gives that.
 #[cfg(feature = "scheduler")]
 #[inline]

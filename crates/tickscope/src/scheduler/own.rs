@@ -20,7 +20,8 @@ struct Own {
 
 #[derive(Default)]
 struct Owns {
-    /// What was in force when each of the tasks on this thread's stack began or went on, the innermost last.
+    /// What was in force when each of the tasks on this thread's stack began or went on, the innermost last; without
+    /// those that need nothing put back.
     outer: Vec<(TaskId, Own)>,
     /// Of fibers that wait. What a closure or future has entered is left when it returns.
     waiting: HashMap<TaskId, Own>,
@@ -34,6 +35,10 @@ thread_local! {
 /// context.
 #[inline]
 pub(super) fn begin(inner: &Arc<Inner>, moment: &Moment, head: Option<Head>) {
+    // Most tasks.
+    if head.is_none() && moment.kind != TaskKind::Fiber && context::is_none() {
+        return;
+    }
     with(|owns| {
         let own = if moment.kind == TaskKind::Fiber { owns.waiting.remove(&moment.task) } else { None };
         let own = own.unwrap_or(Own { head, contexts: Contexts::default() });
