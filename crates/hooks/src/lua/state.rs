@@ -738,12 +738,20 @@ impl<R: Recorder + 'static> State<R> {
         self.last_event.set(at.0);
     }
 
-    /// Bytes allocated while the current coroutine, or what it hosted, ran.
-    pub(super) fn own_bytes(&self) -> u64 {
-        let top = self.top.get();
-        // SAFETY: the coroutine at work is alive.
-        let skipped = if top.is_null() { 0 } else { unsafe { (*top).skipped.get() } };
-        self.allocated() - skipped
+    /// The coroutine at work; null where there is none.
+    pub(super) fn at_work(&self) -> *const Coroutine {
+        self.top.get()
+    }
+
+    /// Bytes allocated while a coroutine, or what it hosted, ran; by its address, or 0 for all that were allocated. `None` of
+    /// one that does not run.
+    pub(super) fn bytes_of(&self, coroutine: usize) -> Option<u64> {
+        if coroutine == 0 {
+            return Some(self.allocated());
+        }
+        let context = self.contexts().iter().rev().find(|context| context.coroutine.addr() == coroutine)?;
+        // SAFETY: coroutines in contexts are alive.
+        Some(self.allocated() - unsafe { (*context.coroutine).skipped.get() })
     }
 
     /// A coroutine that yielded will never go on: its machine is closed, or the collector took it. Its track ends here,

@@ -291,7 +291,8 @@ impl<R: Recorder + 'static> Tracer<R> {
         let at = state.recorder.now();
         state.last_event.set(at.0);
         let span = state.recorder.enter_with(at, symbol, category, link, args);
-        HostSpan { span, bytes: state.own_bytes() }
+        let coroutine = state.at_work();
+        HostSpan { span, coroutine: coroutine.addr(), bytes: state.bytes_of(coroutine.addr()).unwrap_or(0) }
     }
 
     /// Ends a span begun by [`Tracer::span`], with the bytes allocated within it.
@@ -299,7 +300,7 @@ impl<R: Recorder + 'static> Tracer<R> {
         let state = self.state();
         let at = state.recorder.now();
         state.last_event.set(at.0);
-        let bytes = state.own_bytes().saturating_sub(span.bytes);
+        let bytes = state.bytes_of(span.coroutine).map_or(0, |bytes| bytes.saturating_sub(span.bytes));
         state.recorder.exit(at, span.span, outcome, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
@@ -437,6 +438,8 @@ impl<R: Recorder + 'static> Drop for Tracer<R> {
 #[derive(Clone, Copy, Debug)]
 pub struct HostSpan {
     span: Span,
+    /// Whose it is: what is at work when it ends may be something that a hook inferred, and that nobody has left yet.
+    coroutine: usize,
     bytes: u64,
 }
 

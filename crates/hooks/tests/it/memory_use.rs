@@ -1,6 +1,7 @@
 //! Memory, collections, and names of functions whose memory is used again.
 
-use tickscope_core::{CategoryId, Depth};
+use mlua::ffi;
+use tickscope_core::{CategoryId, Depth, Outcome, Recorder, SwitchReason, SymbolRef};
 use tickscope_hooks::lua::TracerOptions;
 
 use crate::lab::Lab;
@@ -88,6 +89,37 @@ fn check_loaded(lab: &Lab) {
         }
     }
     assert_eq!(next, 15001);
+}
+
+/// A native called by a coroutine has the host call a function on the machine's main thread, as mlua does: what a hook
+/// infers from that is not left when the native's span ends.
+#[test]
+fn bytes_of_a_span_are_those_of_the_coroutine_that_began_it() {
+    let lab = Lab::new(Depth::Trace);
+    let symbol = lab.recorder.intern_symbol(SymbolRef::host("native"));
+    // SAFETY: a live machine that does not run; the thread is in its registry.
+    unsafe {
+        let thread = ffi::lua_newthread(lab.state);
+        ffi::lua_rawsetp(lab.state, ffi::LUA_REGISTRYINDEX, thread.cast());
+        lab.tracer.enter(thread.cast(), None);
+        assert_eq!(ffi::luaL_loadstring(thread, c"coroutine.yield()".as_ptr()), 0);
+        let mut results = 0;
+        assert_eq!(ffi::lua_resume(thread, lab.state, 0, &raw mut results), ffi::LUA_YIELD);
+        lab.tracer.leave(SwitchReason::Yield);
+        lab.run("kept = ('x'):rep(10 << 20) function helper() return {} end").unwrap();
+        lab.tracer.enter(thread.cast(), None);
+        let span = lab.tracer.span(symbol, CategoryId::NATIVE, None, &[]);
+        ffi::lua_getglobal(lab.state, c"helper".as_ptr());
+        assert_eq!(ffi::lua_pcall(lab.state, 0, 0, 0), 0);
+        lab.tracer.end_span(span, Outcome::Ok);
+        lab.tracer.leave(SwitchReason::Return);
+        ffi::lua_settop(lab.state, 0);
+    }
+    let bytes = lab.recorder.records().iter().find_map(|record| match record {
+        Record::Exit { symbol: of, bytes, .. } if *of == symbol => Some(*bytes),
+        _ => None,
+    });
+    assert!(bytes.is_some_and(|bytes| (50..10_000).contains(&bytes)), "{bytes:?}");
 }
 
 #[test]
