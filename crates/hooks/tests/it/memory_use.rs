@@ -15,8 +15,8 @@ fn counts_agree_with_lua() {
         assert_eq!(said, "1");
         // SAFETY: a live machine that does not run.
         let lua = unsafe {
-            mlua::ffi::lua_gc(lab.state, mlua::ffi::LUA_GCCOUNT) as u64 * 1024
-                + mlua::ffi::lua_gc(lab.state, mlua::ffi::LUA_GCCOUNTB) as u64
+            ffi::lua_gc(lab.state, ffi::LUA_GCCOUNT) as u64 * 1024
+                + ffi::lua_gc(lab.state, ffi::LUA_GCCOUNTB) as u64
         };
         let counts = lab.allocator.counts();
         assert_eq!(counts.live_bytes, lua);
