@@ -210,7 +210,7 @@ macro_rules! error_event {
     }};
 }
 
-/// Begins a span that [`end!`] ends by its name, on the same thread. Guards are safer where scopes allow them.
+/// Begins a span that [`end!`](macro@crate::end) ends by its name, on the same thread. Guards are safer where scopes allow them.
 #[macro_export]
 macro_rules! begin {
     ($(category: $category:expr,)? $name:literal $(,)?) => {{
