@@ -13,6 +13,9 @@ use crate::handle::Handle;
 use crate::sleep::Ticket;
 use crate::task::{Ground, Plan, Task, TaskId, closure, closure_with, future};
 
+/// Frames of one stack that work for room in the queue, see [`Spawner::make_room`].
+const MOST_MAKING_ROOM: u32 = 16;
+
 /// Which of the tasks that wait a worker takes first.
 ///
 /// Strict for what one worker takes from one place, but for one pick in sixty-one that goes the other way around, so that
@@ -186,6 +189,9 @@ impl Spawner {
     }
 
     /// Polls a future on the workers until it is ready.
+    ///
+    /// It is polled on a worker's own stack: one that has to wait should `await`. A poll that calls [`Handle::join`] works on other
+    /// tasks further up that stack, futures that do so too among them.
     pub fn spawn_future<F>(&self, body: F) -> Handle<F::Output>
     where
         F: Future + Send + 'static,
@@ -257,7 +263,10 @@ impl Spawner {
         Ok(Place::Outside(ticket))
     }
 
-    /// A worker never waits for room: it would wait for itself.
+    /// A worker never waits for room: it would wait for itself. It works until there is some.
+    ///
+    /// A future is polled on the worker's stack, and its poll may come here in turn. Past a few such frames the task is let in
+    /// over the capacity: a stack that is full ends the process.
     #[cold]
     fn make_room(&self, worker: &Worker) {
         let room = || worker.queued() < self.shared.capacity;
@@ -266,8 +275,10 @@ impl Spawner {
                 worker.stay_scheduled();
                 worker.suspend();
             }
-        } else {
+        } else if worker.making_room.get() < MOST_MAKING_ROOM {
+            worker.making_room.set(worker.making_room.get() + 1);
             worker.work_until(Ground::Fiber, &room);
+            worker.making_room.set(worker.making_room.get() - 1);
         }
     }
 

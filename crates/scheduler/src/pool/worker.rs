@@ -65,6 +65,8 @@ pub(crate) struct Worker {
     /// … and so many times after that did not pay.
     eagerness: Cell<u32>,
     abandoned: Cell<bool>,
+    /// How many frames of this stack work for room in the queue.
+    pub(super) making_room: Cell<u32>,
 }
 
 /// The fibers of a worker that are not over.
@@ -95,6 +97,7 @@ impl Worker {
             eager: Cell::new(0),
             eagerness: Cell::new(1),
             abandoned: Cell::new(false),
+            making_room: Cell::new(0),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Spawning, joining, stealing, priorities, back-pressure.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Poll, Waker};
 
 use tickscope_scheduler::{BuildError, Pool, Priority, SpawnError, Spawner, Stop, TaskError, TaskOptions};
 
@@ -315,4 +317,51 @@ fn a_batch_keeps_its_order_and_its_panics_apart() {
     let counters = pool.stop(Stop::Drain);
     balanced(counters);
     assert_eq!((counters.finished, counters.panicked), (999, 1));
+}
+
+/// A poll that finds the queue full works for room on its worker's stack, and what it works on is another such poll.
+#[test]
+fn futures_that_spawn_into_a_full_queue_do_not_pile_up() {
+    const FUTURES: usize = 20_000;
+    let pool = Pool::builder().workers(1).capacity(1).build().unwrap();
+    let gate = Arc::new(Mutex::new((false, Vec::<Waker>::new())));
+    let waiting: Vec<_> = (0..FUTURES)
+        .map(|n| {
+            let (gate, inner) = (gate.clone(), pool.spawner());
+            pool.spawn_future(async move {
+                poll_fn(|context| {
+                    let mut gate = gate.lock().unwrap();
+                    if gate.0 {
+                        return Poll::Ready(());
+                    }
+                    gate.1.push(context.waker().clone());
+                    Poll::Pending
+                })
+                .await;
+                let parts = [inner.spawn(move || n), inner.spawn(|| 1)];
+                let mut sum = 0;
+                for part in parts {
+                    sum += part.await.unwrap();
+                }
+                sum
+            })
+        })
+        .collect();
+    while gate.lock().unwrap().1.len() < FUTURES {
+        std::thread::yield_now();
+    }
+    // All of them go on at once.
+    let hold = Arc::new(Barrier::new(2));
+    let held = hold.clone();
+    let holds = pool.spawn(move || held.wait().is_leader());
+    let wakers = {
+        let mut gate = gate.lock().unwrap();
+        gate.0 = true;
+        std::mem::take(&mut gate.1)
+    };
+    wakers.into_iter().for_each(Waker::wake);
+    hold.wait();
+    let _ = holds.join().unwrap();
+    let sum: usize = waiting.into_iter().map(|handle| handle.join().unwrap()).sum();
+    assert_eq!(sum, FUTURES * (FUTURES - 1) / 2 + FUTURES);
 }
