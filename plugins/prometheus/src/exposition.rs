@@ -5,8 +5,9 @@
 
 use std::fmt::{self, Write};
 
-use crate::counts::{Counts, Histogram};
-use crate::metrics::{Kind, METRICS, Metric, TICK_BOUNDS_MS};
+use tickscope_counts::{Counts, Histogram, TICK_BOUNDS_MS};
+
+use crate::metrics::{Kind, METRICS, Metric};
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

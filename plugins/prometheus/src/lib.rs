@@ -5,7 +5,7 @@
 //! $ curl -s http://127.0.0.1:9464/metrics
 //! ```
 //!
-//! Small enough to begin a plugin of your own from: this page is the plugin, [`Counts`] makes numbers of samples, [`METRICS`]
+//! Small enough to begin a plugin of your own from: this page is the plugin, [`Counts`] make numbers of samples, [`METRICS`]
 //! says what they are called, and the modules behind them write and serve text.
 //!
 //! # Guarantees
@@ -15,12 +15,9 @@
 //! # Deliberately absent
 //! Labels with players, events, functions: there is no bound to how many there are. The recording has them.
 
-mod counts;
 mod dashboard;
 mod exposition;
 mod metrics;
-mod resources;
-mod running;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -31,12 +28,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
+use tickscope_counts::{Counts, Recording};
 
-pub use counts::{Counts, Histogram, Recording};
 pub use dashboard::dashboard;
 pub use exposition::{Family, Format, Value, write};
-pub use metrics::{CALLS, Kind, METRICS, Metric, Panel, TICK_BOUNDS_MS};
-pub use resources::{HOST, OTHER, Resource, Resources};
+pub use metrics::{Kind, METRICS, Metric, Panel};
 use serve::Server;
 
 /// The options, as the schema has them.

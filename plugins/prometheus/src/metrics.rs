@@ -1,27 +1,9 @@
 //! Every metric there is: what it is called, where its values come from, and how a dashboard shows it. What is served, the
 //! README's table and `dashboard.json` are held against this list by tests.
 
-use crate::counts::Counts;
+use tickscope_counts::{CALLS, Counts, Resource};
+
 use crate::exposition::{Family, Value};
-use crate::resources::Resource;
-
-/// Upper bounds of the buckets for ticks: close to each other around 50 ms, which is what a server has for one.
-pub const TICK_BOUNDS_MS: [u64; 16] = [1, 2, 5, 10, 20, 30, 40, 50, 60, 75, 100, 150, 250, 500, 1000, 2500];
-
-/// Kinds of spans that are counted as calls: what hosts start, and natives.
-pub const CALLS: [&str; 11] = [
-    "resource",
-    "thread",
-    "event",
-    "export",
-    "timer",
-    "command",
-    "native",
-    "state_bag",
-    "http",
-    "entry",
-    "task",
-];
 
 /// What a metric's values do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
+use tickscope_counts::Counts;
 use tickscope_http::{Asked, Gate, Head, Limits, Listener, News, Reply};
 
-use crate::counts::Counts;
 use crate::exposition::{Format, write};
 
 const LIMITS: Limits = Limits { connections: 16, body: 0, arrival: Duration::from_secs(5) };

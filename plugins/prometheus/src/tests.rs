@@ -1,159 +1,26 @@
-//! Known samples, and what they count as.
+//! Known figures, and what they are written as.
 
 use std::collections::BTreeSet;
 
-use tickscope_abi::raw::{
-    TickscopeBatch, TickscopeCategory, TickscopeStackNode, TickscopeSymbol, TickscopeText, TickscopeTrack,
-};
-use tickscope_abi::{Begin, CounterValue, End, Event, Instant, Names, Range, Sample, Stack, Switch};
+use tickscope_counts::{CALLS, Counts, HOST, Recording};
 
-use crate::{Counts, Format, Kind, METRICS, Recording, dashboard, write};
+use crate::{Format, Kind, METRICS, dashboard, write};
 
 const MS: u64 = 1_000_000;
-const CATEGORIES: [&str; 8] = ["tick", "event", "native", "thread", "function", "gc", "await", "error"];
-/// Resource and name of each symbol, by id.
-const SYMBOLS: [(&str, &str); 6] = [
-    ("", "tick"),
-    ("bank", "bank:pay"),
-    ("shop", "getPrice"),
-    ("bank", "lua.heap_bytes"),
-    ("bank", "lua.heap_bytes 2"),
-    ("a\"b\\c\nd", "odd"),
-];
-const TICK: u32 = 0;
-const PAY: u32 = 1;
-const PRICE: u32 = 2;
-const HEAP: u32 = 3;
-const HEAP_2: u32 = 4;
-const ODD: u32 = 5;
-/// Tracks: a thread, a coroutine, a transfer that no thread runs.
-const MAIN: u32 = 1;
-const COROUTINE: u32 = 2;
-const TRANSFER: u32 = 3;
 
-fn names(symbols: &[(&str, &str)]) -> Names {
-    let symbols: Vec<TickscopeSymbol> = (0..)
-        .zip(symbols)
-        .map(|(id, (resource, name))| TickscopeSymbol {
-            id,
-            runtime: 0,
-            resource: TickscopeText::new(resource),
-            name: TickscopeText::new(name),
-            file: TickscopeText::new(""),
-            line: 0,
-            spare: 0,
-        })
-        .collect();
-    let track = |id, kind| TickscopeTrack {
-        id,
-        kind,
-        parent: 0,
-        os_id: 0,
-        name: TickscopeText::new(""),
-        resource: TickscopeText::new(if id == COROUTINE { "bank" } else { "" }),
-    };
-    let tracks = [track(MAIN, 1), track(COROUTINE, 2), track(TRANSFER, 5)];
-    let categories: Vec<TickscopeCategory> = (0..)
-        .zip(CATEGORIES)
-        .map(|(id, name)| TickscopeCategory {
-            id,
-            spare: 0,
-            name: TickscopeText::new(name),
-            description: TickscopeText::new(""),
-        })
-        .collect();
-    let stacks = [TickscopeStackNode { id: 1, parent: 0, symbol: PRICE, line: 0 }];
-    let mut names = Names::default();
-    let batch = TickscopeBatch {
-        size: size_of::<TickscopeBatch>(),
-        missed: 0,
-        samples: std::ptr::null(),
-        n_samples: 0,
-        args: std::ptr::null(),
-        n_args: 0,
-        text: TickscopeText::new(""),
-        symbols: symbols.as_ptr(),
-        n_symbols: symbols.len(),
-        tracks: tracks.as_ptr(),
-        n_tracks: tracks.len(),
-        categories: categories.as_ptr(),
-        n_categories: categories.len(),
-        keys: std::ptr::null(),
-        n_keys: 0,
-        stacks: stacks.as_ptr(),
-        n_stacks: stacks.len(),
-    };
-    // SAFETY: the arrays live until the end of this function, and have the lengths that are told.
-    unsafe { names.take(&batch) };
-    names
-}
-
-/// Feeds samples of one thread.
-struct Feed {
-    counts: Counts,
-    names: Names,
-    track: u32,
-    begun: Vec<(u64, u64)>,
-}
-
-impl Feed {
-    fn new() -> Self {
-        let recording =
-            Recording { budget_ns: 50 * MS, subject: "a \"server\"".into(), ..Recording::default() };
-        Self { counts: Counts::new(recording, 100), names: names(&SYMBOLS), track: MAIN, begun: Vec::new() }
-    }
-
-    fn push(&mut self, at_ms: u64, event: Event<'_>) {
-        let sample = Sample { time_ns: at_ms * MS, ring: 0, track: self.track, event };
-        self.counts.sample(&sample, &self.names);
-    }
-
-    /// The id of the span.
-    fn begin(&mut self, at_ms: u64, category: &str, symbol: u32) -> u64 {
-        let category = CATEGORIES.iter().position(|name| *name == category).unwrap() as u32;
-        let span = self.begun.len() as u64 + 1;
-        self.begun.push((at_ms * MS, symbol.into()));
-        let (args, link_kind) = (Range::default(), 0);
-        let begin = Begin { span, parent: 0, link: 0, link_kind, symbol, category, args };
-        self.push(at_ms, Event::Begin(&begin));
-        span
-    }
-
-    fn end(&mut self, at_ms: u64, span: u64, bytes: u32) {
-        self.end_as(at_ms, span, bytes, 0);
-    }
-
-    fn end_as(&mut self, at_ms: u64, span: u64, bytes: u32, outcome: u32) {
-        let (begin_ns, symbol) = self.begun[span as usize - 1];
-        let end = End { span, begin_ns, symbol: symbol as u32, outcome, bytes, args: Range::default() };
-        self.push(at_ms, Event::End(&end));
-    }
-
-    fn on(&mut self, track: u32) -> &mut Self {
-        self.track = track;
-        self
-    }
-
-    fn resume(&mut self, at_ms: u64) {
-        self.on(COROUTINE).push(at_ms, Event::Resume(&Switch { host: MAIN, reason: 0 }));
-    }
-
-    fn suspend(&mut self, at_ms: u64, reason: u32) {
-        self.on(COROUTINE).push(at_ms, Event::Suspend(&Switch { host: MAIN, reason }));
-        self.track = MAIN;
-    }
-
-    fn text(&self) -> String {
-        write(&self.counts, Format::Text)
-    }
-
-    /// Running time in milliseconds and bytes allocated of a resource.
-    #[track_caller]
-    fn check(&self, resource: &str, running_ms: u64, allocated: u64) {
-        let found = self.counts.resources.list().iter().find(|found| found.name == resource);
-        let found = found.map(|found| (found.running_ns / MS, found.allocated));
-        assert_eq!(found, Some((running_ms, allocated)), "{resource}");
-    }
+/// A tick of 4 ms, one of 100 ms, and what a resource did in them.
+fn counts() -> Counts {
+    let recording = Recording { budget_ns: 50 * MS, subject: "a \"server\"".into(), ..Recording::default() };
+    let mut counts = Counts::new(recording, 100);
+    counts.ticks.take(4 * MS);
+    counts.ticks.take(100 * MS);
+    (counts.late, counts.samples, counts.missed, counts.lost) = (1, 5, 7, 3);
+    let place = counts.resources.named("bank");
+    let bank = counts.resources.at(place);
+    (bank.running_ns, bank.gc_ns, bank.allocated, bank.heap, bank.errors) =
+        (6 * MS, 2 * MS, 240, Some(900), 1);
+    bank.calls[CALLS.iter().position(|kind| *kind == "event").unwrap()] = 1;
+    counts
 }
 
 #[track_caller]
@@ -162,205 +29,57 @@ fn has(text: &str, line: &str) {
 }
 
 #[test]
-fn ticks_are_counted_by_duration_and_against_the_budget() {
-    let mut feed = Feed::new();
-    for (begin, end) in [(0, 4), (50, 100), (100, 151), (200, 3_200)] {
-        let tick = feed.begin(begin, "tick", TICK);
-        feed.end(end, tick, 0);
-    }
-    // One that the recording's end cuts off counts when it is late already.
-    for end in [4_010, 4_100] {
-        let tick = feed.begin(4_000, "tick", TICK);
-        feed.end_as(end, tick, 0, 3);
-    }
-    let text = feed.text();
-    has(&text, "tickscope_ticks_total 5");
-    has(&text, "tickscope_late_ticks_total 3");
+fn ticks_and_resources_are_written_in_base_units() {
+    let text = write(&counts(), Format::Text);
+    has(&text, "tickscope_ticks_total 2");
+    has(&text, "tickscope_late_ticks_total 1");
     has(&text, "tickscope_tick_budget_seconds 0.050000000");
     has(&text, "tickscope_tick_duration_seconds_bucket{le=\"0.002\"} 0");
     has(&text, "tickscope_tick_duration_seconds_bucket{le=\"0.005\"} 1");
-    has(&text, "tickscope_tick_duration_seconds_bucket{le=\"0.05\"} 2");
-    has(&text, "tickscope_tick_duration_seconds_bucket{le=\"0.06\"} 3");
-    has(&text, "tickscope_tick_duration_seconds_bucket{le=\"2.5\"} 4");
-    has(&text, "tickscope_tick_duration_seconds_bucket{le=\"+Inf\"} 5");
-    has(&text, "tickscope_tick_duration_seconds_count 5");
-    has(&text, "tickscope_tick_duration_seconds_sum 3.205000000");
-}
-
-#[test]
-fn time_and_memory_are_the_innermost_spans() {
-    let mut feed = Feed::new();
-    let tick = feed.begin(0, "tick", TICK);
-    let pay = feed.begin(1, "event", PAY);
-    let price = feed.begin(3, "native", PRICE);
-    feed.end(8, price, 100);
-    let gc = feed.begin(9, "gc", PAY);
-    feed.end(11, gc, 0);
-    feed.end(12, pay, 340);
-    feed.end(14, tick, 1_000);
-    // Between ticks nobody runs.
-    let tick = feed.begin(50, "tick", TICK);
-    feed.end(51, tick, 0);
-    feed.check("(host)", 1 + 2 + 1, 660);
-    feed.check("bank", 2 + 4, 240);
-    feed.check("shop", 5, 100);
-    has(&feed.text(), "tickscope_resource_gc_seconds_total{resource=\"bank\"} 0.002000000");
-    has(&feed.text(), "tickscope_resource_calls_total{resource=\"bank\",kind=\"event\"} 1");
-    has(&feed.text(), "tickscope_resource_calls_total{resource=\"shop\",kind=\"native\"} 1");
-}
-
-#[test]
-fn a_coroutine_runs_inside_of_who_resumes_it_and_is_counted_once() {
-    let mut feed = Feed::new();
-    let tick = feed.begin(0, "tick", TICK);
-    let slice = feed.begin(1, "thread", PAY);
-    feed.resume(2);
-    let call = feed.begin(3, "function", PAY);
-    let inner = feed.begin(4, "native", PRICE);
-    feed.end(6, inner, 10);
-    feed.begin(6, "await", PAY);
-    feed.suspend(7, 0);
-    feed.end(8, slice, 50);
-    feed.end(9, tick, 50);
-    let tick = feed.begin(100, "tick", TICK);
-    let slice = feed.begin(100, "thread", PAY);
-    feed.resume(101);
-    // What the call allocated before it was suspended was the first slice's.
-    feed.end(103, call, 80);
-    feed.suspend(104, 1);
-    feed.end(105, slice, 30);
-    feed.end(105, tick, 30);
-    feed.check("(host)", 2, 0);
-    feed.check("bank", 1 + 1 + 1 + 1 + 1 + 5, 40 + 30);
-    feed.check("shop", 2, 10);
-}
-
-#[test]
-fn what_a_span_told_too_much_its_caller_takes_back() {
-    let mut feed = Feed::new();
-    let pay = feed.begin(0, "event", PAY);
-    let native = feed.begin(1, "native", PAY);
-    feed.end(2, native, 5_000);
-    feed.end(3, pay, 100);
-    feed.check("bank", 3, 100);
-    // In the middle of it nothing is told that would be taken back.
-    let pay = feed.begin(4, "event", PAY);
-    let native = feed.begin(5, "native", PAY);
-    feed.end(6, native, 5_000);
-    feed.check("bank", 5, 100);
-    feed.end(7, pay, 100);
-    feed.check("bank", 6, 200);
-}
-
-#[test]
-fn operations_that_no_thread_runs_take_no_time() {
-    let mut feed = Feed::new();
-    let tick = feed.begin(0, "tick", TICK);
-    let transfer = feed.on(TRANSFER).begin(1, "function", PAY);
-    feed.on(MAIN).end(5, tick, 0);
-    feed.on(TRANSFER).end(900, transfer, 0);
-    feed.check("(host)", 5, 0);
-    feed.check("bank", 0, 0);
-}
-
-#[test]
-fn samples_count_where_no_span_is_open() {
-    let mut feed = Feed::new();
-    let stack = Stack { time_ns: 2 * MS, bytes: 64, stack: 1, spare: 0 };
-    feed.push(10, Event::Stack(&stack));
-    feed.check("shop", 2, 64);
-    let pay = feed.begin(20, "event", PAY);
-    feed.push(23, Event::Stack(&stack));
-    feed.end(24, pay, 0);
-    feed.check("shop", 2, 64);
-    feed.check("bank", 4, 0);
-}
-
-#[test]
-fn heaps_of_a_resource_add_up_and_errors_count() {
-    let mut feed = Feed::new();
-    for (symbol, bytes) in [(HEAP, 1_000), (HEAP_2, 500), (HEAP, 400)] {
-        feed.push(1, Event::Counter { symbol, value: CounterValue::Int(bytes) });
-    }
-    let error = Instant { symbol: TICK, category: 7, scope: 0, args: Range::default() };
-    feed.on(COROUTINE).push(2, Event::Instant(&error));
-    let text = feed.text();
+    has(&text, "tickscope_tick_duration_seconds_bucket{le=\"0.1\"} 2");
+    has(&text, "tickscope_tick_duration_seconds_bucket{le=\"+Inf\"} 2");
+    has(&text, "tickscope_tick_duration_seconds_count 2");
+    has(&text, "tickscope_tick_duration_seconds_sum 0.104000000");
+    has(&text, "tickscope_resource_running_seconds_total{resource=\"bank\"} 0.006000000");
+    has(&text, "tickscope_resource_gc_seconds_total{resource=\"bank\"} 0.002000000");
+    has(&text, "tickscope_resource_allocated_bytes_total{resource=\"bank\"} 240");
     has(&text, "tickscope_resource_heap_bytes{resource=\"bank\"} 900");
-    // The symbol has no resource; its track does.
     has(&text, "tickscope_resource_errors_total{resource=\"bank\"} 1");
-}
-
-#[test]
-fn what_is_missing_is_told_and_spans_without_an_end_do_not_run_on() {
-    let mut feed = Feed::new();
-    feed.begin(0, "tick", TICK);
-    feed.begin(1, "event", PAY);
-    feed.counts.missing(7);
-    feed.push(90, Event::Gap(3));
-    let tick = feed.begin(100, "tick", TICK);
-    feed.end(101, tick, 0);
-    feed.check("(host)", 1 + 1, 0);
-    feed.check("bank", 0, 0);
-    let text = feed.text();
+    has(&text, "tickscope_resource_calls_total{resource=\"bank\",kind=\"event\"} 1");
     has(&text, "tickscope_samples_missed_total 7");
     has(&text, "tickscope_events_lost_total 3");
-    has(&text, "tickscope_ticks_total 1");
     has(&text, "tickscope_samples_total 5");
-}
-
-#[test]
-fn labels_are_bounded_and_escaped() {
-    let resources: Vec<String> = (0..40).map(|number| format!("resource {number}")).collect();
-    let symbols: Vec<(&str, &str)> = resources.iter().map(|resource| (&**resource, "x")).collect();
-    let mut feed = Feed::new();
-    feed.counts = Counts::new(Recording::default(), 10);
-    feed.names = names(&symbols);
-    for symbol in (0..40).chain(0..40) {
-        feed.begin(0, "native", symbol);
-    }
-    let text = feed.text();
-    let told = text.lines().filter(|line| line.starts_with("tickscope_resource_calls_total")).count();
-    assert_eq!(told, 10 + 1);
-    has(&text, "tickscope_resource_calls_total{resource=\"resource 9\",kind=\"native\"} 2");
-    has(&text, "tickscope_resource_calls_total{resource=\"other\",kind=\"native\"} 60");
-    has(&text, "tickscope_resources_unlabelled 30");
-
-    // One that is called as the rest are, or as the host is, makes no second line of that name.
-    let long = "ä".repeat(300);
-    feed.names = names(&[("other", "x"), ("(host)", "x"), ("", "x"), (&long, "x")]);
-    feed.counts = Counts::new(Recording::default(), 10);
-    for symbol in 0..4 {
-        feed.begin(0, "native", symbol);
-    }
-    let text = feed.text();
-    let lines: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.rsplit_once(' ')).map(|line| line.0).collect();
-    assert_eq!(lines.len(), text.lines().count(), "{text}");
-    has(&text, "tickscope_resource_calls_total{resource=\"(host)\",kind=\"native\"} 2");
-    assert!(!text.contains(&"ä".repeat(65)), "a label is longer than 128 bytes");
-
-    let mut feed = Feed::new();
-    feed.begin(0, "event", ODD);
-    let text = feed.text();
-    has(&text, "tickscope_resource_calls_total{resource=\"a\\\"b\\\\c\\nd\",kind=\"event\"} 1");
     assert!(text.contains(r#"subject="a \"server\"""#), "{text}");
 }
 
 #[test]
+fn labels_are_escaped_and_no_line_comes_twice() {
+    let mut counts = Counts::new(Recording::default(), 2);
+    for name in ["a\"b\\c\nd", HOST, "other", "x", "y", "z"] {
+        let place = counts.resources.named(name);
+        counts.resources.at(place).errors += 1;
+    }
+    let text = write(&counts, Format::Text);
+    has(&text, "tickscope_resource_errors_total{resource=\"a\\\"b\\\\c\\nd\"} 1");
+    has(&text, "tickscope_resource_errors_total{resource=\"other\"} 3");
+    has(&text, "tickscope_resources_unlabelled 2");
+    let lines: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.rsplit_once(' ')).map(|line| line.0).collect();
+    assert_eq!(lines.len(), text.lines().count(), "{text}");
+}
+
+#[test]
 fn open_metrics_differ_in_their_heads_only() {
-    let mut feed = Feed::new();
-    let tick = feed.begin(0, "tick", TICK);
-    feed.end(4, tick, 0);
-    let open = write(&feed.counts, Format::OpenMetrics);
+    let open = write(&counts(), Format::OpenMetrics);
     let values = |text: &str| -> Vec<String> {
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
-    assert_eq!(values(&open), values(&feed.text()));
+    assert_eq!(values(&open), values(&write(&counts(), Format::Text)));
     assert!(open.ends_with("\n# EOF\n"), "{open}");
     has(&open, "# TYPE tickscope_recording info");
     has(&open, "# TYPE tickscope_ticks counter");
     has(&open, "# UNIT tickscope_resource_running_seconds seconds");
-    has(&open, "tickscope_tick_duration_seconds_bucket{le=\"1.0\"} 1");
+    has(&open, "tickscope_tick_duration_seconds_bucket{le=\"1.0\"} 2");
     assert!(!open.contains("_total counter"), "{open}");
 }
 

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use tickscope_abi::{Batch, Begin, Event, Metadata, Names, Sample};
 
-use crate::metrics::{CALLS, TICK_BOUNDS_MS};
-use crate::resources::Resources;
+use crate::resources::{CALLS, Resources};
 use crate::running::{Frame, Running};
+
+/// Upper bounds of the buckets for ticks: close to each other around 50 ms, which is what a server has for one.
+pub const TICK_BOUNDS_MS: [u64; 16] = [1, 2, 5, 10, 20, 30, 40, 50, 60, 75, 100, 150, 250, 500, 1000, 2500];
 
 /// Counters of heaps that are followed.
 const MAX_HEAPS: usize = 4096;
@@ -50,7 +52,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn take(&mut self, duration_ns: u64) {
+    /// One more, of so many nanoseconds.
+    pub fn take(&mut self, duration_ns: u64) {
         let longer = |bound_ms: &u64| duration_ns > bound_ms * 1_000_000;
         self.buckets[TICK_BOUNDS_MS.iter().take_while(|bound| longer(bound)).count()] += 1;
         self.sum_ns = self.sum_ns.saturating_add(duration_ns);
@@ -62,7 +65,7 @@ impl Histogram {
     }
 }
 
-/// Everything that is served. It only grows with the names of the recording.
+/// Everything that is counted. Its size only grows with the names of the recording.
 #[derive(Debug)]
 pub struct Counts {
     /// What is recorded.
@@ -111,15 +114,16 @@ impl Counts {
         }
     }
 
-    /// So many samples were left out here.
-    pub(crate) fn missing(&mut self, samples: u64) {
+    /// So many samples were left out here. What was running is not known any more.
+    pub fn missing(&mut self, samples: u64) {
         if samples > 0 {
             self.missed = self.missed.saturating_add(samples);
             self.running.forget();
         }
     }
 
-    pub(crate) fn sample(&mut self, sample: &Sample<'_>, names: &Names) {
+    /// Counts one sample. Those of a ring must come in their order.
+    pub fn sample(&mut self, sample: &Sample<'_>, names: &Names) {
         self.samples += 1;
         let Sample { time_ns, ring, track, event } = *sample;
         match event {

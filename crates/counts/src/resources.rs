@@ -4,7 +4,20 @@ use std::collections::{HashMap, HashSet};
 
 use tickscope_abi::Names;
 
-use crate::metrics::CALLS;
+/// Kinds of spans that are counted as calls: what hosts start, and natives.
+pub const CALLS: [&str; 11] = [
+    "resource",
+    "thread",
+    "event",
+    "export",
+    "timer",
+    "command",
+    "native",
+    "state_bag",
+    "http",
+    "entry",
+    "task",
+];
 
 /// The label of all resources beyond the limit.
 pub const OTHER: &str = "other";
@@ -70,7 +83,7 @@ impl Resources {
 
     /// The code of the resource at `place` allocated so much more, as far as is known yet.
     #[inline]
-    pub fn allocate(&mut self, place: usize, bytes: i64) {
+    pub(crate) fn allocate(&mut self, place: usize, bytes: i64) {
         let resource = &mut self.list[place];
         resource.unsettled = resource.unsettled.saturating_add(bytes);
         if !std::mem::replace(&mut resource.changed, true) {
@@ -79,7 +92,7 @@ impl Resources {
     }
 
     /// No span is open that may take something back.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for place in self.changed.drain(..) {
             let resource = &mut self.list[place];
             resource.changed = false;
@@ -92,14 +105,14 @@ impl Resources {
         self.beyond.len()
     }
 
-    /// The resource at a place that one of the functions below gave.
+    /// The resource at a place that [`Resources::named`] gave.
     pub fn at(&mut self, place: usize) -> &mut Resource {
         &mut self.list[place]
     }
 
     /// Where the resource of a symbol is; of one that has none, the host's.
     #[inline]
-    pub fn of_symbol(&mut self, symbol: u32, names: &Names) -> usize {
+    pub(crate) fn of_symbol(&mut self, symbol: u32, names: &Names) -> usize {
         match self.by_symbol.get(symbol as usize) {
             Some(Some(place)) => *place,
             _ => self.meet(symbol, names),
@@ -107,7 +120,7 @@ impl Resources {
     }
 
     /// As above; where the symbol has no resource, that of the track.
-    pub fn of_symbol_or_track(&mut self, symbol: u32, track: u32, names: &Names) -> usize {
+    pub(crate) fn of_symbol_or_track(&mut self, symbol: u32, track: u32, names: &Names) -> usize {
         match &*names.symbol(symbol).resource {
             "" => self.named(&names.track(track).resource),
             _ => self.of_symbol(symbol, names),
@@ -126,7 +139,7 @@ impl Resources {
         place
     }
 
-    /// Where the resource of that name is.
+    /// Where the resource of that name is, or those are that share the name [`OTHER`].
     pub fn named(&mut self, name: &str) -> usize {
         let label = if name.is_empty() { HOST } else { &name[..name.floor_char_boundary(MAX_LABEL)] };
         if let Some(place) = self.by_label.get(label) {
