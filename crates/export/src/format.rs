@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tickscope_core::Sink;
 
 use crate::perfetto::StackFormat;
-use crate::{chrome, csv, folded, jsonl, perfetto, speedscope, svg};
+use crate::{chrome, csv, folded, jsonl, perfetto, pprof, speedscope, svg};
 
 /// A format that a recording can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,8 @@ pub enum Format {
     Csv,
     /// JSON lines.
     Jsonl,
+    /// A profile of `pprof`.
+    Pprof,
 }
 
 /// A name that no format has.
@@ -37,8 +39,16 @@ pub struct UnknownFormat {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Perfetto, Self::Chrome, Self::Speedscope, Self::Folded, Self::Svg, Self::Csv, Self::Jsonl];
+    pub const ALL: [Self; 8] = [
+        Self::Perfetto,
+        Self::Chrome,
+        Self::Speedscope,
+        Self::Folded,
+        Self::Svg,
+        Self::Csv,
+        Self::Jsonl,
+        Self::Pprof,
+    ];
 
     /// The name used on the command line.
     pub const fn name(self) -> &'static str {
@@ -50,6 +60,7 @@ impl Format {
             Self::Svg => "svg",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::Pprof => "pprof",
         }
     }
 
@@ -63,6 +74,7 @@ impl Format {
             Self::Svg => "svg",
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::Pprof => "pb.gz",
         }
     }
 
@@ -71,12 +83,13 @@ impl Format {
     /// ```
     /// use tickscope_export::Format;
     /// assert_eq!(Format::of_file("out/city.speedscope.json"), Some(Format::Speedscope));
+    /// assert_eq!(Format::of_file("city.pprof"), Some(Format::Pprof)); // or city.pb.gz
     /// assert_eq!(Format::of_file("city.txt"), None);
     /// ```
     pub fn of_file(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|format| name.strip_suffix(format.extension()).is_some_and(|stem| stem.ends_with('.')))
+        let ends = |end| name.strip_suffix(end).is_some_and(|stem| stem.ends_with('.'));
+        let found = Self::ALL.into_iter().find(|format| ends(format.extension()));
+        found.or_else(|| ends("pprof").then_some(Self::Pprof))
     }
 }
 
@@ -98,7 +111,7 @@ impl std::fmt::Display for Format {
 /// What a format may be told; each takes what concerns it.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Folded, Speedscope, flame graph: count time of that resource only.
+    /// Folded, Speedscope, flame graph, pprof: count time of that resource only.
     pub resource: Option<String>,
     /// Flame graph: its title; else the recording's subject.
     pub title: Option<String>,
@@ -141,5 +154,6 @@ pub fn open<'w>(
         Format::Svg => Box::new(svg::Writer::new(writer).resource(resource).title(options.title.clone())),
         Format::Csv => Box::new(csv::Writer::new(writer)),
         Format::Jsonl => Box::new(jsonl::Writer::new(writer)),
+        Format::Pprof => Box::new(pprof::Writer::new(writer).resource(resource)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every writer is a [`Sink`](tickscope_core::Sink) and takes samples as they come: what is written is bounded by
 //! nothing, what is held in memory is a buffer, the names, and the open spans. Formats that need whole stacks
-//! ([`folded`], [`speedscope`], [`svg`]) share the tree of call paths in [`paths`].
+//! ([`folded`], [`pprof`], [`speedscope`], [`svg`]) share the tree of call paths in [`paths`].
 //!
 //! ```
 //! use tickscope_core::{conformance, drain};
@@ -30,7 +30,7 @@
 //! give one error that says where and what, and never panic.
 //!
 //! # Deliberately absent
-//! Importers of other tools' files; formats of monitoring systems; compression.
+//! Importers of other tools' files; formats of monitoring systems; compression, but for [`pprof`], whose format has it.
 #![forbid(unsafe_code)]
 
 pub mod chrome;
@@ -42,7 +42,9 @@ pub mod jsonl;
 mod output;
 pub mod paths;
 pub mod perfetto;
+pub mod pprof;
 pub mod speedscope;
 pub mod svg;
+mod wire;
 
 pub use format::{Format, Options, UnknownFormat, open};

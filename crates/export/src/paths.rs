@@ -13,6 +13,12 @@
 //! sample covers stays with the boundary spans. Where no span is open at all, the weight itself counts. So the sum
 //! of all self times is the lanes' busy time, with samples or without.
 //!
+//! # Memory
+//! A span tells the bytes allocated while it or what it called ran; a path's own are those of its spans without those of the
+//! spans within. What a coroutine allocated before it was suspended is told by the slice it ran in, and not again at its
+//! spans' end. A stack sample's bytes are moved to its path like its time: an estimate, so a path can be left with less than
+//! nothing, which counts as nothing.
+//!
 //! # Limits
 //! A tree holds at most [`MAX_NODES`] paths of at most [`MAX_DEPTH`] frames; time beyond goes to the nearest frame
 //! that fits, and [`Paths::clipped`] says how many times that was so.
@@ -42,11 +48,24 @@ pub struct Node {
     pub category: CategoryId,
     /// Nanoseconds spent in the last frame itself.
     pub self_ns: u64,
+    /// Bytes that the last frame allocated itself, as far as is known yet: see [`Node::allocated`].
+    self_bytes: i64,
     /// Calls seen; 0 where only samples tell of the path.
     pub calls: u64,
     /// Stack samples that ended here.
     pub samples: u64,
     depth: u32,
+}
+
+impl Node {
+    fn new(parent: u32, symbol: SymbolId, category: CategoryId, depth: u32) -> Self {
+        Self { parent, symbol, category, self_ns: 0, self_bytes: 0, calls: 0, samples: 0, depth }
+    }
+
+    /// Bytes that the last frame allocated itself.
+    pub fn allocated(&self) -> u64 {
+        u64::try_from(self.self_bytes).unwrap_or(0)
+    }
 }
 
 /// Told when a frame opens or closes on a lane, in the order of time; opens and closes balance.
@@ -110,15 +129,16 @@ struct Frame {
     node: u32,
     /// The timeline was told that it opened.
     shown: bool,
+    /// Bytes of the spans inside of it, which are not its own.
+    inner_bytes: i64,
+    /// It was suspended: the slices it ran in tell what it allocated.
+    suspended: bool,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        let category = CategoryId::DEFAULT;
-        let root =
-            Node { parent: 0, symbol: SymbolId::OTHER, category, self_ns: 0, calls: 0, samples: 0, depth: 0 };
         Self {
-            nodes: vec![root],
+            nodes: vec![Node::new(0, SymbolId::OTHER, CategoryId::DEFAULT, 0)],
             children: HashMap::new(),
             symbols: Vec::new(),
             lanes: Vec::new(),
@@ -189,6 +209,15 @@ impl Paths {
         (own, total)
     }
 
+    /// The lane's root that each path stands under.
+    pub(crate) fn roots(&self) -> Vec<u32> {
+        let mut roots: Vec<u32> = Vec::with_capacity(self.nodes.len());
+        for (at, node) in self.nodes.iter().enumerate() {
+            roots.push(if node.depth < 2 { at as u32 } else { roots[node.parent as usize] });
+        }
+        roots
+    }
+
     pub(crate) fn lane_name(&self, lane: usize) -> &str {
         let root = self.lanes.get(lane).map_or(0, |lane| lane.root);
         self.roots.iter().find(|known| known.1 == root).map_or("", |known| &known.0)
@@ -251,7 +280,9 @@ impl Paths {
         timeline: &mut impl Timeline,
     ) {
         let symbol = if begin.symbol.index() < self.symbols.len() { begin.symbol } else { SymbolId::OTHER };
-        let mut frame = Frame { span: begin.span, symbol, category: begin.category, node: 0, shown: false };
+        let (span, category) = (begin.span, begin.category);
+        let mut frame =
+            Frame { span, symbol, category, node: 0, shown: false, inner_bytes: 0, suspended: false };
         if let Some(lane) = self.lane_of(dictionary, track) {
             let top = self.lanes[lane].running.last().is_some_and(|(top, _)| *top == track.0);
             if top {
@@ -275,11 +306,27 @@ impl Paths {
         if let Some(lane) = top {
             self.advance(lane, time_ns);
         }
+        let mut ended = None;
         while self.tracks[track.index()].frames.len() > at {
             let Some(frame) = self.tracks[track.index()].frames.pop() else { break };
+            ended = Some(frame);
             if let Some(lane) = lane.filter(|_| frame.shown) {
                 timeline.close(lane, frame.symbol, self.lanes[lane].last_ns);
             }
+        }
+        let Some(ended) = ended else { return };
+        let all = match ended.suspended {
+            true => ended.inner_bytes,
+            false => {
+                if ended.node != 0 {
+                    let own = i64::from(end.bytes).saturating_sub(ended.inner_bytes);
+                    self.allocate(ended.node, own);
+                }
+                end.bytes.into()
+            }
+        };
+        if let Some(lane) = lane {
+            self.charge(lane, all);
         }
         if let Some(lane) = top {
             self.lanes[lane].current = self.top_node(lane);
@@ -287,6 +334,26 @@ impl Paths {
                 self.settle(lane);
             }
         }
+    }
+
+    fn allocate(&mut self, node: u32, bytes: i64) {
+        let node = &mut self.nodes[node as usize];
+        node.self_bytes = node.self_bytes.saturating_add(bytes);
+    }
+
+    /// Bytes that were counted are not again those of the span around.
+    fn charge(&mut self, lane: usize, bytes: i64) {
+        if let Some(frame) = self.innermost(lane) {
+            frame.inner_bytes = frame.inner_bytes.saturating_add(bytes);
+        }
+    }
+
+    /// The innermost open span on a lane.
+    fn innermost(&mut self, lane: usize) -> Option<&mut Frame> {
+        let running = self.lanes[lane].running.iter().rev();
+        let busy = |track: &usize| !self.tracks[*track].frames.is_empty();
+        let track = running.map(|running| running.0 as usize).find(busy)?;
+        self.tracks[track].frames.last_mut()
     }
 
     fn resume(
@@ -330,15 +397,20 @@ impl Paths {
         }
         self.advance(lane, time_ns);
         let now = self.lanes[lane].last_ns;
+        let mut inner = 0_i64;
         while self.lanes[lane].running.len() > at {
             let Some((above, _)) = self.lanes[lane].running.pop() else { break };
             let state = &mut self.tracks[above as usize];
             state.lane = None;
-            for frame in state.frames.iter_mut().rev().filter(|frame| frame.shown) {
-                frame.shown = false;
-                timeline.close(lane, frame.symbol, now);
+            for frame in state.frames.iter_mut().rev() {
+                inner = inner.saturating_add(std::mem::take(&mut frame.inner_bytes));
+                frame.suspended = true;
+                if std::mem::take(&mut frame.shown) {
+                    timeline.close(lane, frame.symbol, now);
+                }
             }
         }
+        self.charge(lane, inner);
         self.lanes[lane].current = self.top_node(lane);
         if self.lanes[lane].current == self.lanes[lane].root {
             self.settle(lane);
@@ -381,6 +453,11 @@ impl Paths {
             return; // an empty stack where nothing is open: there is no frame to give time to
         }
         let busy = self.lanes[lane].current != self.lanes[lane].root;
+        let bytes = i64::try_from(weight.bytes).unwrap_or(i64::MAX);
+        if let Some(boundary) = self.innermost(lane).map(|frame| frame.node).filter(|_| busy) {
+            self.allocate(boundary, -bytes);
+        }
+        self.allocate(node, bytes);
         let claimed = if busy { self.claim(lane, weight.time_ns) } else { weight.time_ns };
         self.nodes[node as usize].self_ns += claimed;
         self.nodes[node as usize].samples += 1;
@@ -485,7 +562,7 @@ impl Paths {
             return node;
         }
         let child = self.nodes.len() as u32;
-        self.nodes.push(Node { parent: node, symbol, category, self_ns: 0, calls: 0, samples: 0, depth });
+        self.nodes.push(Node::new(node, symbol, category, depth));
         self.children.insert((node, symbol.0), child);
         child
     }
@@ -520,6 +597,16 @@ pub(crate) fn place(symbol: &Symbol) -> String {
         ("", file) => format!("{file}{line}"),
         (resource, file) if file.starts_with('@') => format!("@{resource} {file}{line}"),
         (resource, file) => format!("@{resource}/{file}{line}"),
+    }
+}
+
+/// A symbol's file, for people and tools that show lines by themselves: `@resource/file`, as much of it as is known.
+pub(crate) fn file(symbol: &Symbol) -> String {
+    match (&*symbol.resource, &*symbol.file) {
+        ("", file) => file.to_owned(),
+        (resource, "") => format!("@{resource}"),
+        (resource, file) if file.starts_with('@') => format!("@{resource} {file}"),
+        (resource, file) => format!("@{resource}/{file}"),
     }
 }
 

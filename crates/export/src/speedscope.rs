@@ -11,7 +11,7 @@ use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError, SymbolId};
 
 use crate::json;
 use crate::output::Output;
-use crate::paths::{Paths, Timeline};
+use crate::paths::{Paths, Timeline, file};
 
 /// Writes Speedscope's JSON when the recording is over.
 ///
@@ -169,12 +169,7 @@ impl<W: Write> Sink for Writer<W> {
             let known = &self.paths.symbols()[symbol.index()];
             out.bytes.extend_from_slice(b"{\"name\":");
             json::text(&mut out.bytes, if known.name.is_empty() { "(no name)" } else { &known.name });
-            let file = match (&*known.resource, &*known.file) {
-                ("", file) => file.to_owned(),
-                (resource, "") => format!("@{resource}"),
-                (resource, file) if file.starts_with('@') => format!("@{resource} {file}"),
-                (resource, file) => format!("@{resource}/{file}"),
-            };
+            let file = file(known);
             if !file.is_empty() {
                 json::key(&mut out.bytes, "file");
                 json::text(&mut out.bytes, &file);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,6 +22,7 @@ const FORMATS: &[(&str, &str)] = &[
     ("folded", "folded"),
     ("svg", "svg"),
     ("csv", "csv"),
+    ("pprof", "pb.gz"),
 ];
 
 /// The capture of that depth.
@@ -52,7 +54,27 @@ pub fn run(tally: &mut Tally) -> Result<()> {
             let result = convert(&capture(depth), format, &converted(depth, ending));
             tally.judge(&format!("city at depth {depth}: converts to {format}"), result);
         }
+        let name = format!("city at depth {depth}: go tool pprof finds the time of the folded stacks");
+        match process::find("go") {
+            None => tally.skip(&name, "Debian's golang-go is not installed"),
+            Some(_) => tally.judge(&name, pprof(depth)),
+        }
     }
+    Ok(())
+}
+
+/// The tool's total is that of the folded stacks.
+fn pprof(depth: &str) -> Result<()> {
+    let folded = fs::read_to_string(converted(depth, "folded"))?;
+    let times = folded.lines().filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+    let total = format!("{}ns total", times.sum::<u64>());
+    let mut command = Command::new("go");
+    command.args(["tool", "pprof", "-symbolize=none", "-unit=ns", "-top"]);
+    command.arg(converted(depth, "pb.gz")).env("GOCACHE", folder().join("go"));
+    let output = process::capture(&mut command)?;
+    let top = String::from_utf8_lossy(&output.stdout);
+    ensure!(top.contains(&total), "no {total:?} in {top}");
+    ensure!(top.contains(" @"), "no function of a resource in {top}");
     Ok(())
 }
 

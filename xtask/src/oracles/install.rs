@@ -15,6 +15,7 @@ const PACKAGES: &[&str] = &[
     "chromium",
     "dpkg-dev",
     "gcc",
+    "golang-go",
     "haproxy",
     "liblua5.1-0-dev",
     "liblua5.2-0",

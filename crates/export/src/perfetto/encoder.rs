@@ -19,8 +19,8 @@ use super::schema::{
     NAME_GAP, NAME_LINK, NAME_SUSPEND, OWN_SEQUENCE, annotation, event, packet, record,
 };
 use super::sequence::{BLOB, CounterState, Defined, Open, Sequence, SymbolEntry, TrackState};
-use super::wire::{Buf, Mark, put_varint, zigzag};
 use super::{Options, StackFormat};
+use crate::wire::{Buf, Mark, put_varint, zigzag};
 
 /// Bytes after which clock, descriptors and names are written again.
 const GENERATION_BYTES: u64 = 4 << 20;
@@ -548,7 +548,7 @@ impl Encoder {
             None => {
                 let id = (u64::from(ring.0) + FIRST_SEQUENCE).min(u64::from(u32::MAX));
                 let mut sequence = Sequence { id, ..Sequence::default() };
-                let mut window = [0; super::wire::WINDOW];
+                let mut window = [0; crate::wire::WINDOW];
                 window[0] = tag(packet::SEQUENCE, 0);
                 let end = put_varint(&mut window, 1, id);
                 (window[end], window[end + 1]) = (tag(packet::FLAGS, 0), 2);

@@ -12,7 +12,7 @@ use super::schema::{
     annotation, definition, event, head, interned, packet, record,
 };
 use super::sequence::CounterState;
-use super::wire::Mark;
+use crate::wire::Mark;
 
 /// `TrackEvent.source_location_iid` and `DebugAnnotation.string_value_iid`.
 pub(super) const SOURCE_LOCATION_IID: u32 = 34;

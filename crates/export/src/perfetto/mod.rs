@@ -23,7 +23,6 @@ mod reader;
 mod replay;
 mod schema;
 mod sequence;
-mod wire;
 mod writer;
 
 pub use reader::Reader;

@@ -4,7 +4,7 @@
 //! that is not as expected, is left to the way for any packet.
 
 use super::schema::{KEY_BYTES, KEY_RESOURCE, annotation, event, packet};
-use super::wire::get_varint;
+use crate::wire::get_varint;
 
 /// A begin or end without arguments, link or outcome, its fields in the writer's order.
 pub(super) struct Plain {

@@ -7,7 +7,7 @@ use std::path::Path;
 use tickscope_core::{Flow, Metadata, Progress, Sink, Source, SourceError};
 
 use super::replay::{Problem, Replay, Step};
-use super::wire::get_varint;
+use crate::wire::get_varint;
 
 /// The longest packet believed. The writer's are a few kilobytes; the head grows with its facts.
 const MAX_PACKET: usize = 64 << 20;

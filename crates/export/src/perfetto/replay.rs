@@ -14,7 +14,7 @@ use super::schema::{
     FIRST_KEY, FIRST_NAME, FIRST_SEQUENCE, FIRST_TRACK, KEY_BYTES, KEY_CONTINUED, KEY_LINK, KEY_OUTCOME,
     KEY_SCOPE, annotation, definition, event, head, packet, record,
 };
-use super::wire::{Broken, Fields, Value, unzigzag};
+use crate::wire::{Broken, Fields, Value, unzigzag};
 
 /// Most categories a file may define: their ids are small.
 const MAX_CATEGORIES: usize = 4096;

@@ -8,9 +8,15 @@ use tickscope_core::{Batch, Event, RecordingSink, Sink, conformance};
 use tickscope_export::paths::Paths;
 use tickscope_export::{Format, Options, folded, open};
 
+use crate::pprof;
 use crate::streams::{choices, play};
 
 fn written(recording: &RecordingSink, format: Format, options: &Options) -> String {
+    String::from_utf8(bytes(recording, format, options)).unwrap()
+}
+
+/// The recording in that format, given in small batches.
+pub fn bytes(recording: &RecordingSink, format: Format, options: &Options) -> Vec<u8> {
     let mut out = Vec::new();
     let mut sink = open(format, &mut out, options);
     sink.open(&recording.metadata).unwrap();
@@ -23,7 +29,7 @@ fn written(recording: &RecordingSink, format: Format, options: &Options) -> Stri
     }
     sink.finish().unwrap();
     drop(sink);
-    String::from_utf8(out).unwrap()
+    out
 }
 
 fn example(format: Format) -> String {
@@ -43,8 +49,8 @@ fn names_and_files_lead_to_formats() {
         assert_eq!(format.name().parse(), Ok(format));
         assert_eq!(Format::of_file(&format!("dir.d/x.{}", format.extension())), Some(format));
     }
-    let error = "pprof".parse::<Format>().unwrap_err();
-    insta::assert_snapshot!(error.to_string(), @r#"no format is called "pprof"; expected one of perfetto, chrome, speedscope, folded, svg, csv, jsonl"#);
+    let error = "gif".parse::<Format>().unwrap_err();
+    insta::assert_snapshot!(error.to_string(), @r#"no format is called "gif"; expected one of perfetto, chrome, speedscope, folded, svg, csv, jsonl, pprof"#);
 }
 
 #[test]
@@ -172,6 +178,7 @@ fn check_folded(recording: &RecordingSink) {
     let resources: Vec<String> = paths.resources().into_iter().map(str::to_owned).collect();
     assert_eq!(resources.iter().map(|resource| sum(Some(resource))).sum::<u64>(), paths.total_ns());
     assert_eq!(check_speedscope(recording), paths.total_ns());
+    pprof::check(recording, &paths);
 }
 
 /// A small XML reader: elements nest, attributes are quoted, references are known. Gives the elements and their

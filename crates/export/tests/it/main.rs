@@ -4,5 +4,6 @@
 mod allocation;
 mod capture;
 mod formats;
+mod pprof;
 mod resolved;
 mod streams;

@@ -179,6 +179,7 @@ fn every_format_can_be_had() {
         ("csv", ""),
         ("jsonl", "{"),
         ("perfetto", ""),
+        ("pprof", "\u{1f}"),
     ] {
         let mut command = tickscope();
         command.arg("convert").arg(server.capture()).args(["--to", format, "-o", "-"]);

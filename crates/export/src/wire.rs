@@ -1,40 +1,40 @@
-//! Protocol buffers by hand: the few primitives that a trace needs.
+//! Protocol buffers by hand: the few primitives that a trace and a profile need.
 //!
 //! Writing goes into one buffer that is kept initialised, so that the hot path writes through a fixed-size window
 //! without a bounds check per byte. Reading walks the fields of a message in place.
 
 /// Bytes the hot path may write without looking at the buffer again.
-pub(super) const WINDOW: usize = 128;
+pub(crate) const WINDOW: usize = 128;
 const MASK: usize = WINDOW - 1;
 
 /// What is left of a message being written: patched with its length when it closes.
 #[derive(Clone, Copy)]
-pub(super) struct Mark(usize);
+pub(crate) struct Mark(usize);
 
 /// A growing buffer of encoded packets.
 #[derive(Debug, Default)]
-pub(super) struct Buf {
+pub(crate) struct Buf {
     /// Initialised throughout; only `..len` is output.
     bytes: Vec<u8>,
     len: usize,
 }
 
 impl Buf {
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
 
     /// The next [`WINDOW`] bytes, to be claimed with [`Buf::advance`].
     #[inline]
-    pub(super) fn window(&mut self) -> &mut [u8; WINDOW] {
+    pub(crate) fn window(&mut self) -> &mut [u8; WINDOW] {
         if self.bytes.len() < self.len + WINDOW {
             self.grow(WINDOW);
         }
@@ -44,7 +44,7 @@ impl Buf {
 
     /// Makes the first `n` bytes of the window output.
     #[inline]
-    pub(super) fn advance(&mut self, n: usize) {
+    pub(crate) fn advance(&mut self, n: usize) {
         self.len += n.min(WINDOW);
     }
 
@@ -53,7 +53,7 @@ impl Buf {
         self.bytes.resize((self.len + by).next_power_of_two().max(4096), 0);
     }
 
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if self.bytes.len() < end {
             self.grow(bytes.len());
@@ -62,39 +62,39 @@ impl Buf {
         self.len = end;
     }
 
-    pub(super) fn varint(&mut self, value: u64) {
+    pub(crate) fn varint(&mut self, value: u64) {
         let used = put_varint(self.window(), 0, value);
         self.advance(used);
     }
 
-    pub(super) fn uint(&mut self, field: u32, value: u64) {
+    pub(crate) fn uint(&mut self, field: u32, value: u64) {
         self.varint(u64::from(field) << 3);
         self.varint(value);
     }
 
-    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+    pub(crate) fn fixed64(&mut self, field: u32, value: u64) {
         self.varint(u64::from(field) << 3 | 1);
         self.raw(&value.to_le_bytes());
     }
 
-    pub(super) fn double(&mut self, field: u32, value: f64) {
+    pub(crate) fn double(&mut self, field: u32, value: f64) {
         self.fixed64(field, value.to_bits());
     }
 
-    pub(super) fn text(&mut self, field: u32, text: &str) {
+    pub(crate) fn text(&mut self, field: u32, text: &str) {
         self.varint(u64::from(field) << 3 | 2);
         self.varint(text.len() as u64);
         self.raw(text.as_bytes());
     }
 
     /// Starts a nested message. Its length takes one byte; [`Buf::close`] makes room where that is too little.
-    pub(super) fn open(&mut self, field: u32) -> Mark {
+    pub(crate) fn open(&mut self, field: u32) -> Mark {
         self.varint(u64::from(field) << 3 | 2);
         self.raw(&[0]);
         Mark(self.len)
     }
 
-    pub(super) fn close(&mut self, mark: Mark) {
+    pub(crate) fn close(&mut self, mark: Mark) {
         let length = self.len - mark.0;
         if length < 0x80 {
             self.bytes[mark.0 - 1] = length as u8;
@@ -119,7 +119,7 @@ fn varint_len(value: u64) -> usize {
 /// Writes `value` at `at` of the window and says where it ends. `at + 10` must not pass the window's end: positions
 /// wrap there, which keeps the compiler from checking each byte.
 #[inline(always)]
-pub(super) fn put_varint(window: &mut [u8; WINDOW], at: usize, value: u64) -> usize {
+pub(crate) fn put_varint(window: &mut [u8; WINDOW], at: usize, value: u64) -> usize {
     debug_assert!(at + varint_len(value) <= WINDOW);
     if value < 1 << 7 {
         window[at & MASK] = value as u8;
@@ -147,19 +147,19 @@ pub(super) fn put_varint(window: &mut [u8; WINDOW], at: usize, value: u64) -> us
 
 /// A signed difference as an unsigned number that is small when the difference is.
 #[inline(always)]
-pub(super) fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
 /// Undoes [`zigzag`].
 #[inline(always)]
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Wire type 0.
     Varint(u64),
     /// Wire types 1 and 5.
@@ -170,7 +170,7 @@ pub(super) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The number, or 0 for bytes.
-    pub(super) fn number(self) -> u64 {
+    pub(crate) fn number(self) -> u64 {
         match self {
             Self::Varint(number) | Self::Fixed(number) => number,
             Self::Bytes(_) => 0,
@@ -178,7 +178,7 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes; none for a number.
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::Bytes(bytes) => bytes,
             _ => &[],
@@ -186,30 +186,30 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes as text; what is not UTF-8 is replaced.
-    pub(super) fn text(self) -> std::borrow::Cow<'a, str> {
+    pub(crate) fn text(self) -> std::borrow::Cow<'a, str> {
         String::from_utf8_lossy(self.bytes())
     }
 }
 
 /// A message that is not one: how far from its start it broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken(pub(super) usize);
+pub(crate) struct Broken(pub(crate) usize);
 
 /// The fields of a message, in their order.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     message: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
         Self { message, at: 0 }
     }
 
     /// The next field's number and value; `None` at the end.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Broken> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Broken> {
         let start = self.at;
         let broken = Broken(start);
         if start == self.message.len() {
@@ -253,7 +253,7 @@ impl<'a> Fields<'a> {
 
 /// A varint from the start of `bytes` and its length; `None` when it is cut or longer than ten bytes.
 #[inline]
-pub(super) fn get_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+pub(crate) fn get_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     if first < 0x80 {
         return Some((u64::from(first), 1));
