@@ -30,6 +30,7 @@ const OWN: &[(&str, &str)] = &[
     ("tickscope-citizen", "probe"),
     ("tickscope-export", "writers"),
     ("tickscope-plugin", "crossing"),
+    ("tickscope-plugin", "ten"),
     ("tickscope-analysis", "samples_per_second"),
 ];
 

@@ -90,7 +90,7 @@ fn a_program_is_recorded_into_plugins_in_both_languages() {
 fn what_is_wrong_with_a_plugin_is_told_and_the_rest_goes_on() {
     let folder = prepared();
     std::fs::write(folder.path().join("text.so"), "no library").unwrap();
-    built::c(folder.path(), "two", &["SINK_MAJOR=2"]);
+    built::c(folder.path(), "two", &["major = 2"]);
     let run = tickscope(
         folder.path(),
         &[

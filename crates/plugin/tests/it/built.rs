@@ -1,7 +1,8 @@
-//! The libraries that tests load: one in Rust, several of one source in C. Tests of the command use them too.
+//! The libraries that tests load: one in Rust, several of one example in C. Tests of the command use them too.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// This package's folder, from whichever package of the workspace.
@@ -24,15 +25,31 @@ pub fn rust() -> PathBuf {
     BUILT.get_or_init(build).clone()
 }
 
-/// `tests/data/sink.c` with `defines`, in `folder`.
-pub fn c(folder: &Path, name: &str, defines: &[&str]) -> PathBuf {
+/// `plugins/c-example`, with fields of its table set otherwise (`major = 2`), in `folder`.
+pub fn c(folder: &Path, name: &str, fields: &[&str]) -> PathBuf {
+    let example = here().join("../../plugins/c-example/sink.c");
+    let mut source = std::fs::read_to_string(example).unwrap();
+    for field in fields {
+        let (field, value) = field.split_once(" = ").unwrap();
+        let set = format!("    .{field} = ");
+        let begin = source.find(&set).unwrap() + set.len();
+        let end = begin + source[begin..].find(",\n    .").unwrap();
+        source.replace_range(begin..end, value);
+    }
     let library = folder.join(format!("lib{name}.so"));
-    let mut command = Command::new("cc");
-    command.args(["-shared", "-fPIC", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]);
-    command.args(["-O1", "-I"]).arg(here().join("../abi/include"));
-    command.args(defines.iter().map(|define| format!("-D{define}")));
-    command.arg(here().join("tests/data/sink.c")).arg("-o").arg(&library);
-    let output = command.output().expect("a C compiler is needed to build Tickscope");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // A function that is not in the table any more.
+    let unused = if fields.is_empty() { "-Wunused-function" } else { "-Wno-unused-function" };
+    compile(&source, &library, &["cc", "-x", "c", "-std=c11", unused]);
     library
+}
+
+/// `source` as a plugin, by a compiler that lets nothing pass.
+pub fn compile(source: &str, library: &Path, compiler: &[&str]) {
+    let mut command = Command::new(compiler[0]);
+    command.args(["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"]).args(&compiler[1..]);
+    command.arg("-I").arg(here().join("../abi/include")).arg("-o").arg(library).arg("-");
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

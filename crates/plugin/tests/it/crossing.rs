@@ -101,9 +101,11 @@ fn every_field_of_every_sample_crosses() {
 }
 
 #[test]
-fn sinks_in_both_languages_conform() {
+fn sinks_in_all_languages_conform() {
     let folder = tempfile::tempdir().unwrap();
-    for file in [built::rust(), built::c(folder.path(), "c_count", &[])] {
+    let cpp = folder.path().join("libcpp_count.so");
+    built::compile(include_str!("../data/sink.cpp"), &cpp, &["c++", "-x", "c++", "-std=c++11"]);
+    for file in [built::rust(), built::c(folder.path(), "c_count", &[]), cpp] {
         let plugin = load(&file);
         let options = plugin.schema.read(&plugin.name, "").unwrap();
         let said = Said::default();
@@ -121,7 +123,7 @@ fn a_sink_in_c_counts_and_tells() {
     let folder = tempfile::tempdir().unwrap();
     let plugin = load(&built::c(folder.path(), "c_count", &[]));
     assert_eq!((&*plugin.version, plugin.abi), ("1.2.3", (1, 0)));
-    assert_eq!(plugin.capabilities(), ["finish", "health"]);
+    assert_eq!(plugin.capabilities(), ["flush", "finish", "health"]);
     let options = plugin.schema.read("c-count", "").unwrap();
     let said = Said::default();
     let name = "c-count".to_owned();

@@ -16,49 +16,51 @@ fn refused(file: &Path, expected: &str) {
 #[test]
 fn tables_of_other_versions() {
     let folder = tempfile::tempdir().unwrap();
-    let c = |name: &str, defines: &[&str]| built::c(folder.path(), name, defines);
+    let c = |name: &str, fields: &[&str]| built::c(folder.path(), name, fields);
+    let none = folder.path().join("libnone.so");
+    built::compile("int nothing;", &none, &["cc", "-x", "c"]);
     refused(
-        &c("none", &["SINK_NONE"]),
+        &none,
         "it exports no `tickscope_sink`, so it is no sink; in Rust tickscope_abi::export_sink! makes one, in C the \
          table of tickscope_sink.h",
     );
     refused(
-        &c("newer", &["SINK_MAJOR=2"]),
+        &c("newer", &["major = 2"]),
         "it is made for version 2.0 of the table, this host for 1.0: take a newer tickscope",
     );
     refused(
-        &c("older", &["SINK_MAJOR=0"]),
+        &c("older", &["major = 0"]),
         "it is made for version 0.0 of the table, this host for 1.0: build it against a newer tickscope-abi",
     );
     refused(
-        &c("minor", &["SINK_MINOR=1"]),
+        &c("minor", &["minor = 1"]),
         "it needs version 1.1 of the table, this host has 1.0: take a newer tickscope, or build it with \
          version 1.0 of the table",
     );
     let layout = tickscope_abi::layout();
     refused(
-        &c("layout", &["SINK_LAYOUT=7"]),
+        &c("layout", &["layout = 7"]),
         &format!(
             "its structures lie otherwise than version 1.0 says (layout 0x0000000000000007, expected {layout:#018x}): \
              build it against the unchanged header or tickscope-abi"
         ),
     );
     refused(
-        &c("short", &["SINK_SIZE=40"]),
+        &c("short", &["size = 40"]),
         "its table has 40 bytes, that of version 1.0 has 152: build it against the unchanged header or tickscope-abi",
     );
     refused(
-        &c("magic", &["SINK_MAGIC=1"]),
+        &c("magic", &["magic = 1"]),
         "its `tickscope_sink` is no table of a sink (it begins with 0x0000000000000001): build it with version \
          1.0 of the table",
     );
-    refused(&c("nobatch", &["SINK_NO_BATCH"]), "its table has no `batch`: fill it in");
+    refused(&c("nobatch", &["batch = NULL"]), "its table has no `batch`: fill it in");
     refused(
-        &c("name", &["SINK_NAME=\"My Sink\""]),
+        &c("name", &[r#"name = TICKSCOPE_TEXT("My Sink")"#]),
         "its table's `name` is no name: expected lower-case letters, digits, - and _",
     );
     refused(
-        &c("schema", &["SINK_SCHEMA=\"{\\\"type\\\":\\\"object\\\",\\\"oneOf\\\":[]}\""]),
+        &c("schema", &[r#"schema = TICKSCOPE_TEXT("{\"type\":\"object\",\"oneOf\":[]}")"#]),
         "the schema of its options cannot be used: the top has `oneOf`, which is not known; see docs/plugins.md",
     );
 }
@@ -118,8 +120,8 @@ fn files_that_are_no_library_for_this_machine() {
 fn names_are_looked_up_in_the_folders_in_order() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let used = built::c(first.path(), "c_count", &[]);
-    built::c(second.path(), "c_count", &["SINK_NAME=\"hidden\""]);
-    let only = built::c(second.path(), "tickscope_other", &["SINK_NAME=\"other\""]);
+    built::c(second.path(), "c_count", &[r#"name = TICKSCOPE_TEXT("hidden")"#]);
+    let only = built::c(second.path(), "tickscope_other", &[r#"name = TICKSCOPE_TEXT("other")"#]);
     std::fs::write(second.path().join("libbad.so"), "bad").unwrap();
     std::fs::write(second.path().join("README.md"), "no library").unwrap();
     let path = SearchPath(vec![first.path().into(), second.path().into(), "/nowhere/at/all".into()]);
