@@ -65,6 +65,17 @@ impl Histogram {
     }
 }
 
+/// A tick that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// When it ended, or was cut off by the recording's end.
+    pub end_ns: u64,
+    /// How long it took.
+    pub duration_ns: u64,
+    /// Whether that is longer than the budget.
+    pub late: bool,
+}
+
 /// Everything that is counted. Its size only grows with the names of the recording.
 #[derive(Debug)]
 pub struct Counts {
@@ -122,8 +133,8 @@ impl Counts {
         }
     }
 
-    /// Counts one sample. Those of a ring must come in their order.
-    pub fn sample(&mut self, sample: &Sample<'_>, names: &Names) {
+    /// Counts one sample: the tick that ends with it. Those of a ring must come in their order.
+    pub fn sample(&mut self, sample: &Sample<'_>, names: &Names) -> Option<Tick> {
         self.samples += 1;
         let Sample { time_ns, ring, track, event } = *sample;
         match event {
@@ -140,7 +151,11 @@ impl Counts {
                     }
                 }
                 if self.tick_symbols.contains(&end.symbol) {
-                    self.tick(time_ns.saturating_sub(end.begin_ns), end.outcome == TRUNCATED);
+                    return self.tick(
+                        time_ns,
+                        time_ns.saturating_sub(end.begin_ns),
+                        end.outcome == TRUNCATED,
+                    );
                 }
             }
             Event::Resume(switch) => {
@@ -171,6 +186,7 @@ impl Counts {
             Event::Gap(events) => self.lost = self.lost.saturating_add(events),
             _ => {}
         }
+        None
     }
 
     /// Lets the time since the thread's last event pass; whether a span took it.
@@ -200,12 +216,14 @@ impl Counts {
     }
 
     /// A tick ended, or was cut off by the end of the recording: it counts when it is late already.
-    fn tick(&mut self, duration_ns: u64, open: bool) {
+    fn tick(&mut self, end_ns: u64, duration_ns: u64, open: bool) -> Option<Tick> {
         let late = self.recording.budget_ns > 0 && duration_ns > self.recording.budget_ns;
-        if late || !open {
-            self.ticks.take(duration_ns);
-            self.late += u64::from(late);
+        if open && !late {
+            return None;
         }
+        self.ticks.take(duration_ns);
+        self.late += u64::from(late);
+        Some(Tick { end_ns, duration_ns, late })
     }
 
     /// A resource's heap is the sum of those that its counters tell of.

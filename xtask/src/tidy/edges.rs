@@ -16,6 +16,8 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("hooks", &["session", "ring", "citizen", "lua"]),
     ("citizen", &["session", "ring", "analysis", "export"]),
     ("tickscope", &["ring", "analysis"]),
+    ("plugin", &["session"]),
+    ("cloudwatch-emf", &["core", "plugin"]),
     ("prometheus", &["core", "plugin"]),
 ];
 
