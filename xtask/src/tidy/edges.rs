@@ -19,6 +19,7 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("plugin", &["session"]),
     ("cloudwatch-emf", &["core", "plugin"]),
     ("prometheus", &["core", "plugin"]),
+    ("tensorboard", &["core", "plugin"]),
 ];
 
 /// Packages from elsewhere that belong to a few of ours only.

@@ -1,0 +1,169 @@
+//! A sink plugin of Tickscope: ticks and resources as scalars and histograms for TensorBoard.
+//!
+//! ```console
+//! $ tickscope run ~/server --sink tensorboard=runs
+//! $ tensorboard --logdir runs
+//! ```
+//!
+//! # Guarantees
+//! A run killed at any moment leaves a file that TensorBoard reads up to the last flush, which is a second old at most. However
+//! many resources there are, so many are told apart as the option `resources` says.
+//!
+//! # Refuses
+//! A folder that cannot be written to; it is told which, and why.
+//!
+//! # Deliberately absent
+//! Spans: TensorBoard has no view for them, the capture opens in Perfetto. Players, events and functions as tags, which have no
+//! bound.
+
+mod board;
+mod event;
+mod histogram;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
+use tickscope_counts::{Counts, Recording};
+
+pub use board::{Board, TAGS};
+pub use event::{Event, HistogramProto, Number, Summary, Value, What};
+pub use histogram::histogram;
+pub use record::{read, write};
+
+/// The options, as the schema has them.
+#[derive(Deserialize)]
+struct Options {
+    folder: String,
+    run: String,
+    seconds: u64,
+    resources: usize,
+}
+
+/// The sink.
+struct TensorBoard {
+    board: Board,
+    out: BufWriter<File>,
+    file: PathBuf,
+    events: u64,
+    bytes: u64,
+}
+
+impl TensorBoard {
+    fn write(&mut self, event: &Event) -> Result<(), Error> {
+        self.bytes += write(&mut self.out, event).map_err(|error| cannot_write(&self.file, &error))?;
+        self.events += 1;
+        Ok(())
+    }
+}
+
+fn cannot_write(file: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("cannot write {}: {error}; name another place with folder=PATH", file.display()))
+}
+
+/// A run's name where none is given: when it started, in UTC, and its process.
+fn name_of(unix_ns: u64, pid: u32) -> String {
+    let seconds = unix_ns / 1_000_000_000;
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let (mut year, mut month) = (1970, 1);
+    loop {
+        let days_of_month = match month {
+            2 => 28 + u64::from(leap(year)),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        if days < days_of_month {
+            break;
+        }
+        days -= days_of_month;
+        (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}-{minute:02}-{second:02}-{pid}", days + 1)
+}
+
+impl Sink for TensorBoard {
+    const NAME: &'static str = "tensorboard";
+    const ABOUT: &'static str = "Ticks and resources as scalars and histograms for TensorBoard.";
+    const SCHEMA: &'static str = r#"{
+        "type": "object",
+        "x-short": "folder",
+        "properties": {
+            "folder": {
+                "type": "string", "minLength": 1, "default": "runs",
+                "description": "What tensorboard --logdir is given; each recording is a folder in it."
+            },
+            "run": {
+                "type": "string", "maxLength": 200, "default": "",
+                "description": "That folder's name; time and process where it is empty."
+            },
+            "seconds": {
+                "type": "integer", "minimum": 1, "maximum": 3600, "default": 5,
+                "description": "How much time a point of the graphs stands for."
+            },
+            "resources": {
+                "type": "integer", "minimum": 1, "maximum": 1000, "default": 50,
+                "description": "How many resources are told apart; the others share the name other."
+            }
+        }
+    }"#;
+
+    fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
+        let options: Options = serde_json::from_str(options)?;
+        let unix_ns = metadata.unix_ns(metadata.start_ns());
+        let run = match &*options.run {
+            "" => name_of(unix_ns, metadata.pid()),
+            run => run.to_owned(),
+        };
+        let folder = Path::new(&options.folder).join(run);
+        std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
+        // TensorBoard looks for `tfevents`, and reads files of a run in the order of their names.
+        let (seconds, pid) = (unix_ns / 1_000_000_000, metadata.pid());
+        let name =
+            |number| folder.join(format!("events.out.tfevents.{seconds:010}.tickscope.{pid}.{number}"));
+        // Another sink of this recording may have the first.
+        let taken = (0..1_000).find(|number| !name(*number).exists());
+        let file = name(taken.unwrap_or(1_000));
+        let out = File::create_new(&file).map_err(|error| cannot_write(&file, &error))?;
+        host.info(&format!("events go to {}", file.display()));
+        let counts = Counts::new(Recording::of(metadata), options.resources);
+        let board = Board::new(counts, (metadata.start_ns(), unix_ns), options.seconds);
+        let mut sink = Self { board, out: BufWriter::new(out), file, events: 0, bytes: 0 };
+        sink.write(&sink.board.first())?;
+        Ok(sink)
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        self.board.missing(batch.missed());
+        for sample in batch.samples() {
+            for event in self.board.take(&sample, batch.names()).into_iter().flatten() {
+                self.write(&event)?;
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self, _within: Duration) -> Result<(), Error> {
+        self.out.flush().map_err(|error| cannot_write(&self.file, &error))
+    }
+
+    fn finish(&mut self, within: Duration) -> Result<(), Error> {
+        if let Some(event) = self.board.finish() {
+            self.write(&event)?;
+        }
+        self.flush(within)
+    }
+
+    fn health(&self) -> Health {
+        Health { written: self.events, bytes: self.bytes, ..Health::default() }
+    }
+}
+
+export_sink!(TensorBoard);
