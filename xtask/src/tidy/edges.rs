@@ -18,6 +18,7 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("tickscope", &["ring", "analysis"]),
     ("plugin", &["session"]),
     ("cloudwatch-emf", &["core", "plugin"]),
+    ("markers", &["core", "plugin"]),
     ("prometheus", &["core", "plugin"]),
     ("tensorboard", &["core", "plugin"]),
 ];
