@@ -67,8 +67,15 @@ const ENGINES: &[(&str, &str, &str, &str)] = &[
     ("speedscope", "1.25.0", "package/dist/release", "speedscope"),
 ];
 
-/// Python packages that tests of plugins judge by: TensorBoard reads event files, and jsonschema holds JSON against a schema.
-const PYTHON: &[&str] = &["jsonschema==4.26.0", "tensorboard==2.21.0"];
+/// Python packages that tests of plugins judge by: TensorBoard reads event files, jsonschema holds JSON against a schema,
+/// OpenTelemetry's decoders read OTLP, and aiosmtpd takes mail.
+const PYTHON: &[&str] = &[
+    "aiosmtpd==1.4.6",
+    "jsonschema==4.26.0",
+    "opentelemetry-proto==1.45.2",
+    "opentelemetry-proto-json==0.66b1",
+    "tensorboard==2.21.0",
+];
 
 /// Where the trace processor lies once installed.
 pub fn trace_processor() -> Option<PathBuf> {

@@ -19,6 +19,7 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("plugin", &["session"]),
     ("cloudwatch-emf", &["core", "plugin"]),
     ("markers", &["core", "plugin"]),
+    ("otlp", &["core", "http", "plugin"]),
     ("prometheus", &["core", "plugin"]),
     ("tensorboard", &["core", "plugin"]),
 ];

@@ -1,0 +1,513 @@
+//! Samples become spans that are worth sending.
+//!
+//! Only spans that may be sent are followed: functions, waits and slices of coroutines cost nothing. The innermost one that is
+//! open where a span begins is its parent; a coroutine is inside of whoever resumed it. What a coroutine still has open from
+//! an earlier tick is no parent in this one.
+
+use std::collections::{HashMap, VecDeque};
+
+use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Range, Sample, outcome_name};
+
+use crate::ids::{Ids, Place};
+use crate::limit::Limit;
+use crate::proto::{self, KeyValue, Value};
+
+/// Spans that are followed at a time.
+const MAX_OPEN: usize = 1 << 16;
+/// Threads that are followed.
+const MAX_RINGS: usize = 1 << 12;
+/// Tracks that are followed: a host has no more names than these.
+const MAX_TRACKS: usize = 1 << 24;
+/// Causes that are kept: a link to one that is older is left out.
+const MAX_CAUSES: usize = 1 << 16;
+/// Arguments of a span, and bytes of a text among them.
+const MAX_ARGS: usize = 32;
+const MAX_TEXT: usize = 1024;
+/// Errors and anomalies of a span.
+const MAX_EVENTS: usize = 16;
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// A tick that took longer is sent with all that the host started in it; 0: none is.
+    pub tick_ns: u64,
+    /// What took as long is sent, with what it was in.
+    pub span_ns: u64,
+    /// Spans of one trace: the longest are kept.
+    pub max_spans: usize,
+}
+
+/// When a recording began, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Monotonic.
+    pub start_ns: u64,
+    /// Since 1970.
+    pub start_unix_ns: u64,
+}
+
+impl Clock {
+    /// Wall-clock time of a monotonic one.
+    pub fn unix(&self, time_ns: u64) -> u64 {
+        self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed())
+    }
+}
+
+/// What kind of span it is, for what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tick,
+    /// Work that the host starts.
+    Boundary,
+    /// Anything else that may be slow.
+    Work,
+}
+
+fn kind(category: &str) -> Option<Kind> {
+    Some(match category {
+        "tick" => Kind::Tick,
+        "resource" | "thread" | "event" | "export" | "timer" | "command" | "state_bag" | "http" | "entry"
+        | "task" => Kind::Boundary,
+        // Functions are too many, and the others are no work.
+        "function" | "await" | "sleep" | "coroutine" => return None,
+        _ => Kind::Work,
+    })
+}
+
+#[derive(Debug)]
+struct Open {
+    span: u64,
+    begin_ns: u64,
+    kind: Kind,
+    place: Place,
+    /// The tick that it is sent with; 0 for none.
+    group: u64,
+    /// The tick it began in, on its thread; 0 for none.
+    tick: u64,
+    rest: proto::Span,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// Tracks that run, the thread's own first.
+    chain: Vec<u32>,
+    tick: u64,
+    /// Ended in the tick that runs.
+    ended: Vec<(u64, proto::Span)>,
+    left_out: u64,
+}
+
+/// Follows all threads.
+#[derive(Debug)]
+pub struct Follower {
+    ids: Ids,
+    clock: Clock,
+    thresholds: Thresholds,
+    limit: Limit,
+    rings: Vec<Ring>,
+    tracks: Vec<Vec<Open>>,
+    open: usize,
+    causes: Causes,
+    ready: Vec<proto::Span>,
+    /// Ticks and single spans that were left out, for there were too many.
+    pub left_out: u64,
+}
+
+/// What later spans may name as their cause.
+#[derive(Debug, Default)]
+struct Causes {
+    places: HashMap<u64, Place>,
+    order: VecDeque<u64>,
+}
+
+impl Causes {
+    fn add(&mut self, id: u64, place: Place) {
+        if self.places.insert(id, place).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > MAX_CAUSES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.places.remove(&oldest);
+        }
+    }
+}
+
+/// What is at a number, which may be the first time it is seen.
+fn at<T: Default>(list: &mut Vec<T>, number: u32, limit: usize) -> Option<&mut T> {
+    let number = number as usize;
+    if number >= list.len() && number < limit {
+        list.resize_with(number + 1, T::default);
+    }
+    list.get_mut(number)
+}
+
+impl Follower {
+    /// Nothing is open yet. At most `per_minute` traces are sent.
+    pub fn new(ids: Ids, clock: Clock, thresholds: Thresholds, per_minute: u32) -> Self {
+        Self {
+            ids,
+            clock,
+            thresholds,
+            limit: Limit::new(per_minute),
+            rings: Vec::new(),
+            tracks: Vec::new(),
+            open: 0,
+            causes: Causes::default(),
+            ready: Vec::new(),
+            left_out: 0,
+        }
+    }
+
+    /// Spans that are to be sent, since this was asked.
+    pub fn ready(&mut self) -> Vec<proto::Span> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// How many of them there are.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes more samples.
+    pub fn take(&mut self, batch: &Batch<'_>) {
+        if batch.missed() > 0 {
+            self.forget();
+        }
+        for sample in batch.samples() {
+            self.sample(batch, &sample);
+        }
+    }
+
+    /// Samples are missing: nobody knows what is open.
+    fn forget(&mut self) {
+        self.rings.clear();
+        self.tracks.clear();
+        self.open = 0;
+    }
+
+    fn sample(&mut self, batch: &Batch<'_>, sample: &Sample<'_>) {
+        let Sample { time_ns, ring, track, event } = *sample;
+        match event {
+            Event::Begin(begin) => {
+                if let Some(kind) = kind(&batch.names().category(begin.category).name) {
+                    self.begin(batch, sample, begin, kind);
+                }
+            }
+            Event::End(end) => self.end(batch, sample, end),
+            Event::Resume(switch) => {
+                let Some(Ring { chain, .. }) = at(&mut self.rings, ring, MAX_RINGS) else { return };
+                if chain.is_empty() && switch.host != track {
+                    chain.push(switch.host);
+                }
+                if !chain.contains(&track) {
+                    chain.push(track);
+                }
+            }
+            Event::Suspend(switch) => {
+                let Some(Ring { chain, .. }) = self.rings.get_mut(ring as usize) else { return };
+                if let Some(depth) = chain.iter().rposition(|running| *running == track) {
+                    chain.truncate(depth);
+                }
+                if switch.reason != 0
+                    && let Some(open) = self.tracks.get_mut(track as usize)
+                {
+                    self.open -= open.len();
+                    *open = Vec::new();
+                }
+            }
+            Event::LinkPoint(point) => {
+                if let Some((track, depth)) = self.around(ring, track) {
+                    let place = self.tracks[track][depth].place;
+                    self.causes.add(point.id, place);
+                }
+            }
+            Event::Instant(instant) => {
+                let category = &*batch.names().category(instant.category).name;
+                let symbol = &batch.names().symbol(instant.symbol).name;
+                let name = match category {
+                    "error" => "exception",
+                    "anomaly" => symbol,
+                    _ => return,
+                };
+                let Some((track, depth)) = self.around(ring, track) else { return };
+                let span = &mut self.tracks[track][depth].rest;
+                if span.events.len() >= MAX_EVENTS {
+                    span.dropped_events_count += 1;
+                    return;
+                }
+                let mut attributes = Vec::new();
+                let exception = category == "error";
+                if exception {
+                    attributes.push(KeyValue::text("exception.type", symbol));
+                }
+                let rename = |name: &str| match name {
+                    "message" if exception => "exception.message".to_owned(),
+                    name => format!("tickscope.arg.{name}"),
+                };
+                let _ = arguments(batch, instant.args, rename, &mut attributes); // an event does not count what it lacks
+                let time_unix_nano = self.clock.unix(time_ns);
+                span.events.push(proto::Event { time_unix_nano, name: cut(name).to_owned(), attributes });
+            }
+            _ => {}
+        }
+    }
+
+    /// The innermost open span where something happens: its track and depth.
+    fn around(&self, ring: u32, track: u32) -> Option<(usize, usize)> {
+        let last = |track: u32, tick: u64| {
+            let open = self.tracks.get(track as usize)?;
+            let depth = open.iter().rposition(|open| tick == 0 || open.tick == tick)?;
+            Some((track as usize, depth))
+        };
+        let running = self.rings.get(ring as usize).and_then(|ring| {
+            let place = ring.chain.iter().rposition(|running| *running == track)?;
+            Some((&ring.chain[..=place], ring.tick))
+        });
+        match running {
+            Some((chain, tick)) => chain.iter().rev().find_map(|track| last(*track, tick)),
+            None => last(track, 0),
+        }
+    }
+
+    fn begin(&mut self, batch: &Batch<'_>, sample: &Sample<'_>, begin: &Begin, kind: Kind) {
+        let names = batch.names();
+        let on = names.track(sample.track);
+        let Some(ring) = at(&mut self.rings, sample.ring, MAX_RINGS) else { return };
+        if ring.chain.is_empty() && on.kind_name() == "thread" {
+            ring.chain.push(sample.track);
+        }
+        let running = ring.chain.contains(&sample.track);
+        if kind == Kind::Tick && running {
+            // One that did not end has lost its end.
+            ring.tick = begin.span;
+            ring.ended.clear();
+            ring.left_out = 0;
+        }
+        let tick = if running { ring.tick } else { 0 };
+        let around = if kind == Kind::Tick { None } else { self.around(sample.ring, sample.track) };
+        let around = around.map(|(track, depth)| &self.tracks[track][depth]);
+        let (mut place, mut parent, mut group) = match around {
+            Some(around) => {
+                let place = Place { trace: around.place.trace, span: self.ids.span(begin.span) };
+                (place, around.place.span, around.group)
+            }
+            None => (self.ids.root(begin.span), 0, if kind == Kind::Tick { tick } else { 0 }),
+        };
+
+        let mut links = Vec::new();
+        let cause = (begin.link != 0).then(|| self.causes.places.get(&begin.link)).flatten();
+        if let Some(cause) = cause.filter(|cause| cause.span != parent) {
+            links.push(link(*cause, tickscope_abi::link_kind_name(begin.link_kind)));
+        }
+        if let Some((given, from)) = context(batch, begin.args) {
+            if parent != 0 && around.is_some_and(|around| around.place.trace != given.trace) {
+                links.extend(around.map(|around| link(around.place, "within")));
+            }
+            (place, parent, group) = (given, from, 0);
+        }
+        self.causes.add(begin.span, place);
+
+        let symbol = names.symbol(begin.symbol);
+        let category = &*names.category(begin.category).name;
+        let name = match kind {
+            Kind::Tick => cut(&symbol.name).to_owned(),
+            _ => format!("{category} {}", cut(&symbol.name)),
+        };
+        let mut attributes = vec![KeyValue::text("tickscope.category", category)];
+        let mut told = |key: &str, value: &str| {
+            if !value.is_empty() {
+                attributes.push(KeyValue::text(key, cut(value)));
+            }
+        };
+        told("tickscope.resource", &symbol.resource);
+        told("code.function.name", &symbol.name);
+        told("code.file.path", &symbol.file);
+        if on.kind_name() == "thread" {
+            told("thread.name", &on.name);
+        }
+        if symbol.line > 0 {
+            attributes.push(KeyValue::int("code.line.number", symbol.line));
+        }
+        let dropped = arguments(batch, begin.args, |name| format!("tickscope.arg.{name}"), &mut attributes);
+        let server = category == "http" && kind == Kind::Boundary;
+        let rest = proto::Span {
+            trace_id: place.trace.to_be_bytes().into(),
+            span_id: place.span.to_be_bytes().into(),
+            parent_span_id: if parent == 0 { Vec::new() } else { parent.to_be_bytes().into() },
+            name,
+            kind: if server { proto::SERVER } else { proto::INTERNAL },
+            start_time_unix_nano: self.clock.unix(sample.time_ns),
+            attributes,
+            dropped_attributes_count: dropped,
+            links,
+            flags: proto::SAMPLED,
+            ..proto::Span::default()
+        };
+        let open = Open { span: begin.span, begin_ns: sample.time_ns, kind, place, group, tick, rest };
+        if self.open < MAX_OPEN
+            && let Some(track) = at(&mut self.tracks, sample.track, MAX_TRACKS)
+        {
+            track.push(open);
+            self.open += 1;
+        }
+    }
+
+    fn end(&mut self, batch: &Batch<'_>, sample: &Sample<'_>, end: &End) {
+        let Some(track) = self.tracks.get_mut(sample.track as usize) else { return };
+        let Some(depth) = track.iter().rposition(|open| open.span == end.span) else { return };
+        // Spans inside of it that are still open have lost their end.
+        self.open -= track.len() - depth;
+        let Some(open) = track.drain(depth..).next() else { return };
+        let Open { begin_ns, kind, group, mut rest, .. } = open;
+        let duration_ns = sample.time_ns.saturating_sub(begin_ns);
+        rest.end_time_unix_nano = self.clock.unix(sample.time_ns).max(rest.start_time_unix_nano);
+        if end.bytes > 0 {
+            rest.attributes.push(KeyValue::int("tickscope.allocated_bytes", end.bytes));
+        }
+        let renamed = |name: &str| format!("tickscope.arg.{name}");
+        rest.dropped_attributes_count += arguments(batch, end.args, renamed, &mut rest.attributes);
+        if end.outcome != 0 {
+            let outcome = outcome_name(end.outcome);
+            rest.attributes.push(KeyValue::text("tickscope.outcome", outcome));
+            if matches!(outcome, "error" | "unwound") {
+                let message =
+                    rest.events.iter().rev().find_map(|event| event.attributes.iter().find_map(message));
+                rest.status =
+                    Some(proto::Status { message: message.unwrap_or_default(), code: proto::ERROR });
+            }
+        }
+        let slow = duration_ns >= self.thresholds.span_ns;
+        let Some(ring) = self.rings.get_mut(sample.ring as usize) else { return };
+        if kind == Kind::Tick && group == end.span && ring.tick == end.span {
+            ring.tick = 0;
+            self.tick(sample.ring, duration_ns, sample.time_ns, rest);
+        } else if group != 0 && group == ring.tick {
+            if slow || kind == Kind::Boundary {
+                ring.ended.push((duration_ns, rest));
+                if ring.ended.len() > 2 * self.thresholds.max_spans {
+                    ring.left_out += longest(&mut ring.ended, self.thresholds.max_spans);
+                }
+            }
+        } else if slow && kind != Kind::Tick {
+            match self.limit.take(sample.time_ns) {
+                true => self.ready.push(rest),
+                false => self.left_out += 1,
+            }
+        }
+    }
+
+    /// A tick ended: is it worth sending?
+    fn tick(&mut self, ring: u32, duration_ns: u64, now_ns: u64, mut root: proto::Span) {
+        let Thresholds { tick_ns, span_ns, max_spans } = self.thresholds;
+        let Some(ring) = self.rings.get_mut(ring as usize) else { return };
+        let mut spans = std::mem::take(&mut ring.ended);
+        let late = tick_ns > 0 && duration_ns > tick_ns;
+        if !late {
+            spans.retain(|(duration_ns, _)| *duration_ns >= span_ns);
+        }
+        if !late && spans.is_empty() {
+            return;
+        }
+        if !self.limit.take(now_ns) {
+            self.left_out += 1;
+            return;
+        }
+        let left_out = ring.left_out + longest(&mut spans, max_spans);
+        if late {
+            root.attributes.push(KeyValue::new("tickscope.late", Value::BoolValue(true)));
+        }
+        if late && left_out > 0 {
+            root.attributes.push(KeyValue::int("tickscope.spans_left_out", left_out));
+        }
+        // A parent that was left out, shorter than others, is not to be missed.
+        let kept: std::collections::HashSet<&[u8]> = spans.iter().map(|(_, span)| &*span.span_id).collect();
+        let orphan = |span: &proto::Span| !kept.contains(&*span.parent_span_id);
+        let orphans: Vec<bool> = spans.iter().map(|(_, span)| orphan(span)).collect();
+        for ((_, span), orphan) in spans.iter_mut().zip(orphans) {
+            if orphan {
+                span.parent_span_id.clone_from(&root.span_id);
+            }
+        }
+        self.ready.push(root);
+        self.ready.extend(spans.into_iter().map(|(_, span)| span));
+    }
+}
+
+/// Keeps the longest, in the order they began, and says how many were left out.
+fn longest(spans: &mut Vec<(u64, proto::Span)>, limit: usize) -> u64 {
+    let left_out = spans.len().saturating_sub(limit);
+    if left_out > 0 {
+        // Of equal ones the outer ended later.
+        spans.reverse();
+        spans.sort_by_key(|(duration_ns, _)| std::cmp::Reverse(*duration_ns));
+        spans.truncate(limit);
+    }
+    spans.sort_by_key(|(duration_ns, span)| (span.start_time_unix_nano, std::cmp::Reverse(*duration_ns)));
+    left_out as u64
+}
+
+fn link(place: Place, how: &str) -> proto::Link {
+    proto::Link {
+        trace_id: place.trace.to_be_bytes().into(),
+        span_id: place.span.to_be_bytes().into(),
+        attributes: vec![KeyValue::text("tickscope.link", how)],
+        flags: proto::SAMPLED,
+    }
+}
+
+/// Adds arguments as attributes, under other names; how many were too many.
+fn arguments(
+    batch: &Batch<'_>,
+    range: Range,
+    rename: impl Fn(&str) -> String,
+    attributes: &mut Vec<KeyValue>,
+) -> u32 {
+    for (name, value) in batch.args(range).take(MAX_ARGS) {
+        let value = match value {
+            ArgValue::Int(value) => Value::IntValue(value),
+            // There is no unsigned one.
+            ArgValue::Uint(value) => {
+                i64::try_from(value).map_or(Value::DoubleValue(value as f64), Value::IntValue)
+            }
+            ArgValue::Float(value) => Value::DoubleValue(value),
+            ArgValue::Bool(value) => Value::BoolValue(value),
+            ArgValue::Pointer(value) => Value::StringValue(format!("{value:#x}")),
+            ArgValue::Text(value) => Value::StringValue(cut(value).to_owned()),
+            _ => continue,
+        };
+        attributes.push(KeyValue::new(&rename(name), value));
+    }
+    range.len.saturating_sub(MAX_ARGS as u32)
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
+fn message(attribute: &KeyValue) -> Option<String> {
+    match &attribute.value.as_ref()?.value {
+        Some(Value::StringValue(text)) if attribute.key == "exception.message" => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Where a span is in a trace that other processes take part in, and its parent's id there: what `tickscope::context_span!`
+/// tells in arguments. Ids of other sizes, of no hex digits, or of zeros are none.
+fn context(batch: &Batch<'_>, range: Range) -> Option<(Place, u64)> {
+    let (mut trace, mut span, mut parent) = (0_u128, 0_u64, 0_u64);
+    for (name, value) in batch.args(range) {
+        let ArgValue::Text(text) = value else { continue };
+        let hex = |digits: usize| {
+            let digits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if digits { u128::from_str_radix(text, 16).unwrap_or(0) } else { 0 }
+        };
+        match name {
+            "trace_id" => trace = hex(32),
+            "span_id" => span = hex(16) as u64,
+            "parent_id" => parent = hex(16) as u64,
+            _ => {}
+        }
+    }
+    (trace != 0 && span != 0).then_some((Place { trace, span }, parent))
+}

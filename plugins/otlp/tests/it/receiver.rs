@@ -1,0 +1,78 @@
+//! A receiver that keeps what it is sent.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tickscope_http::{Limits, Listener, News, Reply};
+
+use crate::LIMIT;
+
+/// What was sent.
+#[derive(Clone, Debug)]
+pub struct Got {
+    pub target: String,
+    headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> Option<String> {
+        let found = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        Some(String::from_utf8_lossy(&found.1).into_owned())
+    }
+}
+
+pub struct Receiver {
+    address: String,
+    got: Arc<Mutex<Vec<Got>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// One that answers each request so.
+    pub fn start(status: u16, content_type: &'static str, body: &'static [u8]) -> Self {
+        let limits = Limits { connections: 16, body: 16 << 20, arrival: LIMIT };
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits, None).unwrap();
+        let address = listener.address().to_string();
+        let (got, over) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::<AtomicBool>::default());
+        let (keep, end) = (Arc::clone(&got), Arc::clone(&over));
+        let serve = move || {
+            while !end.load(Ordering::Relaxed) {
+                listener.wait(Duration::from_millis(20));
+                for news in listener.take() {
+                    let News::Asked(incoming) = news else { continue };
+                    let asked = &incoming.asked;
+                    let headers =
+                        asked.headers.iter().map(|(name, value)| (name.to_string(), value.to_vec()));
+                    let headers = headers.collect();
+                    let (target, body_of) = (asked.target.clone(), asked.body.clone());
+                    keep.lock().unwrap().push(Got { target, headers, body: body_of });
+                    let kind = ("Content-Type".to_owned(), content_type.into());
+                    let _ = incoming.reply.send(Reply { status, headers: vec![kind], body: body.to_vec() });
+                }
+            }
+        };
+        let thread = Some(std::thread::spawn(serve));
+        Self { address, got, over, thread }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
