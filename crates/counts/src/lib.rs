@@ -3,6 +3,8 @@
 //! A plugin that puts out figures holds [`Counts`], gives it every batch, and reads its fields whenever it puts something out.
 //! They only grow, but for heaps; what happened in a second or in a tick is the difference of two readings.
 //!
+//! One that writes rows holds [`Spans`], which makes whole spans of the samples that they began and ended with.
+//!
 //! ```
 //! use tickscope_abi::{Batch, Error, Flow, Host, Metadata, Sink, export_sink};
 //! use tickscope_counts::{Counts, Recording};
@@ -45,8 +47,10 @@
 mod counts;
 mod resources;
 mod running;
+mod spans;
 #[cfg(test)]
 mod tests;
 
 pub use counts::{Counts, Histogram, Recording, TICK_BOUNDS_MS, Tick};
 pub use resources::{CALLS, HOST, OTHER, Resource, Resources};
+pub use spans::{Span, Spans, TickSpan};

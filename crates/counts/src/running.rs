@@ -86,9 +86,9 @@ impl Running {
         self.tracks[track].last_mut()
     }
 
-    /// A span begins. `own_track`: the track is a thread's.
-    pub fn begin(&mut self, ring: u32, track: u32, own_track: bool, frame: Frame) {
-        let Some(thread) = at(&mut self.threads, ring, MAX_THREADS) else { return };
+    /// A span begins; whether its time is followed. `own_track`: the track is a thread's.
+    pub fn begin(&mut self, ring: u32, track: u32, own_track: bool, frame: Frame) -> bool {
+        let Some(thread) = at(&mut self.threads, ring, MAX_THREADS) else { return false };
         if thread.chain.is_empty() && own_track {
             thread.chain.push(track);
         }
@@ -98,7 +98,9 @@ impl Running {
         {
             frames.push(frame);
             self.open += 1;
+            return true;
         }
+        false
     }
 
     /// A span ends that allocated `bytes`, those inside of it included.

@@ -3,9 +3,9 @@
 use tickscope_abi::raw::{
     TickscopeBatch, TickscopeCategory, TickscopeStackNode, TickscopeSymbol, TickscopeText, TickscopeTrack,
 };
-use tickscope_abi::{Begin, CounterValue, End, Event, Instant, Names, Range, Sample, Stack, Switch};
+use tickscope_abi::{Batch, Begin, CounterValue, End, Event, Instant, Names, Range, Sample, Stack, Switch};
 
-use crate::{CALLS, Counts, OTHER, Recording, Resource, TICK_BOUNDS_MS};
+use crate::{CALLS, Counts, OTHER, Recording, Resource, Span, Spans, TICK_BOUNDS_MS, TickSpan};
 
 const MS: u64 = 1_000_000;
 const CATEGORIES: [&str; 8] = ["tick", "event", "native", "thread", "function", "gc", "await", "error"];
@@ -61,6 +61,24 @@ fn names(symbols: &[(&str, &str)]) -> Names {
     let stacks = [TickscopeStackNode { id: 1, parent: 0, symbol: PRICE, line: 0 }];
     let mut names = Names::default();
     let batch = TickscopeBatch {
+        symbols: symbols.as_ptr(),
+        n_symbols: symbols.len(),
+        tracks: tracks.as_ptr(),
+        n_tracks: tracks.len(),
+        categories: categories.as_ptr(),
+        n_categories: categories.len(),
+        stacks: stacks.as_ptr(),
+        n_stacks: stacks.len(),
+        ..nothing()
+    };
+    // SAFETY: the arrays live until the end of this function, and have the lengths that are told.
+    unsafe { names.take(&batch) };
+    names
+}
+
+/// A batch of nothing.
+fn nothing() -> TickscopeBatch {
+    TickscopeBatch {
         size: size_of::<TickscopeBatch>(),
         missed: 0,
         samples: std::ptr::null(),
@@ -68,25 +86,24 @@ fn names(symbols: &[(&str, &str)]) -> Names {
         args: std::ptr::null(),
         n_args: 0,
         text: TickscopeText::new(""),
-        symbols: symbols.as_ptr(),
-        n_symbols: symbols.len(),
-        tracks: tracks.as_ptr(),
-        n_tracks: tracks.len(),
-        categories: categories.as_ptr(),
-        n_categories: categories.len(),
+        symbols: std::ptr::null(),
+        n_symbols: 0,
+        tracks: std::ptr::null(),
+        n_tracks: 0,
+        categories: std::ptr::null(),
+        n_categories: 0,
         keys: std::ptr::null(),
         n_keys: 0,
-        stacks: stacks.as_ptr(),
-        n_stacks: stacks.len(),
-    };
-    // SAFETY: the arrays live until the end of this function, and have the lengths that are told.
-    unsafe { names.take(&batch) };
-    names
+        stacks: std::ptr::null(),
+        n_stacks: 0,
+    }
 }
 
 /// Feeds samples of one thread.
 struct Feed {
     counts: Counts,
+    spans: Spans,
+    whole: Vec<(Span, Option<TickSpan>)>,
     names: Names,
     track: u32,
     begun: Vec<(u64, u64)>,
@@ -95,12 +112,23 @@ struct Feed {
 impl Feed {
     fn new() -> Self {
         let recording = Recording { budget_ns: 50 * MS, ..Recording::default() };
-        Self { counts: Counts::new(recording, 100), names: names(&SYMBOLS), track: MAIN, begun: Vec::new() }
+        Self {
+            counts: Counts::new(recording, 100),
+            spans: Spans::new(50 * MS),
+            whole: Vec::new(),
+            names: names(&SYMBOLS),
+            track: MAIN,
+            begun: Vec::new(),
+        }
     }
 
     fn push(&mut self, at_ms: u64, event: Event<'_>) {
         let sample = Sample { time_ns: at_ms * MS, ring: 0, track: self.track, event };
         self.counts.sample(&sample, &self.names);
+        let raw = nothing();
+        // SAFETY: it points to nothing.
+        let batch = unsafe { Batch::new(&raw, &self.names) };
+        self.whole.extend(self.spans.sample(&sample, &batch));
     }
 
     /// The id of the span.
@@ -321,4 +349,45 @@ fn so_many_are_told_apart_and_the_others_share_a_name() {
         feed.counts.resources.list().iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(found, ["(host)", "other", &long[..128]]);
     assert_eq!(calls(feed.of("(host)"), "native"), 2);
+}
+
+#[test]
+fn whole_spans_have_their_own_time_and_their_tick() {
+    let mut feed = Feed::new();
+    let tick = feed.begin(100, "tick", TICK);
+    let event = feed.begin(110, "event", PAY);
+    feed.resume(112);
+    let function = feed.begin(115, "function", PRICE);
+    feed.suspend(120, 0);
+    feed.end(130, event, 0);
+    feed.on(TRANSFER);
+    let wait = feed.begin(131, "await", PRICE);
+    feed.on(MAIN).end(160, tick, 64);
+    feed.on(TRANSFER).end(170, wait, 0);
+    feed.resume(200);
+    feed.end(203, function, 7);
+    let seen: Vec<_> = feed
+        .whole
+        .iter()
+        .map(|(span, tick)| {
+            (span.id, span.duration_ns() / MS, span.self_ns.map(|ns| ns / MS), span.tick, tick.is_some())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (event, 20, Some(15), 1, false),
+            (tick, 60, Some(40), 1, true),
+            (wait, 39, None, 1, false),
+            (function, 88, Some(8), 1, false),
+        ]
+    );
+    assert_eq!(feed.whole[1].1, Some(TickSpan { number: 1, late: true, ..TickSpan::default() }));
+    assert_eq!((feed.whole[3].0.bytes, feed.whole[3].0.category), (7, Some(4)));
+    // What began before samples were left out has its end alone.
+    let event = feed.on(MAIN).begin(300, "event", PAY);
+    feed.spans.missing();
+    feed.end(310, event, 0);
+    let last = feed.whole.last().unwrap().0;
+    assert_eq!((last.duration_ns(), last.category, last.self_ns), (10 * MS, None, None));
 }

@@ -218,6 +218,21 @@ impl Paths {
         roots
     }
 
+    /// Samples are missing: nobody knows what runs. What ran so far has its time.
+    pub fn forget(&mut self) {
+        for lane in 0..self.lanes.len() {
+            self.settle(lane);
+            let state = &mut self.lanes[lane];
+            state.running.truncate(1);
+            state.current = state.root;
+        }
+        let own: Vec<u32> = self.lanes.iter().filter_map(|lane| Some(lane.running.first()?.0)).collect();
+        for (number, track) in self.tracks.iter_mut().enumerate() {
+            track.frames.clear();
+            track.lane = track.lane.filter(|_| own.contains(&(number as u32)));
+        }
+    }
+
     pub(crate) fn lane_name(&self, lane: usize) -> &str {
         let root = self.lanes.get(lane).map_or(0, |lane| lane.root);
         self.roots.iter().find(|known| known.1 == root).map_or("", |known| &known.0)

@@ -42,6 +42,7 @@ const PACKAGES: &[&str] = &[
     "prosody",
     "python3-venv",
     "redis-server",
+    "sqlite3",
 ];
 
 /// Debian source packages whose test-suites are run.

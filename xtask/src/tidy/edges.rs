@@ -21,6 +21,7 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("markers", &["core", "plugin"]),
     ("otlp", &["core", "http", "plugin"]),
     ("prometheus", &["core", "plugin"]),
+    ("sqlite", &["core", "plugin"]),
     ("tensorboard", &["core", "plugin"]),
 ];
 

@@ -1,0 +1,273 @@
+//! A sink plugin of Tickscope: spans and ticks as tables of an SQLite database.
+//!
+//! ```console
+//! $ tickscope run ~/server --sink sqlite=city.sqlite
+//! $ sqlite3 city.sqlite 'SELECT number, duration_ns / 1e6 AS ms FROM ticks ORDER BY ms DESC LIMIT 5'
+//! ```
+//!
+//! This page decides what is written, [`Database`] writes it, and `schema.sql` says where.
+//!
+//! # Guarantees
+//! The file can be read while it is written. A recording that is killed leaves all that was written up to its last second: SQLite
+//! takes what lies in the `-wal` file beside it. At its end there is one file. The size is bounded: when `max_mb` are full,
+//! ticks alone are written on.
+//!
+//! # Refuses
+//! To replace a file that this plugin did not write, or that another recording writes.
+//!
+//! # Deliberately absent
+//! Stack samples: call paths of them are what `tickscope convert --to pprof` and flame graphs are for. Functions at depth
+//! trace, unless `categories` names them: there are as many as calls.
+
+mod database;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tickscope_abi::{ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Range, Sink, export_sink};
+use tickscope_counts::{Span, Spans};
+
+pub use database::{Arg, Database, SCHEMA};
+
+/// Spans whose begin arguments wait for their end.
+const MAX_OPEN: usize = 1 << 16;
+
+/// The options, as the schema has them.
+#[derive(Deserialize)]
+struct Options {
+    file: String,
+    categories: Vec<String>,
+    min_duration_us: u64,
+    args: bool,
+    max_mb: u64,
+}
+
+/// The sink: what is written, and where.
+struct Sqlite {
+    options: Options,
+    database: Database,
+    spans: Spans,
+    /// Arguments that open spans began with.
+    begun: HashMap<u64, Vec<(String, Arg)>>,
+    /// By category: whether its spans are written. `None`: not looked at yet.
+    wanted: Vec<Option<bool>>,
+    full: bool,
+    /// Samples that this sink was too slow for.
+    missed: u64,
+    /// Events that the recording lost.
+    lost: u64,
+    /// Rows left out because the file is full.
+    left_out: u64,
+    last_ns: u64,
+    host: Host,
+    health: Health,
+}
+
+impl Sink for Sqlite {
+    const NAME: &'static str = "sqlite";
+    const ABOUT: &'static str = "Spans and ticks as tables of an SQLite database.";
+    const SCHEMA: &'static str = r#"{
+        "type": "object",
+        "x-short": "file",
+        "properties": {
+            "file": {
+                "type": "string", "minLength": 1, "default": "tickscope.sqlite",
+                "description": "The database; {pid} in it stands for the number of the recorded process."
+            },
+            "categories": {
+                "type": "array", "items": {"type": "string"}, "default": [],
+                "description": "Write spans of these categories only; all but `function` when there are none."
+            },
+            "min_duration_us": {
+                "type": "integer", "minimum": 0, "default": 0,
+                "description": "Leave out spans that are shorter, in microseconds."
+            },
+            "args": {"type": "boolean", "default": true, "description": "Write arguments."},
+            "max_mb": {
+                "type": "integer", "minimum": 1, "maximum": 1000000, "default": 2048,
+                "description": "When the file has so many megabytes, only ticks are written on."
+            }
+        }
+    }"#;
+
+    fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
+        let options: Options = serde_json::from_str(options)?;
+        let file = PathBuf::from(options.file.replace("{pid}", &metadata.pid().to_string()));
+        let mut database = Database::create(&file, metadata.start_ns())?;
+        let budget_ns = u64::try_from(metadata.budget().as_nanos()).unwrap_or(u64::MAX);
+        for (name, value) in
+            [("producer", metadata.producer()), ("subject", metadata.subject()), ("depth", metadata.depth())]
+        {
+            database.fact(name, &Arg::Text(value.to_owned()))?;
+        }
+        for (name, value) in [
+            ("budget_ns", budget_ns),
+            ("pid", metadata.pid().into()),
+            ("start_unix_ns", metadata.unix_ns(metadata.start_ns())),
+        ] {
+            database.fact(name, &Arg::of(ArgValue::Uint(value)))?;
+        }
+        for (name, value) in metadata.facts() {
+            database.fact(name, &Arg::Text(value.to_owned()))?;
+        }
+        database.commit()?;
+        Ok(Self {
+            options,
+            database,
+            spans: Spans::new(budget_ns),
+            begun: HashMap::new(),
+            wanted: Vec::new(),
+            full: false,
+            missed: 0,
+            lost: 0,
+            left_out: 0,
+            last_ns: metadata.start_ns(),
+            host,
+            health: Health::default(),
+        })
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        if batch.missed() > 0 {
+            self.missed += batch.missed();
+            self.spans.missing();
+            self.begun.clear();
+        }
+        for sample in batch.samples() {
+            self.last_ns = self.last_ns.max(sample.time_ns);
+            match sample.event {
+                Event::Begin(begin) if self.begun.len() < MAX_OPEN && self.wants(begin.category, batch) => {
+                    let args = self.args(batch, begin.args);
+                    if !args.is_empty() {
+                        self.begun.insert(begin.span, args);
+                    }
+                }
+                Event::LinkPoint(point) if self.has_room() => {
+                    self.database.link_point(point, sample.track, sample.time_ns)?;
+                }
+                Event::Instant(instant) if self.has_room() => {
+                    let category = &batch.names().category(instant.category).name;
+                    let args = self.args(batch, instant.args);
+                    self.database.instant(instant.symbol, sample.track, sample.time_ns, category, &args)?;
+                }
+                Event::Counter { symbol, value } if self.has_room() => {
+                    self.database.counter(symbol, sample.track, sample.time_ns, value)?;
+                }
+                Event::Gap(events) => self.lost = self.lost.saturating_add(events),
+                _ => {}
+            }
+            if let Some((span, tick)) = self.spans.sample(&sample, batch) {
+                if let Some(tick) = tick {
+                    self.database.tick(&span, &tick)?;
+                }
+                let ended = if let Event::End(end) = sample.event { end.args } else { Range::default() };
+                self.span(&span, batch, ended)?;
+            }
+        }
+        self.database.names(batch.names())?;
+        self.look_at_size()?;
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self, _within: Duration) -> Result<(), Error> {
+        self.database.commit()
+    }
+
+    fn finish(&mut self, within: Duration) -> Result<(), Error> {
+        // The rest is for what SQLite does after it was told to stop.
+        let until = Instant::now() + within.mul_f32(0.7);
+        let end_ns = self.last_ns.saturating_sub(self.database.start_ns());
+        for (name, value) in
+            [("end_ns", end_ns), ("lost", self.lost), ("missed", self.missed), ("left_out", self.left_out)]
+        {
+            self.database.fact(name, &Arg::of(ArgValue::Uint(value)))?;
+        }
+        let whole = self.database.finish(until)?;
+        let mut messages = Vec::new();
+        if self.full {
+            messages.push(format!("{} MB were full: later rows are not there", self.options.max_mb));
+        }
+        if !whole {
+            messages.push("there was no time for all indices: queries are slower".to_owned());
+        }
+        self.health = Health {
+            degraded: self.full,
+            message: messages.join("; "),
+            written: self.database.rows(),
+            lost: self.left_out,
+            bytes: self.database.bytes()?,
+        };
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        self.health.clone()
+    }
+}
+
+impl Sqlite {
+    /// Whether spans of the category are written.
+    fn wants(&mut self, category: u32, batch: &Batch<'_>) -> bool {
+        let at = category as usize;
+        if let Some(Some(wanted)) = self.wanted.get(at) {
+            return *wanted;
+        }
+        let name = &*batch.names().category(category).name;
+        let wanted = match &self.options.categories[..] {
+            [] => name != "function",
+            some => some.iter().any(|category| category == name),
+        };
+        // There are a few; one that nobody defined has an empty name and any number.
+        if at < 1 << 16 {
+            self.wanted.resize(self.wanted.len().max(at + 1), None);
+            self.wanted[at] = Some(wanted);
+        }
+        wanted
+    }
+
+    fn args(&self, batch: &Batch<'_>, range: Range) -> Vec<(String, Arg)> {
+        let args = batch.args(range).filter(|_| self.options.args && !self.full);
+        args.map(|(key, value)| (key.to_owned(), Arg::of(value))).collect()
+    }
+
+    fn span(&mut self, span: &Span, batch: &Batch<'_>, ended: Range) -> Result<(), Error> {
+        let begun = self.begun.remove(&span.id).unwrap_or_default();
+        // Of one whose begin was not seen nobody knows the kind: it is written where all are.
+        let wanted = match span.category {
+            Some(category) => self.wants(category, batch),
+            None => self.options.categories.is_empty(),
+        };
+        let long_enough = span.duration_ns() / 1_000 >= self.options.min_duration_us;
+        if !wanted || !long_enough || !self.has_room() {
+            return Ok(());
+        }
+        let category = span.category.map(|category| &*batch.names().category(category).name);
+        self.database.track(span.track, batch.names())?;
+        self.database.span(span, category)?;
+        self.database.span_args(span.id, &begun)?;
+        let ended = self.args(batch, ended);
+        self.database.span_args(span.id, &ended)
+    }
+
+    /// Whether there is room for a row; one that has none is counted.
+    fn has_room(&mut self) -> bool {
+        self.left_out += u64::from(self.full);
+        !self.full
+    }
+
+    fn look_at_size(&mut self) -> Result<(), Error> {
+        if !self.full && self.database.bytes()? >> 20 >= self.options.max_mb {
+            self.full = true;
+            self.begun.clear();
+            let limit = self.options.max_mb;
+            self.host.warning(&format!(
+                "{limit} MB are full: only ticks are written on; max_mb, min_duration_us and categories say what fits"
+            ));
+        }
+        Ok(())
+    }
+}
+
+export_sink!(Sqlite);
