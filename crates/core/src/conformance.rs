@@ -55,7 +55,7 @@ pub fn try_check<S: Sink>(mut make: impl FnMut() -> S) -> Result<(), String> {
 /// A small recording with one of everything: every event, argument type, outcome, link; names with quotes, control
 /// characters, semicolons and escapes; two tracks of one name; ids no dictionary knows.
 pub fn example() -> crate::RecordingSink {
-    let mut out = Builder::default();
+    let mut out = Recording::default();
     let function =
         |resource, name, file, line| SymbolRef { runtime: Runtime::Lua, resource, name, file, line };
     let tick = out.symbol(SymbolRef::host("tick"));
@@ -107,8 +107,8 @@ pub fn example() -> crate::RecordingSink {
 
     out.push(1_130, TrackId::PROCESS, Event::Counter { symbol: players, value: CounterValue::Int(64) });
     out.push(1_140, TrackId::PROCESS, Event::Counter { symbol: players, value: CounterValue::Float(63.5) });
-    let outer = out.dictionary.push_stack(StackNode { parent: crate::StackId::ROOT, symbol: pay, line: 44 });
-    let stack = out.dictionary.push_stack(StackNode { parent: outer, symbol: same, line: 45 });
+    let outer = out.stack(StackNode { parent: crate::StackId::ROOT, symbol: pay, line: 44 });
+    let stack = out.stack(StackNode { parent: outer, symbol: same, line: 45 });
     out.push(1_150, first, Event::Stack { stack, weight: Weight { time_ns: 1_000_000, bytes: 4_096 } });
     out.push(1_160, main, Event::Gap { events: 3 });
     out.close(5_000, main, root, Outcome::Ok, 4_096, &[("run_delay_ns", ArgValue::Uint(u64::MAX))]);
@@ -122,30 +122,38 @@ pub fn example() -> crate::RecordingSink {
         Account { attempted: 40, committed: 37, delivered: 35, overwritten: 1, discarded: 1, dropped: 3 };
     out.push(6_000, main, Event::Account(account));
 
-    crate::RecordingSink {
-        metadata: Metadata {
-            producer: "conformance".into(),
-            subject: "examples \"quoted\"".into(),
-            budget_ns: 2_000,
-            pid: 4711,
-            start_ns: 900,
-            start_unix_ns: 1_790_000_000_000_000_123,
-            facts: vec![("seed".into(), "7".into())],
-            ..Metadata::default()
-        },
-        samples: out.samples,
-        args: out.args,
-        text: TEXT.into(),
-        dictionary: out.dictionary,
-        ticks: vec![5_000],
-        finished: false,
-    }
+    let mut recording = out.finish(Metadata {
+        producer: "conformance".into(),
+        subject: "examples \"quoted\"".into(),
+        budget_ns: 2_000,
+        pid: 4711,
+        start_ns: 900,
+        start_unix_ns: 1_790_000_000_000_000_123,
+        facts: vec![("seed".into(), "7".into())],
+        ..Metadata::default()
+    });
+    recording.ticks = vec![5_000];
+    recording
 }
 
 const TEXT: &str = "player said \"hi\"\n";
 
-#[derive(Default)]
-struct Builder {
+/// A recording made by hand, sample by sample, to feed to sinks in tests. All of it is on ring 1.
+///
+/// ```
+/// use tickscope_core::conformance::Recording;
+/// use tickscope_core::{CategoryId, Metadata, Outcome, SymbolRef, TrackId, TrackKind};
+///
+/// let mut made = Recording::default();
+/// let tick = made.symbol(SymbolRef::host("tick"));
+/// let main = made.track(TrackKind::Thread, TrackId::PROCESS, "main", "");
+/// let span = made.open(1_000, main, tick, CategoryId::TICK, None, &[]);
+/// made.close(9_000, main, span, Outcome::Ok, 64, &[]);
+/// let recording = made.finish(Metadata::default());
+/// assert_eq!(recording.as_batch().samples.len(), 2);
+/// ```
+#[derive(Debug, Default)]
+pub struct Recording {
     dictionary: Dictionary,
     samples: Vec<Sample>,
     args: Vec<Arg>,
@@ -153,12 +161,14 @@ struct Builder {
     open: Vec<(TrackId, SpanId, u64, crate::SymbolId)>,
 }
 
-impl Builder {
-    fn symbol(&mut self, symbol: SymbolRef<'_>) -> crate::SymbolId {
+impl Recording {
+    /// A symbol more.
+    pub fn symbol(&mut self, symbol: SymbolRef<'_>) -> crate::SymbolId {
         self.dictionary.push_symbol(Symbol::from(symbol))
     }
 
-    fn track(&mut self, kind: TrackKind, parent: TrackId, name: &str, resource: &str) -> TrackId {
+    /// A track more.
+    pub fn track(&mut self, kind: TrackKind, parent: TrackId, name: &str, resource: &str) -> TrackId {
         let os_id = if kind == TrackKind::Thread { 4712 } else { 0 };
         self.dictionary.push_track(Track {
             kind,
@@ -169,16 +179,24 @@ impl Builder {
         })
     }
 
-    fn id(&mut self) -> SpanId {
+    /// A call path more.
+    pub fn stack(&mut self, node: StackNode) -> crate::StackId {
+        self.dictionary.push_stack(node)
+    }
+
+    /// The id of a span, or of the source of a link, that nothing else has.
+    pub fn id(&mut self) -> SpanId {
         self.next += 1;
         SpanId::new(RingId(1), self.next).expect("ring 1 is not 0")
     }
 
-    fn push(&mut self, time_ns: u64, track: TrackId, event: Event) {
+    /// A sample. Times of a recording go up.
+    pub fn push(&mut self, time_ns: u64, track: TrackId, event: Event) {
         self.samples.push(Sample { time_ns, ring: RingId(1), track, event });
     }
 
-    fn args(&mut self, args: &[(&str, ArgValue)]) -> ArgRange {
+    /// Arguments of an event. A text is always the same one, whatever its range.
+    pub fn args(&mut self, args: &[(&str, ArgValue)]) -> ArgRange {
         if args.is_empty() {
             return ArgRange::NONE;
         }
@@ -198,7 +216,8 @@ impl Builder {
         ArgRange { start, len: args.len() as u32 }
     }
 
-    fn open(
+    /// A span begins.
+    pub fn open(
         &mut self,
         time_ns: u64,
         track: TrackId,
@@ -214,7 +233,12 @@ impl Builder {
         span
     }
 
-    fn close(
+    /// A span ends, having allocated `bytes`.
+    ///
+    /// # Panics
+    /// When it is not open.
+    #[track_caller]
+    pub fn close(
         &mut self,
         time_ns: u64,
         track: TrackId,
@@ -227,6 +251,24 @@ impl Builder {
         let at = self.open.iter().position(|open| open.1 == span).expect("only open spans are closed");
         let (_, _, begin_ns, symbol) = self.open.remove(at);
         self.push(time_ns, track, Event::End(End { span, symbol, begin_ns, outcome, bytes, args }));
+    }
+
+    /// All so far, as one batch.
+    pub fn as_batch(&self) -> Batch<'_> {
+        Batch { samples: &self.samples, args: &self.args, text: TEXT, dictionary: &self.dictionary }
+    }
+
+    /// All of it, as it was recorded.
+    pub fn finish(self, metadata: Metadata) -> crate::RecordingSink {
+        crate::RecordingSink {
+            metadata,
+            samples: self.samples,
+            args: self.args,
+            text: TEXT.into(),
+            dictionary: self.dictionary,
+            ticks: Vec::new(),
+            finished: false,
+        }
     }
 }
 

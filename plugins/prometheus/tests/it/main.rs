@@ -6,56 +6,13 @@ mod plugin;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use tickscope_core::{RecordingSink, Sink, conformance};
-use tickscope_plugin::{Chosen, Level, Log, Plugin, Sinks};
+use tickscope_plugin::Sinks;
+use tickscope_trial::{LIMIT, Trial, wait};
 
-/// For anything to happen that a test waits for.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// The library that cargo made of this package beside the tests.
-fn library() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.with_file_name("libtickscope_prometheus.so")
-}
-
-fn chosen(options: &str) -> Chosen {
-    let plugin = Arc::new(Plugin::load(&library()).unwrap());
-    let options = plugin.schema.read("prometheus", options).unwrap();
-    Chosen { name: plugin.name.clone(), plugin, options }
-}
-
-/// What sinks say.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<String>>>);
-
-impl Said {
-    fn log(&self) -> Log {
-        let said = self.0.clone();
-        Arc::new(move |name: &str, level: Level, line: &str| {
-            said.lock().unwrap().push(format!("{name}: {level:?}: {line}"));
-        })
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-/// Waits until `look` finds something.
-#[track_caller]
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < LIMIT, "no {what} in {LIMIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn trial() -> Trial {
+    Trial::new("tickscope-prometheus")
 }
 
 /// A recording that goes on, served.
@@ -68,12 +25,12 @@ struct Served {
 impl Served {
     /// With the example of the conformance suite: one of everything.
     fn start(options: &str) -> Self {
-        let said = Said::default();
-        let mut sinks = Sinks::new(vec![chosen(options)], said.log());
+        let trial = trial();
+        let mut sinks = trial.sinks(options);
         let example = conformance::example();
         sinks.open(&example.metadata).unwrap();
         let address = wait("address", || {
-            let lines = said.lines();
+            let lines = trial.said();
             let line = lines.first()?.strip_prefix("prometheus: Info: metrics at http://")?;
             Some(line.strip_suffix("/metrics")?.to_owned())
         });

@@ -2,18 +2,14 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use tickscope_core::{Metadata, Sink, conformance};
-use tickscope_plugin::{Direct, End, Sinks};
+use tickscope_core::Sink;
+use tickscope_plugin::End;
 
-use crate::{Said, Served, ask, chosen};
+use crate::{Served, ask, trial};
 
 #[test]
 fn it_conforms() {
-    let said = Said::default();
-    conformance::check(|| {
-        let chosen = chosen("127.0.0.1:0");
-        Direct::new(chosen.plugin, chosen.options, said.log())
-    });
+    trial().conforms("127.0.0.1:0");
 }
 
 #[test]
@@ -84,15 +80,11 @@ fn an_address_that_cannot_be_had_is_one_line_and_the_recording_goes_on() {
         ("192.0.2.1:9464", "cannot listen on 192.0.2.1:9464: Cannot assign requested address (os error 99); name another with listen=ADDRESS:PORT".to_owned()),
     ];
     for (listen, reason) in cases {
-        let said = Said::default();
-        let mut sinks = Sinks::new(vec![chosen(listen)], said.log());
-        let example = conformance::example();
-        sinks.open(&Metadata::default()).unwrap();
-        sinks.batch(&example.as_batch()).unwrap();
-        sinks.finish().unwrap();
-        assert_eq!(sinks.outcomes()[0].end, End::Failed { call: "open", reason: reason.clone() });
+        let trial = trial();
+        let outcome = trial.record_example(listen);
+        assert_eq!(outcome.end, End::Failed { call: "open", reason: reason.clone() });
         assert_eq!(
-            said.lines(),
+            trial.said(),
             [format!("prometheus: Error: is not used any more, for its `open` failed: {reason}")]
         );
     }

@@ -4,109 +4,33 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tickscope_core::{
-    ArgRange, Batch, Begin, CategoryId, Dictionary, End, Event, Metadata, Outcome, RingId, Sample, Sink,
-    SpanId, Symbol, SymbolId, SymbolRef, Track, TrackId, TrackKind, conformance,
-};
-use tickscope_plugin::{Direct, Level, Log, Plugin};
+use tickscope_core::{Metadata, Sink};
 use tickscope_tensorboard::{Number, What, read};
+use tickscope_trial::{Server, Trial, python};
 
-const MS: u64 = 1_000_000;
-const START_NS: u64 = 777 * MS;
-const START_UNIX_S: u64 = 1_790_000_000;
-
-fn direct(options: &Value) -> Direct {
-    let tests = std::env::current_exe().unwrap();
-    let plugin = Arc::new(Plugin::load(&tests.with_file_name("libtickscope_tensorboard.so")).unwrap());
-    let options = plugin.schema.read("tensorboard", &options.to_string()).unwrap();
-    let silent: Log = Arc::new(|_: &str, _: Level, _: &str| {});
-    Direct::new(plugin, options, silent)
+fn trial() -> Trial {
+    Trial::new("tickscope-tensorboard")
 }
 
-/// A server's ticks: in each some milliseconds of a resource.
-struct Server {
-    dictionary: Dictionary,
-    samples: Vec<Sample>,
-    now_ms: u64,
-    spans: u64,
-}
-
-impl Server {
-    fn new() -> Self {
-        let mut dictionary = Dictionary::default();
-        let resource = |resource| SymbolRef { resource, ..SymbolRef::host("pay") };
-        for symbol in [SymbolRef::host("tick"), resource("bank"), resource("a/\"b\" ü")] {
-            dictionary.push_symbol(Symbol::from(symbol));
-        }
-        let (name, resource) = ("main".into(), "".into());
-        dictionary.push_track(Track {
-            kind: TrackKind::Thread,
-            parent: TrackId::PROCESS,
-            os_id: 1,
-            name,
-            resource,
-        });
-        Self { dictionary, samples: Vec::new(), now_ms: 0, spans: 0 }
-    }
-
-    fn push(&mut self, event: Event) {
-        let (ring, track) = (RingId(1), TrackId(1));
-        self.samples.push(Sample { time_ns: START_NS + self.now_ms * MS, ring, track, event });
-    }
-
-    fn begin(&mut self, symbol: u32, category: CategoryId) -> End {
-        self.spans += 1;
-        let (span, args) = (SpanId::new(RingId(1), self.spans).unwrap(), ArgRange::NONE);
-        // Symbol 0 of a dictionary stands for those that are not known.
-        let symbol = SymbolId(symbol + 1);
-        self.push(Event::Begin(Begin { span, parent: None, symbol, category, link: None, args }));
-        let begin_ns = START_NS + self.now_ms * MS;
-        End { span, symbol, begin_ns, outcome: Outcome::Ok, bytes: 0, args }
-    }
-
-    /// Ticks of `ms` in every `every_ms`, of which `symbol`'s resource runs all but one.
-    fn ticks(&mut self, count: u64, every_ms: u64, ms: u64, symbol: u32) {
-        for _ in 0..count {
-            let tick = self.begin(0, CategoryId::TICK);
-            let call = self.begin(symbol, CategoryId::EVENT);
-            self.now_ms += ms - 1;
-            self.push(Event::End(End { bytes: 100, ..call }));
-            self.now_ms += 1;
-            self.push(Event::End(End { bytes: 100, ..tick }));
-            self.now_ms += every_ms - ms;
-        }
-    }
-
-    /// Has the plugin write a run called `run` in `folder`.
-    fn record(&self, folder: &Path, run: &str, seconds: u64) {
-        let mut sink = direct(&json!({ "folder": folder.to_str().unwrap(), "run": run, "seconds": seconds }));
-        let metadata = Metadata {
-            budget_ns: 50 * MS,
-            pid: 4711,
-            start_ns: START_NS,
-            start_unix_ns: START_UNIX_S * 1_000 * MS,
-            ..Metadata::default()
-        };
-        sink.open(&metadata).unwrap();
-        for samples in self.samples.chunks(7) {
-            sink.batch(&Batch { samples, args: &[], text: "", dictionary: &self.dictionary }).unwrap();
-        }
-        sink.finish().unwrap();
-        let health = sink.health.unwrap();
-        assert_eq!(health.bytes, std::fs::metadata(file(&folder.join(run))).unwrap().len());
-    }
+/// Has the plugin write a run called `run` of [`played`] in `folder`.
+fn record(folder: &Path, run: &str, seconds: u64) {
+    let options = json!({ "folder": folder.to_str().unwrap(), "run": run, "seconds": seconds });
+    let mut sink = trial().direct(&options.to_string());
+    played().play(&mut sink).unwrap();
+    let health = sink.health.unwrap();
+    assert_eq!(health.bytes, std::fs::metadata(file(&folder.join(run))).unwrap().len());
 }
 
 /// 20 ticks of 20 ms and 5 of 75 ms, four in a second; a pause; 3 of another resource.
 fn played() -> Server {
     let mut server = Server::new();
-    server.ticks(20, 250, 20, 1);
-    server.ticks(5, 250, 75, 1);
+    let (bank, odd) = (server.symbol("bank", "pay"), server.symbol("a/\"b\" ü", "pay"));
+    server.ticks(20, 250, 20, bank);
+    server.ticks(5, 250, 75, bank);
     server.now_ms += 30_000;
-    server.ticks(3, 250, 30, 2);
+    server.ticks(3, 250, 30, odd);
     server
 }
 
@@ -120,7 +44,7 @@ fn file(run: &Path) -> PathBuf {
 #[test]
 fn it_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    conformance::check(|| direct(&json!({ "folder": folder.path().to_str().unwrap() })));
+    trial().conforms(&json!({ "folder": folder.path().to_str().unwrap() }).to_string());
     // Each recording under its own name: of the example, and of one that knows nothing.
     let mut runs: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
@@ -155,7 +79,7 @@ fn check_scalars(scalars: &Scalars) {
 #[test]
 fn our_reader_finds_what_was_played() {
     let folder = tempfile::tempdir().unwrap();
-    played().record(folder.path(), "one", 5);
+    record(folder.path(), "one", 5);
     let bytes = std::fs::read(file(&folder.path().join("one"))).unwrap();
     let (mut rest, mut scalars, mut wall) = (&*bytes, Scalars::new(), Vec::new());
     while let Some(event) = read(&mut rest).unwrap() {
@@ -172,7 +96,7 @@ fn our_reader_finds_what_was_played() {
         }
     }
     check_scalars(&scalars);
-    assert!((wall[0] - (START_UNIX_S as f64 + 0.020)).abs() < 1e-6, "{}", wall[0]);
+    assert!((wall[0] - (Server::START_UNIX_MS as f64 / 1_000.0 + 0.020)).abs() < 1e-6, "{}", wall[0]);
     assert!(wall.is_sorted());
 }
 
@@ -181,7 +105,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("taken");
     std::fs::write(&taken, "a file").unwrap();
-    let mut sink = direct(&json!({ "folder": taken.to_str().unwrap(), "run": "x" }));
+    let mut sink = trial().direct(&json!({ "folder": taken.to_str().unwrap(), "run": "x" }).to_string());
     let error = sink.open(&Metadata::default()).unwrap_err().to_string();
     let place = taken.join("x");
     let begin =
@@ -189,26 +113,11 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(error.starts_with(&begin), "{error}");
 }
 
-/// A Python that has the package: what `cargo xtask test --install` makes, or the system's.
-fn python(package: &str) -> Option<PathBuf> {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../oracles/python/bin/python3");
-    let has = |python: &PathBuf| {
-        let mut ask = Command::new(python);
-        ask.args(["-c", &format!("import {package}")]).stdin(Stdio::null()).stderr(Stdio::null());
-        ask.status().is_ok_and(|status| status.success())
-    };
-    let found = [made, "python3".into()].into_iter().find(has);
-    if found.is_none() {
-        println!("skipped: Python's {package} is not installed: `cargo xtask test --install`, or pip");
-    }
-    found
-}
-
 #[test]
 fn tensorboard_finds_what_was_played() {
     let Some(python) = python("tensorboard") else { return };
     let folder = tempfile::tempdir().unwrap();
-    played().record(folder.path(), "one", 5);
+    record(folder.path(), "one", 5);
     let run = folder.path().join("one");
     let ask = || {
         let mut command = Command::new(&python);
