@@ -301,10 +301,10 @@ impl Functions {
         }
         let symbol = &paths.symbols()[id.index()];
         let name = if symbol.name.is_empty() { "(no name)" } else { &*symbol.name };
-        let name = match &*symbol.resource {
-            "" => name.to_owned(),
-            resource => format!("{name} @{resource}"),
-        };
+        let mut name = name.replace(char::is_control, " ");
+        if !symbol.resource.is_empty() {
+            name = format!("{name} @{}", symbol.resource);
+        }
         *self.of_symbol[id.index()].insert(profile.function(&name, &file(symbol), symbol.line))
     }
 }

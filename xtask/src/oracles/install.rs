@@ -1,4 +1,4 @@
-//! Fetches what the oracles need: Debian packages, two npm engines, and Python packages in an environment of their own.
+//! Fetches what the oracles need: Debian packages, npm engines, and Python packages in an environment of their own.
 
 use std::fs;
 use std::path::{Path, PathBuf};

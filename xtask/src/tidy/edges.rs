@@ -17,6 +17,11 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
     ("citizen", &["session", "ring", "analysis", "export"]),
     ("tickscope", &["ring", "analysis"]),
     ("plugin", &["session"]),
+    ("cloudwatch-emf", &["core", "plugin"]),
+    ("markers", &["core", "plugin"]),
+    ("otlp", &["core", "http", "plugin"]),
+    ("prometheus", &["core", "plugin"]),
+    ("tensorboard", &["core", "plugin"]),
 ];
 
 /// As above, for every package in `plugins/`.

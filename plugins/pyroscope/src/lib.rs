@@ -1,0 +1,247 @@
+//! A sink plugin of Tickscope: call paths pushed to Pyroscope while a recording runs.
+//!
+//! ```console
+//! $ tickscope run ~/server --ticks 0 --sink pyroscope=http://127.0.0.1:4040
+//! ```
+//!
+//! Every few seconds of the recording, what each call path took and allocated since the last time is posted as two profiles of
+//! `pprof`: [`Window`] makes them, [`Samples`] turns what crosses into what adds up call paths.
+//!
+//! # Guarantees
+//! The recording does not wait for it, nor for the network. The times of all profiles together are those that `tickscope
+//! convert --to pprof` finds in the capture. Series are bounded: as many as resources are told apart. A server that is away is tried again
+//! for five minutes.
+//!
+//! # Refuses
+//! An address that is none, and labels that Pyroscope does not take: before the recording starts, in one line that shows no
+//! secret.
+//!
+//! # Deliberately absent
+//! Labels by track, event or player: each value would be a series.
+
+mod samples;
+mod window;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
+use tickscope_core::Sink as _;
+use tickscope_export::paths::Paths;
+use tickscope_push::{Header, Post, Pusher, Report, Settings, Target, secret};
+
+pub use samples::Samples;
+pub use window::Window;
+
+/// Of the time there is at the end, what the way back to the host may take.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// The options, as the schema has them.
+#[derive(Deserialize)]
+struct Options {
+    url: String,
+    service: String,
+    labels: BTreeMap<String, serde_json::Value>,
+    headers: BTreeMap<String, serde_json::Value>,
+    every_s: f64,
+    resources: usize,
+}
+
+/// The sink.
+struct Pyroscope {
+    host: Host,
+    target: Target,
+    headers: Vec<Header>,
+    /// Service and labels, as the address has them.
+    name: String,
+    samples: Samples,
+    paths: Paths,
+    window: Window,
+    every_ns: u64,
+    /// When the window that is open began, and the newest sample.
+    from_ns: u64,
+    last_ns: u64,
+    start_ns: u64,
+    start_unix_ns: u64,
+    /// `None` when the recording is over.
+    pusher: Option<Pusher>,
+    /// The user was told that nothing arrives.
+    told: bool,
+    end: Report,
+}
+
+impl Sink for Pyroscope {
+    const NAME: &'static str = "pyroscope";
+    const ABOUT: &'static str = "Call paths pushed to Pyroscope: time and memory.";
+    const SCHEMA: &'static str = r#"{
+        "type": "object",
+        "x-short": "url",
+        "properties": {
+            "url": {
+                "type": "string", "minLength": 1, "default": "http://127.0.0.1:4040",
+                "description": "Where Pyroscope is, or an Alloy that receives for it; /ingest is added."
+            },
+            "service": {
+                "type": "string", "default": "",
+                "description": "service_name; else the name of what is recorded."
+            },
+            "labels": {
+                "type": "object", "additionalProperties": true, "default": {},
+                "description": "Labels of all profiles, as {\"server\": \"eu-1\"}."
+            },
+            "headers": {
+                "type": "object", "additionalProperties": true, "default": {},
+                "description": "Headers of each request, as {\"Authorization\": \"env:TOKEN\"}: env:NAME is that variable's text."
+            },
+            "every_s": {
+                "type": "number", "minimum": 1, "maximum": 3600, "default": 10,
+                "description": "Seconds of the recording in one profile."
+            },
+            "resources": {
+                "type": "integer", "minimum": 1, "maximum": 1000, "default": 100,
+                "description": "How many resources are told apart by a label; the others share `other`."
+            }
+        }
+    }"#;
+
+    fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
+        let options: Options = serde_json::from_str(options)?;
+        let target = Target::new(&options.url)?.join("/ingest")?;
+        let pusher = Pusher::start(Settings { name: "pyroscope push".into(), ..Settings::default() })?;
+        Ok(Self {
+            host,
+            target,
+            headers: headers(&options.headers)?,
+            name: name(&options, metadata)?,
+            samples: Samples::default(),
+            paths: Paths::default(),
+            window: Window::new(metadata.subject(), options.resources),
+            every_ns: (options.every_s * 1e9) as u64,
+            from_ns: metadata.start_ns(),
+            last_ns: metadata.start_ns(),
+            start_ns: metadata.start_ns(),
+            start_unix_ns: metadata.unix_ns(metadata.start_ns()),
+            pusher: Some(pusher),
+            told: false,
+            end: Report::default(),
+        })
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        if batch.missed() > 0 {
+            self.paths.forget();
+        }
+        let converted = self.samples.convert(batch);
+        let newest = converted.samples.iter().map(|sample| sample.time_ns).max();
+        self.paths.batch(&converted)?;
+        self.last_ns = self.last_ns.max(newest.unwrap_or(0));
+        if self.last_ns.saturating_sub(self.from_ns) >= self.every_ns {
+            self.push()?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self, _within: Duration) -> Result<(), Error> {
+        let Some(pusher) = &self.pusher else { return Ok(()) };
+        let report = pusher.report();
+        match (report.failing, self.told) {
+            (true, false) => {
+                self.host.warning(&format!("nothing arrives: {}", report.error.unwrap_or_default()))
+            }
+            (false, true) => self.host.info("profiles arrive again"),
+            _ => {}
+        }
+        self.told = report.failing;
+        Ok(())
+    }
+
+    fn finish(&mut self, within: Duration) -> Result<(), Error> {
+        self.paths.finish()?;
+        self.push()?;
+        if let Some(pusher) = self.pusher.take() {
+            self.end = pusher.finish(within.saturating_sub(MARGIN));
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let report = self.pusher.as_ref().map_or_else(|| self.end.clone(), Pusher::report);
+        let degraded = report.lost > 0 || report.failing;
+        let message = report.error.filter(|_| degraded).unwrap_or_default();
+        Health { degraded, message, written: report.sent, lost: report.lost, bytes: report.bytes }
+    }
+}
+
+impl Pyroscope {
+    /// Posts what came since the last time.
+    fn push(&mut self) -> Result<(), Error> {
+        let unix_ns = |time_ns: u64| self.start_unix_ns.saturating_add(time_ns.saturating_sub(self.start_ns));
+        let (from, until) = (unix_ns(self.from_ns), unix_ns(self.last_ns));
+        let profiles = self.window.profiles(&self.paths, from, until.saturating_sub(from))?;
+        self.from_ns = self.last_ns;
+        let (from, until) = ((from / 1_000_000_000).to_string(), until.div_ceil(1_000_000_000).to_string());
+        for body in profiles {
+            let query = [
+                ("name", &*self.name),
+                ("from", &*from),
+                ("until", &*until),
+                ("format", "pprof"),
+                ("spyName", "tickscope"),
+            ];
+            let to = self.target.query(&query)?;
+            let content = Header::new("Content-Type", "application/octet-stream")?;
+            let headers = self.headers.iter().cloned().chain([content]).collect();
+            if let Some(pusher) = &self.pusher {
+                pusher.post(Post { to, headers, body });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn headers(given: &BTreeMap<String, serde_json::Value>) -> Result<Vec<Header>, Error> {
+    let header = |(name, value): (&String, &serde_json::Value)| {
+        let text = value.as_str().ok_or_else(|| Error::new(format!("headers: {name}: expected a text")))?;
+        let value = secret(text).map_err(|error| Error::new(format!("headers: {name}: {error}")))?;
+        Header::new(name, &value).map_err(|error| Error::new(format!("headers: {error}")))
+    };
+    given.iter().map(header).collect()
+}
+
+/// `service{label=value,…}`, as `/ingest` takes it: there is no way to quote.
+fn name(options: &Options, metadata: &Metadata<'_>) -> Result<String, Error> {
+    let subject = metadata.subject().trim_end_matches('/');
+    let last = subject.rsplit('/').next().unwrap_or_default();
+    let service = if options.service.is_empty() { last } else { &options.service };
+    let known = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let mut name: String = service.chars().map(|c| if known(c) { c } else { '_' }).collect();
+    if name.is_empty() {
+        name.push_str("tickscope");
+    }
+    let mut labels = Vec::new();
+    for (label, value) in &options.labels {
+        let begins = label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !begins || !label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || label.starts_with("__")
+        {
+            return Err(Error::new(format!(
+                "labels: {label:?} is no name of a label: expected letters, digits and single `_` in front"
+            )));
+        }
+        let value = match value {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Number(number) => number.to_string(),
+            serde_json::Value::Bool(value) => value.to_string(),
+            _ => return Err(Error::new(format!("labels: {label}: expected a text or a number"))),
+        };
+        if value.contains([',', '}', '{']) {
+            return Err(Error::new(format!(
+                "labels: {label}: Pyroscope takes no comma and no brace in a value"
+            )));
+        }
+        labels.push(format!("{label}={value}"));
+    }
+    Ok(format!("{name}{{{}}}", labels.join(",")))
+}
+
+export_sink!(Pyroscope);
