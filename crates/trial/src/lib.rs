@@ -25,6 +25,7 @@
 //! # Panics
 //! Everything here is for tests: what is not as a test needs it ends the test, with what to do.
 
+mod receiver;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 use tickscope_core::{Sink, conformance};
 use tickscope_plugin::{Chosen, Direct, Level, Log, Outcome, Plugin, Sinks};
 
+pub use receiver::{Got, Receiver};
 pub use server::Server;
 
 /// A plugin that was loaded, and what it said since.
@@ -158,19 +160,19 @@ pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A Python that has `package`, to judge by: in the folder `oracles/python` of cargo's target folder, or the system's. Where
+/// A Python that has the modules named, to judge by: in the folder `oracles/python` of cargo's target folder, or the system's. Where
 /// there is none, says that what needs it is skipped.
-pub fn python(package: &str) -> Option<PathBuf> {
+pub fn python(modules: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
     let made = test.ancestors().map(|folder| folder.join("oracles/python/bin/python3"));
     let has = |python: &PathBuf| {
         let mut ask = Command::new(python);
-        ask.args(["-c", &format!("import {package}")]).stdin(Stdio::null()).stderr(Stdio::null());
+        ask.args(["-c", &format!("import {modules}")]).stdin(Stdio::null()).stderr(Stdio::null());
         ask.status().is_ok_and(|status| status.success())
     };
     let found = made.filter(|python| python.is_file()).chain(["python3".into()]).find(has);
     if found.is_none() {
-        println!("skipped: Python's {package} is not installed: `cargo xtask test --install`, or pip");
+        println!("skipped: Python has no {modules}: `cargo xtask test --install`, or pip");
     }
     found
 }

@@ -25,7 +25,7 @@ const DEV_EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// As above, for every package in `plugins/`.
-const DEV_EDGES_OF_PLUGINS: &[&str] = &["core", "http", "plugin", "trial"];
+const DEV_EDGES_OF_PLUGINS: &[&str] = &["core", "plugin", "trial"];
 
 /// Packages from elsewhere that belong to a few of ours only.
 const KEPT_APART: &[(&str, &[&str])] =

@@ -5,11 +5,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tickscope_core::{Batch, Flow, Sink, conformance};
-use tickscope_plugin::{Direct, Level, Log, Plugin};
+use tickscope_trial::Trial;
 
 /// Options for a child.
 const OPTIONS: &str = "MARKERS_OPTIONS";
@@ -19,16 +18,9 @@ const TOOLS: [&str; 2] = ["INTEL_LIBITTNOTIFY64", "NVTX_INJECTION64_PATH"];
 #[test]
 fn child() {
     let Ok(options) = std::env::var(OPTIONS) else { return };
-    let tests = std::env::current_exe().unwrap();
-    let plugin = Arc::new(Plugin::load(&tests.with_file_name("libtickscope_markers.so")).unwrap());
-    let options = plugin.schema.read("markers", &options).unwrap();
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let log: Log = {
-        let said = said.clone();
-        Arc::new(move |_: &str, _: Level, line: &str| said.lock().unwrap().push(line.to_owned()))
-    };
+    let trial = Trial::new("tickscope-markers");
     let example = conformance::example();
-    let mut sink = Direct::new(plugin, options, log);
+    let mut sink = trial.direct(&options);
     sink.open(&example.metadata).unwrap();
     let whole = example.as_batch();
     let mut flow = Flow::Continue;
@@ -39,7 +31,10 @@ fn child() {
     }
     sink.finish().unwrap();
     let health = sink.health.unwrap();
-    said.lock().unwrap().iter().for_each(|line| println!("said: {line}"));
+    for line in trial.said() {
+        // Behind the name and the level.
+        println!("said: {}", line.splitn(3, ": ").last().unwrap());
+    }
     println!("said: {flow:?} {} {} {}", health.written, health.lost, health.message);
 }
 
@@ -201,9 +196,5 @@ fn it_conforms_beside_each_tool() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;
     };
-    let tests = std::env::current_exe().unwrap();
-    let plugin = Arc::new(Plugin::load(&tests.with_file_name("libtickscope_markers.so")).unwrap());
-    let options = plugin.schema.read("markers", &json!({ "tracy": library }).to_string()).unwrap();
-    let silent: Log = Arc::new(|_: &str, _: Level, _: &str| {});
-    conformance::check(|| Direct::new(plugin.clone(), options.clone(), silent.clone()));
+    Trial::new("tickscope-markers").conforms(&json!({ "tracy": library }).to_string());
 }

@@ -1,27 +1,11 @@
 //! Those it is for: OpenTelemetry's own decoders, which know nothing of us, one for each encoding.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::receiver::Receiver;
-use crate::record;
+use tickscope_trial::{Receiver, python};
 
-/// A Python that has the packages: what `cargo xtask test --install` makes, or the system's.
-fn python() -> Option<PathBuf> {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../oracles/python/bin/python3");
-    let has = |python: &PathBuf| {
-        let mut ask = Command::new(python);
-        ask.args(["-c", "import opentelemetry.proto.trace.v1.trace_pb2, opentelemetry.proto_json"]);
-        ask.stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    };
-    let found = [made, "python3".into()].into_iter().find(has);
-    if found.is_none() {
-        println!(
-            "skipped: opentelemetry-proto and opentelemetry-proto-json are not installed: `cargo xtask test --install`, or pip"
-        );
-    }
-    found
-}
+use crate::record;
 
 /// What the judge finds in a recording of the example.
 fn judged(python: &Path, kind: &str) -> String {
@@ -53,7 +37,8 @@ fn judged(python: &Path, kind: &str) -> String {
 
 #[test]
 fn opentelemetry_reads_the_same_in_both_encodings() {
-    let Some(python) = python() else { return };
+    let modules = "opentelemetry.proto.trace.v1.trace_pb2, opentelemetry.proto_json";
+    let Some(python) = python(modules) else { return };
     let protobuf = judged(&python, "protobuf");
     assert_eq!(protobuf, judged(&python, "json"));
     let lines: Vec<&str> = protobuf.lines().collect();

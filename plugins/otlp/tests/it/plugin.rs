@@ -3,20 +3,17 @@
 use prost::Message;
 use tickscope_core::{Sink, conformance};
 use tickscope_otlp::proto::{Data, Metrics, Traces};
-use tickscope_plugin::{Direct, End, Sinks};
+use tickscope_plugin::End;
+use tickscope_trial::{Receiver, wait};
 
-use crate::receiver::Receiver;
-use crate::{Said, chosen, record, wait};
+use crate::{record, trial};
 
 #[test]
 fn it_conforms() {
     let receiver = Receiver::start(200, "application/x-protobuf", b"");
-    let said = Said::default();
-    conformance::check(|| {
-        let chosen = chosen(&format!("http://{}", receiver.address()));
-        Direct::new(chosen.plugin, chosen.options, said.log())
-    });
-    assert_eq!(said.lines(), Vec::<String>::new());
+    let trial = trial();
+    trial.conforms(&format!("http://{}", receiver.address()));
+    assert_eq!(trial.said(), Vec::<String>::new());
 }
 
 #[test]
@@ -107,20 +104,20 @@ fn what_a_receiver_does_not_take_is_told() {
 #[test]
 fn a_receiver_that_is_away_is_named_once_and_the_recording_goes_on() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = Said::default();
-    let mut sinks = Sinks::new(vec![chosen(&format!("http://{address}/secret"))], said.log());
+    let trial = trial();
+    let mut sinks = trial.sinks(&format!("http://{address}/secret"));
     let example = conformance::example();
     sinks.open(&example.metadata).unwrap();
     let line = wait("warning", || {
         sinks.batch(&example.as_batch()).unwrap();
         sinks.flush().unwrap();
-        said.lines().first().cloned()
+        trial.said().first().cloned()
     });
     let reason = format!("cannot reach http://{address}: Connection refused (os error 111)");
     assert_eq!(line, format!("otlp: Warning: nothing arrives: {reason}"));
     sinks.finish().unwrap();
     let outcome = &sinks.outcomes()[0];
-    assert_eq!((&outcome.end, said.lines().len()), (&End::Finished, 1));
+    assert_eq!((&outcome.end, trial.said().len()), (&End::Finished, 1));
     let health = outcome.health.as_ref().unwrap();
     assert!(health.degraded && health.lost > 0 && health.written == 0, "{health:?}");
     assert_eq!(health.message, reason);

@@ -4,52 +4,26 @@
 mod consumers;
 mod plugin;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 
 use rusqlite::Connection;
 use tickscope_core::{RecordingSink, Sink, conformance};
-use tickscope_plugin::{Direct, Level, Log, Plugin};
+use tickscope_plugin::Direct;
+use tickscope_trial::Trial;
 
-/// The library that cargo made of this package beside the tests.
-fn library() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.with_file_name("libtickscope_sqlite.so")
-}
-
-/// What sinks say.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<String>>>);
-
-impl Said {
-    fn log(&self) -> Log {
-        let said = self.0.clone();
-        Arc::new(move |name: &str, level: Level, line: &str| {
-            said.lock().unwrap().push(format!("{name}: {level:?}: {line}"));
-        })
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-/// The sink, without a thread of its own.
-fn sink(options: &str, said: &Said) -> Direct {
-    let plugin = Arc::new(Plugin::load(&library()).unwrap());
-    let options = plugin.schema.read("sqlite", options).unwrap();
-    Direct::new(plugin, options, said.log())
+fn trial() -> Trial {
+    Trial::new("tickscope-sqlite")
 }
 
 /// The example of the conformance suite, one of everything, written to `file`; and what was said.
 fn written(file: &Path, options: &str) -> Vec<String> {
-    let said = Said::default();
+    let trial = trial();
     let example = conformance::example();
     let options = format!("{{\"file\": {:?}{options}}}", file.to_str().unwrap());
-    let mut sink = sink(&options, &said);
+    let mut sink = trial.direct(&options);
     feed(&mut sink, &example);
     sink.finish().unwrap();
-    said.lines()
+    trial.said()
 }
 
 fn feed(sink: &mut Direct, example: &RecordingSink) {

@@ -3,13 +3,13 @@
 use rusqlite::Connection;
 use tickscope_core::{Metadata, Sink, conformance};
 
-use crate::{Said, feed, rows, sink, written};
+use crate::{feed, rows, trial, written};
 
 #[test]
 fn it_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.sqlite");
-    conformance::check(|| sink(file.to_str().unwrap(), &Said::default()));
+    trial().conforms(file.to_str().unwrap());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn what_is_written_can_be_chosen() {
 fn a_kill_leaves_what_was_flushed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("city.sqlite");
-    let mut sink = sink(file.to_str().unwrap(), &Said::default());
+    let mut sink = trial().direct(file.to_str().unwrap());
     feed(&mut sink, &conformance::example());
     // It is read while it is written.
     assert_eq!(rows(&file, "SELECT count(*) FROM ticks"), ["1"]);
@@ -138,8 +138,9 @@ fn a_kill_leaves_what_was_flushed() {
 fn a_full_file_gets_ticks_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("city.sqlite");
-    let said = Said::default();
-    let mut sink = sink(&format!("{{\"file\": {file:?}, \"max_mb\": 1, \"categories\": [\"tick\"]}}"), &said);
+    let trial = trial();
+    let mut sink =
+        trial.direct(&format!("{{\"file\": {file:?}, \"max_mb\": 1, \"categories\": [\"tick\"]}}"));
     let mut example = conformance::example();
     sink.open(&example.metadata).unwrap();
     // The text of its one instant, made long.
@@ -154,7 +155,7 @@ fn a_full_file_gets_ticks_alone() {
     }
     let instants = rows_of(&file, &mut sink);
     let line = "sqlite: Warning: 1 MB are full: only ticks are written on; max_mb, min_duration_us and categories say what fits";
-    assert_eq!(said.lines(), [line]);
+    assert_eq!(trial.said(), [line]);
     sink.batch(&example.as_batch()).unwrap();
     assert_eq!(rows_of(&file, &mut sink), instants, "a row was written to a full file");
     sink.finish().unwrap();
@@ -174,7 +175,7 @@ fn rows_of(file: &std::path::Path, sink: &mut impl Sink) -> Vec<String> {
 fn files_of_others_stay_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let try_open = |file: &std::path::Path| {
-        let mut sink = sink(file.to_str().unwrap(), &Said::default());
+        let mut sink = trial().direct(file.to_str().unwrap());
         sink.open(&Metadata::default()).unwrap_err().to_string()
     };
     let notes = folder.path().join("notes.txt");
@@ -191,7 +192,7 @@ fn files_of_others_stay_as_they_are() {
     assert_eq!(rows(&theirs, "SELECT name FROM sqlite_schema"), ["a"]);
 
     let ours = folder.path().join("ours.sqlite");
-    let mut first = sink(ours.to_str().unwrap(), &Said::default());
+    let mut first = trial().direct(ours.to_str().unwrap());
     feed(&mut first, &conformance::example());
     assert!(try_open(&ours).contains("is being written by another recording"), "{}", try_open(&ours));
     first.batch(&conformance::example().as_batch()).unwrap();

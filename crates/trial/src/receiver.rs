@@ -1,7 +1,7 @@
-//! A receiver that keeps what it is sent.
+//! Who takes what a plugin sends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,21 +9,26 @@ use tickscope_http::{Limits, Listener, News, Reply};
 
 use crate::LIMIT;
 
-/// What was sent.
+/// A request that came.
 #[derive(Clone, Debug)]
 pub struct Got {
+    /// Path and query.
     pub target: String,
     headers: Vec<(String, Vec<u8>)>,
+    /// What was sent.
     pub body: Vec<u8>,
 }
 
 impl Got {
+    /// The header of that name, in whatever letters.
     pub fn header(&self, name: &str) -> Option<String> {
         let found = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(&found.1).into_owned())
     }
 }
 
+/// An HTTP server on this machine that keeps what it is sent, until it is dropped.
+#[derive(Debug)]
 pub struct Receiver {
     address: String,
     got: Arc<Mutex<Vec<Got>>>,
@@ -33,9 +38,13 @@ pub struct Receiver {
 
 impl Receiver {
     /// One that answers each request so.
+    ///
+    /// # Panics
+    /// When this machine has no port to listen on.
     pub fn start(status: u16, content_type: &'static str, body: &'static [u8]) -> Self {
         let limits = Limits { connections: 16, body: 16 << 20, arrival: LIMIT };
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits, None).unwrap();
+        let listener =
+            Listener::bind(([127, 0, 0, 1], 0).into(), limits, None).expect("this machine has a free port");
         let address = listener.address().to_string();
         let (got, over) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::<AtomicBool>::default());
         let (keep, end) = (Arc::clone(&got), Arc::clone(&over));
@@ -49,7 +58,11 @@ impl Receiver {
                         asked.headers.iter().map(|(name, value)| (name.to_string(), value.to_vec()));
                     let headers = headers.collect();
                     let (target, body_of) = (asked.target.clone(), asked.body.clone());
-                    keep.lock().unwrap().push(Got { target, headers, body: body_of });
+                    keep.lock().unwrap_or_else(PoisonError::into_inner).push(Got {
+                        target,
+                        headers,
+                        body: body_of,
+                    });
                     let kind = ("Content-Type".to_owned(), content_type.into());
                     let _ = incoming.reply.send(Reply { status, headers: vec![kind], body: body.to_vec() });
                 }
@@ -59,12 +72,14 @@ impl Receiver {
         Self { address, got, over, thread }
     }
 
+    /// Address and port.
     pub fn address(&self) -> &str {
         &self.address
     }
 
+    /// All that came so far.
     pub fn got(&self) -> Vec<Got> {
-        self.got.lock().unwrap().clone()
+        self.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
