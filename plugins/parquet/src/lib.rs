@@ -1,0 +1,198 @@
+//! A sink plugin of Tickscope: spans and ticks as Parquet files, by server and hour.
+//!
+//! ```console
+//! $ tickscope run ~/server --ticks 0 --sink parquet=/srv/spans
+//! $ duckdb -c "SELECT resource, sum(self_ns) / 1e6 AS ms FROM '/srv/spans/*/*/spans-*.parquet' GROUP BY ALL ORDER BY ms DESC"
+//! ```
+//!
+//! This page decides which rows there are and when they are written, [`Table`] writes them.
+//!
+//! # Guarantees
+//! A file that has its name is whole: it is written under another one and renamed. Each holds one group of rows, of at most a
+//! minute, so that a recording that is killed leaves no more than that out. Memory is bounded: the rows of one file, and names.
+//!
+//! # Refuses
+//! A folder that cannot be made.
+//!
+//! # Deliberately absent
+//! Arguments, links' other ends, counters: `tickscope-sqlite` has them. Functions at depth trace, unless `categories` names them.
+//! Uploads: whatever copies folders copies these.
+
+mod civil;
+mod rows;
+mod table;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
+use tickscope_counts::Spans;
+
+pub use rows::Rows;
+pub use table::{SPANS, TICKS, Table};
+
+/// The options, as the schema has them.
+#[derive(Deserialize)]
+struct Options {
+    folder: String,
+    server: String,
+    categories: Vec<String>,
+    min_duration_us: u64,
+    rows: usize,
+    every_s: f64,
+}
+
+/// The sink.
+struct Parquet {
+    options: Options,
+    rows: Rows,
+    table: Table,
+    spans: Spans,
+    /// By category: whether its spans are written. `None`: not looked at yet.
+    wanted: Vec<Option<bool>>,
+    /// When the oldest row that waits came.
+    since: Option<Instant>,
+    start_ns: u64,
+    start_unix_ns: u64,
+}
+
+impl Sink for Parquet {
+    const NAME: &'static str = "parquet";
+    const ABOUT: &'static str = "Spans and ticks as Parquet files, by server and hour.";
+    const SCHEMA: &'static str = r#"{
+        "type": "object",
+        "x-short": "folder",
+        "properties": {
+            "folder": {
+                "type": "string", "minLength": 1, "default": "tickscope-parquet",
+                "description": "Where the folders server=NAME/hour=HOUR are made."
+            },
+            "server": {
+                "type": "string", "default": "",
+                "description": "The server's name; else that of what is recorded."
+            },
+            "categories": {
+                "type": "array", "items": {"type": "string"}, "default": [],
+                "description": "Write spans of these categories only; all but `function` when there are none."
+            },
+            "min_duration_us": {
+                "type": "integer", "minimum": 0, "default": 0,
+                "description": "Leave out spans that are shorter, in microseconds."
+            },
+            "rows": {
+                "type": "integer", "minimum": 1, "maximum": 1000000, "default": 200000,
+                "description": "Rows of a file at most."
+            },
+            "every_s": {
+                "type": "number", "minimum": 1, "maximum": 3600, "default": 60,
+                "description": "Seconds until rows are in a file, at most."
+            }
+        }
+    }"#;
+
+    fn open(options: &str, metadata: &Metadata<'_>, _host: Host) -> Result<Self, Error> {
+        let options: Options = serde_json::from_str(options)?;
+        let subject = metadata.subject().trim_end_matches('/');
+        let last = subject.rsplit('/').next().unwrap_or_default();
+        let server = if options.server.is_empty() { last } else { &options.server };
+        let start_unix_ns = metadata.unix_ns(metadata.start_ns());
+        let table = Table::new(&PathBuf::from(&options.folder), server, start_unix_ns, metadata.pid())?;
+        Ok(Self {
+            rows: Rows::default(),
+            table,
+            spans: Spans::new(metadata.raw().budget_ns),
+            wanted: Vec::new(),
+            since: None,
+            start_ns: metadata.start_ns(),
+            start_unix_ns,
+            options,
+        })
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        if batch.missed() > 0 {
+            self.spans.missing();
+        }
+        self.rows.names(batch.names());
+        for sample in batch.samples() {
+            let Some((span, tick)) = self.spans.sample(&sample, batch) else { continue };
+            // The hour of a row is that in which its span ended: then it was written.
+            let hour = civil::hour(self.unix_ns(span.end_ns));
+            if self.rows.hour() != hour {
+                self.write()?;
+                self.rows.begin(hour);
+            }
+            let begin_unix_ns = self.unix_ns(span.begin_ns);
+            if let Some(tick) = tick {
+                self.rows.tick(&span, &tick, begin_unix_ns);
+            }
+            let wanted = match span.category {
+                Some(category) => self.wants(category, batch),
+                None => self.options.categories.is_empty(),
+            };
+            if wanted && span.duration_ns() / 1_000 >= self.options.min_duration_us {
+                self.rows.span(&span, begin_unix_ns, batch.names());
+            }
+            if self.rows.len() >= self.options.rows {
+                self.write()?;
+            }
+        }
+        if !self.rows.is_empty() {
+            self.since.get_or_insert_with(Instant::now);
+        }
+        self.write_if_due()?;
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self, _within: Duration) -> Result<(), Error> {
+        self.write_if_due()
+    }
+
+    fn finish(&mut self, _within: Duration) -> Result<(), Error> {
+        self.write()
+    }
+
+    fn health(&self) -> Health {
+        let (written, bytes) = self.table.written();
+        Health { written, bytes, ..Health::default() }
+    }
+}
+
+impl Parquet {
+    fn unix_ns(&self, time_ns: u64) -> u64 {
+        self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed())
+    }
+
+    fn write_if_due(&mut self) -> Result<(), Error> {
+        let due = self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.options.every_s);
+        if due { self.write() } else { Ok(()) }
+    }
+
+    /// Puts the rows that wait into files of their own.
+    fn write(&mut self) -> Result<(), Error> {
+        self.since = None;
+        self.table.write(&mut self.rows)
+    }
+
+    /// Whether spans of the category are written.
+    fn wants(&mut self, category: u32, batch: &Batch<'_>) -> bool {
+        let at = category as usize;
+        if let Some(Some(wanted)) = self.wanted.get(at) {
+            return *wanted;
+        }
+        let name = &*batch.names().category(category).name;
+        let wanted = match &self.options.categories[..] {
+            [] => name != "function",
+            some => some.iter().any(|category| category == name),
+        };
+        // There are a few; one that nobody defined has an empty name and any number.
+        if at < 1 << 16 {
+            self.wanted.resize(self.wanted.len().max(at + 1), None);
+            self.wanted[at] = Some(wanted);
+        }
+        wanted
+    }
+}
+
+export_sink!(Parquet);

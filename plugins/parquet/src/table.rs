@@ -1,0 +1,226 @@
+//! Files: columns, folders, and names that whole files alone have.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::basic::Compression;
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use tickscope_abi::Error;
+
+use crate::civil;
+use crate::rows::{Rows, SymbolTexts};
+
+/// The columns of `spans-*.parquet`.
+pub const SPANS: &str = "message spans {
+    required int64 begin (TIMESTAMP(NANOS,true));
+    required int64 duration_ns;
+    optional int64 self_ns;
+    required int64 bytes;
+    optional int64 tick;
+    optional binary category (STRING);
+    required binary resource (STRING);
+    required binary name (STRING);
+    required binary file (STRING);
+    required int32 line;
+    required binary runtime (STRING);
+    required binary track (STRING);
+    required binary outcome (STRING);
+    required int64 span;
+    optional int64 parent;
+    optional int64 link;
+    optional binary link_kind (STRING);
+}";
+
+/// The columns of `ticks-*.parquet`.
+pub const TICKS: &str = "message ticks {
+    required int64 begin (TIMESTAMP(NANOS,true));
+    required int64 number;
+    required int64 duration_ns;
+    required boolean late;
+    required boolean open;
+    optional int64 run_delay_ns;
+    optional int64 involuntary;
+    required int64 bytes;
+    required int64 span;
+}";
+
+/// Where files go, and what was written.
+#[derive(Debug)]
+pub struct Table {
+    folder: PathBuf,
+    /// Tells the files of recordings apart that write to one folder.
+    recording: String,
+    files: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+type Group<'w> = SerializedRowGroupWriter<'w, File>;
+
+impl Table {
+    /// Makes the server's folder in `folder`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(folder: &Path, server: &str, start_unix_ns: u64, pid: u32) -> Result<Self, Error> {
+        let known = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        let mut server: String = server.chars().map(|c| if known(c) { c } else { '_' }).take(100).collect();
+        if server.is_empty() {
+            server.push_str("unnamed");
+        }
+        let folder = folder.join(format!("server={server}"));
+        fs::create_dir_all(&folder)
+            .map_err(|error| Error::new(format!("cannot make the folder {}: {error}", folder.display())))?;
+        let recording = format!("{}-{pid}", start_unix_ns / 1_000_000_000);
+        Ok(Self { folder, recording, files: 0, rows: 0, bytes: 0 })
+    }
+
+    /// Rows and bytes written.
+    pub fn written(&self) -> (u64, u64) {
+        (self.rows, self.bytes)
+    }
+
+    /// Writes the rows that wait, each kind to a file of its own, and forgets them.
+    ///
+    /// # Errors
+    /// When a file cannot be written, with its name.
+    pub fn write(&mut self, rows: &mut Rows) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.files += 1;
+        let count = rows.len() as u64;
+        if !rows.spans.is_empty() {
+            self.file("spans", SPANS, rows, spans)?;
+        }
+        if !rows.ticks.is_empty() {
+            self.file("ticks", TICKS, rows, ticks)?;
+        }
+        rows.spans.clear();
+        rows.ticks.clear();
+        self.rows += count;
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        kind: &str,
+        schema: &str,
+        rows: &Rows,
+        fill: fn(&mut Group<'_>, &Rows) -> Result<(), ParquetError>,
+    ) -> Result<(), Error> {
+        let folder = self.folder.join(format!("hour={}", civil::name(rows.hour)));
+        let name = format!("{kind}-{}-{}.parquet", self.recording, self.files);
+        let file = folder.join(&name);
+        // Readers of folders leave out what begins with a dot.
+        let unfinished = folder.join(format!(".{name}.part"));
+        let write = || -> Result<u64, Box<dyn std::error::Error>> {
+            fs::create_dir_all(&folder)?;
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::SNAPPY)
+                .set_created_by(concat!("tickscope-parquet ", env!("CARGO_PKG_VERSION")).to_owned());
+            let schema = Arc::new(parse_message_type(schema)?);
+            let target = File::create(&unfinished)?;
+            let mut writer = SerializedFileWriter::new(target, schema, Arc::new(properties.build()))?;
+            let mut group = writer.next_row_group()?;
+            fill(&mut group, rows)?;
+            group.close()?;
+            let target = writer.into_inner()?;
+            target.sync_all()?;
+            let bytes = target.metadata()?.len();
+            fs::rename(&unfinished, &file)?;
+            Ok(bytes)
+        };
+        match write() {
+            Ok(bytes) => {
+                self.bytes += bytes;
+                Ok(())
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&unfinished);
+                Err(Error::new(format!("cannot write {}: {error}", file.display())))
+            }
+        }
+    }
+}
+
+/// The next column, of values that are all there.
+fn column<T: DataType>(
+    group: &mut Group<'_>,
+    values: impl Iterator<Item = T::T>,
+) -> Result<(), ParquetError> {
+    let values: Vec<T::T> = values.collect();
+    let mut column = group.next_column()?.expect("the schema has as many columns as are written");
+    column.typed::<T>().write_batch(&values, None, None)?;
+    column.close()
+}
+
+/// The next column, of values that may be missing.
+fn optional<T: DataType>(
+    group: &mut Group<'_>,
+    values: impl Iterator<Item = Option<T::T>>,
+) -> Result<(), ParquetError> {
+    let (mut some, mut levels) = (Vec::new(), Vec::new());
+    for value in values {
+        levels.push(i16::from(value.is_some()));
+        some.extend(value);
+    }
+    let mut column = group.next_column()?.expect("the schema has as many columns as are written");
+    column.typed::<T>().write_batch(&some, Some(&levels), None)?;
+    column.close()
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Ids are numbers of 64 bits, and 0 is none.
+fn id(value: u64) -> Option<i64> {
+    Some(value.cast_signed()).filter(|value| *value != 0)
+}
+
+fn spans(group: &mut Group<'_>, rows: &Rows) -> Result<(), ParquetError> {
+    let spans = || rows.spans.iter();
+    let nobody =
+        SymbolTexts { runtime: "".into(), resource: "".into(), name: "".into(), file: "".into(), line: 0 };
+    let symbols = || spans().map(|row| rows.symbols.get(row.span.symbol as usize).unwrap_or(&nobody));
+    let known = |texts: &[ByteArray], number: u32| {
+        texts.get(number as usize).or(texts.last()).cloned().unwrap_or_else(|| "".into())
+    };
+    column::<Int64Type>(group, spans().map(|row| number(row.begin_unix_ns)))?;
+    column::<Int64Type>(group, spans().map(|row| number(row.span.duration_ns())))?;
+    optional::<Int64Type>(group, spans().map(|row| row.span.self_ns.map(number)))?;
+    column::<Int64Type>(group, spans().map(|row| row.span.bytes.into()))?;
+    optional::<Int64Type>(group, spans().map(|row| id(row.span.tick)))?;
+    optional::<ByteArrayType>(group, spans().map(|row| row.category.clone()))?;
+    column::<ByteArrayType>(group, symbols().map(|symbol| symbol.resource.clone()))?;
+    column::<ByteArrayType>(group, symbols().map(|symbol| symbol.name.clone()))?;
+    column::<ByteArrayType>(group, symbols().map(|symbol| symbol.file.clone()))?;
+    column::<Int32Type>(group, symbols().map(|symbol| symbol.line))?;
+    column::<ByteArrayType>(group, symbols().map(|symbol| symbol.runtime.clone()))?;
+    column::<ByteArrayType>(group, spans().map(|row| row.track.clone()))?;
+    column::<ByteArrayType>(group, spans().map(|row| known(&rows.outcomes, row.span.outcome)))?;
+    column::<Int64Type>(group, spans().map(|row| row.span.id.cast_signed()))?;
+    optional::<Int64Type>(group, spans().map(|row| id(row.span.parent)))?;
+    optional::<Int64Type>(group, spans().map(|row| id(row.span.link)))?;
+    let kind = |link: u64, kind: u32| id(link).map(|_| known(&rows.link_kinds, kind));
+    optional::<ByteArrayType>(group, spans().map(|row| kind(row.span.link, row.span.link_kind)))
+}
+
+fn ticks(group: &mut Group<'_>, rows: &Rows) -> Result<(), ParquetError> {
+    let ticks = || rows.ticks.iter();
+    column::<Int64Type>(group, ticks().map(|row| number(row.begin_unix_ns)))?;
+    column::<Int64Type>(group, ticks().map(|row| number(row.tick.number)))?;
+    column::<Int64Type>(group, ticks().map(|row| number(row.span.duration_ns())))?;
+    column::<BoolType>(group, ticks().map(|row| row.tick.late))?;
+    column::<BoolType>(group, ticks().map(|row| row.tick.open))?;
+    optional::<Int64Type>(group, ticks().map(|row| row.tick.run_delay_ns.map(number)))?;
+    optional::<Int64Type>(group, ticks().map(|row| row.tick.involuntary.map(number)))?;
+    column::<Int64Type>(group, ticks().map(|row| row.span.bytes.into()))?;
+    column::<Int64Type>(group, ticks().map(|row| row.span.id.cast_signed()))
+}
