@@ -53,9 +53,18 @@ fn work(steps: u64, seed: u64) -> u64 {
     (0..steps).fold(seed, |hash, step| black_box(hash.wrapping_mul(0x100_0000_01b3) ^ step))
 }
 
+/// How long this thread has been on a core: others that keep it from one do not count.
+fn on_core() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has it");
+    let nanos = text.split(' ').next().and_then(|field| field.parse().ok());
+    Duration::from_nanos(nanos.expect("its first field is a number"))
+}
+
 /// How a round went.
 struct Round {
     took: Duration,
+    /// Of that, on a core.
+    ran: Duration,
     /// Events that found no room in the ring.
     dropped: u64,
     /// Samples that sinks were too slow for, all sinks together.
@@ -72,13 +81,13 @@ fn round(libraries: &[PathBuf], spans: u64, steps: u64) -> Round {
         .collect();
     // Opened and fed: what follows is the same all the time.
     pump.handle().settle(Duration::from_secs(10));
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), on_core());
     for (number, symbol) in (0..spans).zip(symbols.iter().cycle()) {
         let span = recorder.enter(recorder.now(), *symbol, CategoryId::DEFAULT);
         black_box(work(steps, number));
         recorder.exit(recorder.now(), span, Outcome::Ok, 0);
     }
-    let took = start.elapsed();
+    let (took, ran) = (start.elapsed(), on_core().saturating_sub(before));
     drop(recorder);
     let finished = pump.stop();
     let account = finished.account;
@@ -92,21 +101,22 @@ fn round(libraries: &[PathBuf], spans: u64, steps: u64) -> Round {
     }
     assert_eq!(account.attempted, 2 * spans);
     assert_eq!(account.delivered + account.dropped, account.attempted);
-    Round { took, dropped: account.dropped, missed: outcomes.iter().map(|outcome| outcome.missed).sum() }
+    Round { took, ran, dropped: account.dropped, missed: outcomes.iter().map(|outcome| outcome.missed).sum() }
 }
 
 /// The work of a span with which the producer makes [`RATE`] of them.
 fn calibrate() -> u64 {
-    let per_span = |steps| round(&[], RATE / 4, steps).took.as_secs_f64() / (RATE / 4) as f64;
+    let per_span = |steps| round(&[], RATE / 4, steps).ran.as_secs_f64() / (RATE / 4) as f64;
     let (few, many) = (100, 400);
     let (short, long) = (per_span(few), per_span(many));
     let step = (long - short) / (many - few) as f64;
     few.saturating_add_signed(((1.0 / RATE as f64 - short) / step) as i64)
 }
 
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+fn spread(numbers: &mut [f64]) -> String {
+    numbers.sort_by(f64::total_cmp);
+    let (median, last) = (numbers[numbers.len() / 2], numbers[numbers.len() - 1]);
+    format!("{median:.3} ({:.3} to {last:.3})", numbers[0])
 }
 
 fn main() {
@@ -124,36 +134,34 @@ fn main() {
         let start = Instant::now();
         let mut sinks = load(&libraries);
         sinks.open(&tickscope_core::Metadata::default()).expect("it never fails");
-        starts.push(start.elapsed().as_secs_f64());
+        starts.push(1e3 * start.elapsed().as_secs_f64());
         sinks.finish().expect("it never fails");
         assert!(sinks.outcomes().iter().all(|outcome| outcome.end == End::Finished));
     }
 
     let steps = if full { calibrate() } else { 100 };
-    let (mut without, mut with, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rates, mut walls, mut cores) = (Vec::new(), Vec::new(), Vec::new());
     let (mut dropped, mut missed) = (0, 0);
     for _ in 0..rounds {
-        let (none, all) = (round(&[], spans, steps), round(&ten, spans, steps));
-        without.push(none.took.as_secs_f64());
-        with.push(all.took.as_secs_f64());
-        ratios.push(all.took.as_secs_f64() / none.took.as_secs_f64());
-        dropped += none.dropped + all.dropped;
-        missed += all.missed;
+        let (none, ten) = (round(&[], spans, steps), round(&ten, spans, steps));
+        rates.push(spans as f64 / none.took.as_secs_f64() / 1e6);
+        walls.push(ten.took.as_secs_f64() / none.took.as_secs_f64());
+        cores.push(ten.ran.as_secs_f64() / none.ran.as_secs_f64());
+        dropped += none.dropped + ten.dropped;
+        missed += ten.missed;
     }
     if !full {
         return;
     }
-    let rate = |times: &mut [f64]| spans as f64 / median(times) / 1e6;
+    println!("medians of {rounds} rounds, and the least and the most");
+    println!("{PLUGINS} plugins are loaded and open in {} ms", spread(&mut starts));
+    println!("without plugins the producer makes {} million spans a second", spread(&mut rates));
+    println!("with {PLUGINS} it runs {} times as long", spread(&mut walls));
+    println!("and is on its core {} times as long", spread(&mut cores));
+    let given = 2 * spans * rounds as u64;
     println!(
-        "{PLUGINS} plugins are loaded and open in {:.1} ms (median of {rounds})",
-        1e3 * median(&mut starts)
+        "rings dropped {dropped} of {} events; sinks missed {missed} of {} samples",
+        2 * given,
+        given * PLUGINS as u64
     );
-    println!("without plugins: {:.3} million spans a second (median of {rounds})", rate(&mut without));
-    println!("with {PLUGINS}: {:.3} million spans a second", rate(&mut with));
-    let ratio = median(&mut ratios);
-    let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
-    println!("the producer runs {ratio:.3} times as long (median of pairs; {least:.3} to {most:.3})");
-    println!("rings dropped {dropped} events; sinks missed {missed} samples of {}", {
-        2 * spans * rounds as u64 * PLUGINS as u64
-    });
 }
