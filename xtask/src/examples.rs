@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::alone;
 use crate::cargo::cargo;
 use crate::metadata;
 use crate::process;
@@ -16,7 +17,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     let mut entries: Vec<_> =
         fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
-    for path in entries.iter().filter(|path| path.join("Cargo.toml").is_file()) {
+    for path in entries.iter().filter(|path| path.join("Cargo.toml").is_file() && path.join("src").is_dir()) {
         found = true;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Its own folder for what it writes, so that it leaves nothing beside its sources.
@@ -35,5 +36,5 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     if !found {
         tally.skip("examples", "no package below examples/");
     }
-    Ok(())
+    alone::run(tally)
 }

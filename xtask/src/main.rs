@@ -4,7 +4,9 @@
 //! the machine is reported as skipped, by name, and never counted as passed.
 
 mod agent;
+mod alone;
 mod bench;
+mod book;
 mod cargo;
 mod examples;
 mod fuzz;
@@ -50,7 +52,7 @@ enum Chore {
     Tidy,
     /// All that a merge needs, a stage after the other, each timed.
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --install\n  \
-                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, release, agent, loom, \
+                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, book, release, agent, loom, \
                             sanitizer, examples, captures, perfetto, speedscope, svg, lua, soak")]
     Test(test::Options),
     /// The loom models, and each again with one ordering weakened, which must fail.
@@ -73,6 +75,14 @@ enum Chore {
     Natives(natives::Options),
     /// The C headers: the agent's from its functions, the plugins' from the structures that cross.
     Header,
+    /// The book of `docs/`, into target/book, by mdBook.
+    Book,
+    /// For mdBook, which calls it: makes links out of the book lead to the repository.
+    #[command(hide = true)]
+    BookLinks {
+        /// `supports` and a renderer, when mdBook asks whether it is known.
+        asked: Vec<String>,
+    },
     /// A new sink plugin, to begin from: a package that builds, loads and passes `tickscope plugins --test`.
     #[command(after_help = "Example:\n  cargo xtask new-plugin my-sink ../my-sink")]
     NewPlugin(new_plugin::Options),
@@ -126,6 +136,11 @@ fn run() -> Result<bool> {
         }
         Chore::Header => {
             header::write()?;
+            return Ok(true);
+        }
+        Chore::Book => tally.stage("book", book::run),
+        Chore::BookLinks { asked } => {
+            book::preprocess(!asked.is_empty())?;
             return Ok(true);
         }
         Chore::NewPlugin(options) => {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::cargo::{FEATURES, cargo, run_tests};
 use crate::oracles::{self, captures, install, lua, pages, perfetto, record};
 use crate::tally::Tally;
-use crate::{agent, examples, loom, overdue, sanitizer, soak, tidy};
+use crate::{agent, book, examples, loom, overdue, sanitizer, soak, tidy};
 
 #[derive(Args)]
 pub struct Options {
@@ -23,6 +23,7 @@ enum Stage {
     Tidy,
     Workspace,
     Doc,
+    Book,
     Release,
     Agent,
     Loom,
@@ -42,6 +43,7 @@ impl Stage {
         Self::Tidy,
         Self::Workspace,
         Self::Doc,
+        Self::Book,
         Self::Release,
         Self::Agent,
         Self::Captures,
@@ -110,8 +112,12 @@ fn body(stage: Stage, tally: &mut Tally) -> Result<()> {
         Stage::Doc => {
             let mut command = cargo(["test", "--workspace", "--doc", "--no-fail-fast"]);
             command.args(FEATURES);
-            run_tests("doc", &mut command, tally)
+            run_tests("doc", &mut command, tally)?;
+            let mut document = cargo(["doc", "--workspace", "--no-deps"]);
+            document.args(FEATURES).env("RUSTDOCFLAGS", "-D warnings");
+            tally.command("documentation without a warning", document)
         }
+        Stage::Book => book::run(tally),
         Stage::Release => {
             tally.command("release build", cargo(["build", "--release", "--package", "tickscope-cli"]))
         }

@@ -45,6 +45,9 @@ pub use report::{
 pub use sketch::Sketch;
 pub use throughput::Throughput;
 
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;
+
 /// The README's example is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -37,5 +37,8 @@ pub use collector::{Collector, Counts, Taken};
 pub use gate::{Rate, Token};
 pub use post::{Post, PostError};
 
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;
+
 /// Bytes of a post; longer ones need not be read.
 pub const MAX_POST: usize = 1 << 20;

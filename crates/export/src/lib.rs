@@ -48,3 +48,6 @@ pub mod svg;
 mod wire;
 
 pub use format::{Format, Options, UnknownFormat, open};
+
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;

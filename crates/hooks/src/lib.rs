@@ -26,3 +26,6 @@ pub mod lua;
 pub mod mono;
 #[cfg(all(feature = "process", target_os = "linux", target_arch = "x86_64"))]
 pub mod process;
+
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;

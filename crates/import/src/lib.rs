@@ -36,3 +36,6 @@ mod import;
 pub mod lmprof;
 
 pub use import::{Format, Import, Options};
+
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;

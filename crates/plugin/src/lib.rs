@@ -45,6 +45,9 @@ pub use search::{Found, SearchPath, number, warning};
 pub use sinks::{Chosen, GRACE, Sinks};
 pub use worker::{End, Outcome};
 
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;
+
 /// The version of the table that this host has.
 pub fn version() -> String {
     format!("{}.{}", tickscope_abi::raw::TICKSCOPE_MAJOR, tickscope_abi::raw::TICKSCOPE_MINOR)

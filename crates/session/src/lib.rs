@@ -44,4 +44,6 @@ pub use mapping::OpenError;
 pub use pump::{Finished, Observer, Pump, PumpConfig, PumpHandle, SinkOutcome};
 pub use recorder::{MAX_TEXT, ThreadRecorder};
 pub use session::{Config, ConfigError, Session};
+/// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
+pub use tickscope_core;
 pub use tickscope_ring::Policy;

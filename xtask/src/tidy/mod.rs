@@ -2,6 +2,8 @@
 
 mod edges;
 mod licences;
+mod links;
+mod messages;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +11,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::alone;
 use crate::header;
 use crate::metadata;
 use crate::process;
 use crate::tally::Tally;
+
+/// The targets of the links in a page.
+pub fn links(text: &str) -> Vec<String> {
+    links::links(text).into_iter().map(|link| link.target).collect()
+}
 
 /// Checks every rule and reports each under its own name.
 pub fn run(tally: &mut Tally) -> Result<()> {
@@ -25,9 +33,9 @@ pub fn run(tally: &mut Tally) -> Result<()> {
 
     let files = files(root)?;
     let mut texts = Vec::new();
-    for file in files {
-        if let Ok(text) = std::fs::read_to_string(root.join(&file)) {
-            texts.push((file, text));
+    for file in &files {
+        if let Ok(text) = std::fs::read_to_string(root.join(file)) {
+            texts.push((file.clone(), text));
         }
     }
     report(tally, "module docs", each(&texts, sources::module_docs));
@@ -36,6 +44,11 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     report(tally, "machine paths", each(&texts, sources::machine_paths));
     report(tally, "safe crates", sources::forbids_unsafe(&texts));
     report(tally, "crate files", crate_files(root, &members));
+
+    report(tally, "links", links::check(&files, &texts));
+    report(tally, "book", links::book(&texts));
+    report(tally, "messages", messages::check(&texts));
+    report(tally, "crates alone", alone::check(&members, &files, &texts));
 
     report(tally, "header", header::check()?);
 
@@ -80,6 +93,13 @@ fn crate_files(root: &Path, members: &[metadata::Package]) -> Vec<String> {
         for file in ["README.md", "CHANGELOG.md"] {
             if !package.folder.join(file).is_file() {
                 broken.push(format!("{} has no {file}", package.name));
+            }
+        }
+        let read = |file: &str| std::fs::read_to_string(package.folder.join(file)).unwrap_or_default();
+        let page = ["README.md", "src/lib.rs", "src/main.rs"].map(read).concat();
+        for word in ["Guarantees", "Deliberately absent"] {
+            if !page.contains(word) {
+                broken.push(format!("{}: neither README.md nor the crate's page says: {word}", package.name));
             }
         }
         for (key, filled) in package.described {

@@ -1,12 +1,10 @@
 //! Explains a late tick: feeds a recording made by hand to the analyzer and prints what it says.
-//!
-//! `cargo run -p tickscope-analysis --example why_late`
 
-use tickscope_analysis::{Analyzer, Options};
-use tickscope_core::{
+use tickscope_analysis::tickscope_core::{
     ArgRange, Begin, CategoryId, Depth, End, Event, Metadata, Outcome, RecordingSink, RingId, Runtime,
     Sample, Sink, SinkError, SpanId, SymbolId, SymbolRef, Track, TrackId, TrackKind,
 };
+use tickscope_analysis::{Analyzer, Options};
 
 fn main() -> Result<(), SinkError> {
     let recording = recording();

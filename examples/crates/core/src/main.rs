@@ -1,15 +1,11 @@
 //! A sink that finds the slowest span of each name.
-//!
-//! ```console
-//! $ cargo run -p tickscope-core --example slowest
-//! ```
 
 use std::collections::BTreeMap;
 
 use tickscope_core::{Batch, Event, Flow, Sink, SinkError, conformance};
 
 /// Longest time of each name, in nanoseconds.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 struct Slowest(BTreeMap<String, u64>);
 
 impl Sink for Slowest {
@@ -26,13 +22,17 @@ impl Sink for Slowest {
 }
 
 fn main() -> Result<(), SinkError> {
+    // All that a recording may hold, in batches of several sizes.
+    conformance::check(Slowest::default);
+
+    // With `drain` any `Source` goes here: a collector, a capture that is read back.
     let recording = conformance::example();
     let mut slowest = Slowest::default();
     slowest.open(&recording.metadata)?;
     slowest.batch(&recording.as_batch())?;
     slowest.finish()?;
     for (name, nanos) in &slowest.0 {
-        println!("{nanos:>12} ns  {name}");
+        println!("{nanos:>5} ns  {name:?}");
     }
     Ok(())
 }

@@ -1,17 +1,14 @@
-//! Prints the calls of a small program, indented, as they are recorded.
+//! A recorder that prints the spans it is told of instead of recording them.
 
 use std::cell::{Cell, RefCell};
 
-use mlua::ffi;
-use tickscope_core::{
-    ArgInput, CategoryId, CounterValue, Depth, KeyId, Link, LinkPoint, Outcome, Recorder, Scope, Span,
-    StackId, StackNode, SwitchReason, SymbolId, SymbolRef, Ticks, Track, TrackId,
+use tickscope_hooks::tickscope_core::{
+    ArgInput, CategoryId, CounterValue, KeyId, Link, LinkPoint, Outcome, Recorder, Scope, Span, StackId,
+    StackNode, SwitchReason, SymbolId, SymbolRef, Ticks, Track, TrackId,
 };
-use tickscope_hooks::lua::{Tracer, TracerOptions, VmOptions};
 
-/// Prints spans instead of recording them.
 #[derive(Default)]
-struct Printer {
+pub struct Printer {
     names: RefCell<Vec<String>>,
     depth: Cell<usize>,
 }
@@ -42,7 +39,7 @@ impl Recorder for Printer {
         self.enter(at, symbol, category)
     }
     fn exit(&self, _: Ticks, _: Span, _: Outcome, _: u32) {
-        self.depth.set(self.depth.get() - 1);
+        self.depth.set(self.depth.get().saturating_sub(1));
     }
     fn arg(&self, _: KeyId, _: ArgInput<'_>) {}
     fn instant(&self, _: Ticks, _: SymbolId, _: CategoryId, _: Scope, _: &[(KeyId, ArgInput<'_>)]) {}
@@ -58,7 +55,10 @@ impl Recorder for Printer {
     }
     fn intern_symbol(&self, symbol: SymbolRef<'_>) -> SymbolId {
         let mut names = self.names.borrow_mut();
-        names.push(format!("{} {}:{}", symbol.name, symbol.file, symbol.line));
+        names.push(match symbol.line {
+            0 => symbol.name.to_owned(),
+            line => format!("{} {}:{line}", symbol.name, symbol.file),
+        });
         SymbolId(names.len() as u32)
     }
     fn intern_key(&self, _: &str) -> KeyId {
@@ -72,27 +72,5 @@ impl Recorder for Printer {
     }
     fn ticks_per_micro(&self) -> u64 {
         1
-    }
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let source = c"local function leaf(n) return ('x'):rep(n) end
-        local function work() for i = 1, 3 do pcall(leaf, i) end end
-        work()";
-    let options = TracerOptions { depth: Depth::Trace, ..TracerOptions::default() };
-    // SAFETY: mlua links its own Lua 5.4; the machine stays on this thread and is detached before it is closed.
-    unsafe {
-        let tracer =
-            Tracer::new(Printer::default(), tickscope_hooks::lua_api_from!(tickscope_lua::ffi), options)?;
-        let state = ffi::luaL_newstate();
-        ffi::luaL_openlibs(state);
-        let vm = tracer.attach(state.cast(), VmOptions::default())?;
-        tracer.register_chunk(vm, source.to_bytes(), source.to_bytes());
-        tracer.enter(state.cast(), None);
-        let failed = ffi::luaL_loadstring(state, source.as_ptr()) != 0 || ffi::lua_pcall(state, 0, 0, 0) != 0;
-        tracer.leave(SwitchReason::Return);
-        tracer.detach(vm);
-        ffi::lua_close(state);
-        if failed { Err("the program failed".into()) } else { Ok(()) }
     }
 }
