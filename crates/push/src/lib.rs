@@ -39,10 +39,12 @@
 
 mod attempt;
 mod error;
+mod limit;
 mod pusher;
 mod target;
 
 pub use attempt::Answer;
 pub use error::Error;
+pub use limit::Limit;
 pub use pusher::{Pusher, Report, Settings};
 pub use target::{Header, Post, Target, secret};

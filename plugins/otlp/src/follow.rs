@@ -7,9 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Range, Sample, outcome_name};
+use tickscope_push::Limit;
 
 use crate::ids::{Ids, Place};
-use crate::limit::Limit;
 use crate::proto::{self, KeyValue, Value};
 
 /// Spans that are followed at a time.

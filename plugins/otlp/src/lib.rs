@@ -25,7 +25,6 @@
 mod export;
 mod follow;
 mod ids;
-mod limit;
 mod metrics;
 pub mod proto;
 #[cfg(test)]

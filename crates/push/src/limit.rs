@@ -1,9 +1,16 @@
-//! How many traces are sent, by the recording's clock.
+//! How many things are sent, by whatever clock the caller has.
 
 const MINUTE_NS: u64 = 60_000_000_000;
 
-/// A bucket of a minute's traces, which fills again as time passes.
-#[derive(Debug)]
+/// So many a minute: a bucket of a minute's, which fills again as time passes. The time is the caller's: what is bounded by a
+/// recording's own clock is the same each time it is played.
+///
+/// ```
+/// let mut limit = tickscope_push::Limit::new(2);
+/// assert_eq!([limit.take(0), limit.take(0), limit.take(0)], [true, true, false]);
+/// assert!(limit.take(30_000_000_000));
+/// ```
+#[derive(Clone, Debug)]
 pub struct Limit {
     per_minute: u64,
     /// What is left, times a minute's nanoseconds.
@@ -12,13 +19,13 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Full.
+    /// Full. Of 0, there is none ever.
     pub fn new(per_minute: u32) -> Self {
         let per_minute = u64::from(per_minute);
         Self { per_minute, left: u128::from(per_minute) * u128::from(MINUTE_NS), last_ns: None }
     }
 
-    /// Whether there is one more now.
+    /// Whether there is one more at `now_ns`, which is taken then.
     pub fn take(&mut self, now_ns: u64) -> bool {
         let passed = now_ns.saturating_sub(self.last_ns.unwrap_or(now_ns));
         self.last_ns = Some(now_ns.max(self.last_ns.unwrap_or(0)));

@@ -1,0 +1,236 @@
+//! A sink plugin of Tickscope: tells people when a server is slow, and when it is well again.
+//!
+//! ```console
+//! $ tickscope run ~/server --sink alerts
+//! $ tickscope run ~/server --sink alerts='{"channels": [{"kind": "discord", "url": "env:DISCORD_URL"}]}'
+//! ```
+//!
+//! Each second of the recording, every rule measures the server or each resource over the last seconds: late ticks, the longest
+//! tick, time, memory, errors, calls. A value beyond the rule's limit, for as long as the rule asks, is an alert. It is told once
+//! where it is bad enough: on the console, in a file, to webhooks, Slack, Discord, PagerDuty, by mail. When the value has been
+//! well on the other side of the limit for a while, that is told as well.
+//!
+//! # Guarantees
+//! The recording does not wait for any of these. Time is the recording's, so the same recording gives the same alerts. What is
+//! sent is bounded: the same alert once in the cool-down, so many a minute for each channel; what was held back is counted.
+//! However many resources there are, so many are told apart as the option `resources` says.
+//!
+//! # Refuses
+//! Rules without a limit, channels without what they need, a password over an unencrypted connection to another machine: before
+//! the recording starts, in one line. Keys, passwords and addresses of webhooks are in no line.
+//!
+//! # Deliberately absent
+//! Looking at a server from outside: while it hangs there are no samples, and no time passes here; the long tick is told when
+//! it ends. Learning what is usual: limits are numbers.
+
+mod channels;
+mod engine;
+mod mail;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod text;
+mod window;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
+use tickscope_counts::Recording;
+
+use channels::Channels;
+use engine::Engine;
+use rules::{Rule, Severity};
+use text::{Clock, Told, duration};
+use window::{SECOND_NS, Window, amount};
+
+/// Seconds without a sample that are looked at one by one. Beyond it, nothing is open any more that could change.
+const MAX_SECONDS: u64 = 10_000;
+/// Alerts that are shown at the end.
+const SHOWN: usize = 10;
+/// Of the time there is at the end, what the way back to the host may take.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// The options, as the schema has them.
+#[derive(Deserialize)]
+struct Options {
+    server: String,
+    console: String,
+    log: String,
+    rules: Vec<rules::Given>,
+    channels: Vec<channels::Given>,
+    cooldown_s: f64,
+    hysteresis_percent: f64,
+    resources: usize,
+}
+
+/// The sink.
+struct Alerts {
+    host: Host,
+    watcher: Watcher,
+    channels: Channels,
+    server: String,
+    clock: Clock,
+}
+
+/// Samples in, notices out.
+struct Watcher {
+    window: Window,
+    engine: Engine,
+    /// When the second that is counted is over.
+    next_ns: u64,
+}
+
+impl Watcher {
+    fn new(recording: Recording, resources: usize, engine: Engine, start_ns: u64) -> Self {
+        let window = Window::new(recording, resources, engine.rules());
+        Self { window, engine, next_ns: start_ns.saturating_add(SECOND_NS) }
+    }
+
+    /// Time has come to `time_ns`: what is to be told of seconds that are over.
+    fn advance(&mut self, time_ns: u64) -> Vec<engine::Notice> {
+        let mut notices = Vec::new();
+        let mut seconds = 0;
+        while self.next_ns <= time_ns {
+            if seconds == MAX_SECONDS {
+                self.next_ns = time_ns.saturating_add(SECOND_NS);
+                break;
+            }
+            self.window.read();
+            notices.extend(self.engine.look(&self.window, self.next_ns));
+            self.next_ns = self.next_ns.saturating_add(SECOND_NS);
+            seconds += 1;
+        }
+        notices
+    }
+}
+
+impl Sink for Alerts {
+    const NAME: &'static str = "alerts";
+    const ABOUT: &'static str = "Tells people when a server is slow, and when it is well again.";
+    const SCHEMA: &'static str = include_str!("schema.json");
+
+    fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
+        let options: Options = serde_json::from_str(options)?;
+        let rules = rules::rules(options.rules)?;
+        let mut channels = Channels::default();
+        if let Some(min) = Severity::ALL.into_iter().find(|severity| severity.name() == options.console) {
+            channels.console(host, min, u32::MAX);
+        }
+        if !options.log.is_empty() {
+            channels.log(&options.log)?;
+        }
+        for (index, given) in options.channels.iter().enumerate() {
+            channels.open(index, given)?;
+        }
+        let server = match &*options.server {
+            "" => metadata.subject().trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+            name => name,
+        };
+        let server = if server.is_empty() { "tickscope" } else { server }.to_owned();
+        let start_ns = metadata.start_ns();
+        let engine =
+            Engine::new(rules, rules::nanoseconds(options.cooldown_s), options.hysteresis_percent / 100.0);
+        Ok(Self {
+            host,
+            watcher: Watcher::new(Recording::of(metadata), options.resources, engine, start_ns),
+            channels,
+            server,
+            clock: Clock { start_ns, start_unix_ns: metadata.unix_ns(start_ns) },
+        })
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        self.watcher.window.missing(batch.missed());
+        for sample in batch.samples() {
+            if sample.time_ns >= self.watcher.next_ns {
+                for notice in self.watcher.advance(sample.time_ns) {
+                    let rule = &self.watcher.engine.rules()[notice.rule];
+                    self.channels.tell(Told {
+                        notice: &notice,
+                        rule,
+                        server: &self.server,
+                        clock: self.clock,
+                    });
+                }
+            }
+            self.watcher.window.sample(&sample, batch.names());
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn flush(&mut self, _within: Duration) -> Result<(), Error> {
+        self.channels.warn(self.host);
+        Ok(())
+    }
+
+    fn finish(&mut self, within: Duration) -> Result<(), Error> {
+        self.channels.finish(within.saturating_sub(MARGIN));
+        for line in summary(&self.watcher.engine, &self.watcher.window, self.channels.held_back(), self.clock)
+        {
+            self.host.info(&line);
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        self.channels.health()
+    }
+}
+
+/// What there was, for the end of a recording; nothing when there was nothing.
+fn summary(engine: &Engine, window: &Window, held_back: u64, clock: Clock) -> Vec<String> {
+    let history = engine.history(window);
+    let fired: u64 = engine.statistics().iter().map(|statistics| statistics.fired).sum();
+    if fired == 0 {
+        return Vec::new();
+    }
+    let by_severity = Severity::ALL.into_iter().rev().filter_map(|severity| {
+        let fired = engine.fired(severity);
+        (fired > 0).then(|| format!("{fired} {severity}"))
+    });
+    let mut line = format!("{fired} alerts: {}", by_severity.collect::<Vec<_>>().join(", "));
+    let resolved: u64 = engine.statistics().iter().map(|statistics| statistics.resolved).sum();
+    let open_ns: u64 = engine.statistics().iter().map(|statistics| statistics.open_ns).sum();
+    if let Some(mean_ns) = open_ns.checked_div(resolved) {
+        line.push_str(&format!("; {resolved} over, after {} on average", duration(mean_ns)));
+    }
+    if fired > resolved {
+        line.push_str(&format!("; {} still open", fired - resolved));
+    }
+    let cooled: u64 = engine.statistics().iter().map(|statistics| statistics.held_back).sum();
+    if cooled > 0 {
+        line.push_str(&format!("; {cooled} not told, for the same was told shortly before"));
+    }
+    if held_back > 0 {
+        line.push_str(&format!("; {held_back} not told by a channel, for there were too many a minute"));
+    }
+    let mut lines = vec![line];
+    for (rule, statistics) in engine.rules().iter().zip(engine.statistics()) {
+        if let Some(mean_ns) = statistics.mean_ns() {
+            let (fired, mean) = (statistics.fired, duration(mean_ns));
+            lines.push(format!(
+                "{} ({}): {fired} times, over after {mean} on average",
+                rule.name, rule.severity
+            ));
+        }
+    }
+    let skipped = history.len().saturating_sub(SHOWN);
+    for episode in &history[skipped..] {
+        let rule: &Rule = &engine.rules()[episode.rule];
+        let resource =
+            episode.resource.as_ref().map(|resource| format!(" of {resource}")).unwrap_or_default();
+        let end = match episode.resolved_ns {
+            Some(resolved_ns) => format!("for {}", duration(resolved_ns.saturating_sub(episode.fired_ns))),
+            None => "still open".to_owned(),
+        };
+        let (time, worst) = (clock.time(episode.fired_ns), amount(episode.worst));
+        lines.push(format!("{time} {}{resource}, {end}, at worst {worst}", rule.name));
+    }
+    if skipped > 0 {
+        lines.push(format!("and {skipped} before these"));
+    }
+    lines
+}
+
+export_sink!(Alerts);

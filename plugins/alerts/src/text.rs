@@ -1,0 +1,324 @@
+//! Alerts in words, and as the bodies that services take.
+
+use serde_json::{Value, json};
+
+use crate::engine::{Notice, State};
+use crate::rules::{Limit, Measure, Rule, Severity};
+use crate::window::amount;
+
+/// Characters of a text that a service takes.
+const MAX_SUMMARY: usize = 1_000;
+
+/// When the recording began, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Monotonic.
+    pub start_ns: u64,
+    /// Since 1970.
+    pub start_unix_ns: u64,
+}
+
+impl Clock {
+    /// Wall-clock time of a monotonic one, in seconds and nanoseconds.
+    fn unix(self, time_ns: u64) -> (u64, u32) {
+        let unix =
+            self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed());
+        (unix / 1_000_000_000, (unix % 1_000_000_000) as u32)
+    }
+
+    /// As 2026-11-26T18:04:05.123Z: ISO 8601, in UTC.
+    pub fn iso(self, time_ns: u64) -> String {
+        let (seconds, ns) = self.unix(time_ns);
+        let (year, month, day) = date(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ns / 1_000_000)
+    }
+
+    /// As 18:04:05 UTC.
+    pub fn time(self, time_ns: u64) -> String {
+        let seconds = self.unix(time_ns).0;
+        format!("{:02}:{:02}:{:02} UTC", seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60)
+    }
+}
+
+/// Year, month and day, so many days after 1970 began: Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2013.
+fn date(days: u64) -> (u64, u64, u64) {
+    // Years that begin in March, in eras of 400 of them, from the year 0 on.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
+/// How long, for people: 4.2 s, 3 min 20 s, 2 h 5 min.
+pub fn duration(ns: u64) -> String {
+    let seconds = ns as f64 / 1e9;
+    if seconds < 60.0 {
+        return format!("{} s", amount(seconds));
+    }
+    let seconds = seconds.round() as u64;
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// A notice, with all that is needed to tell it.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// What is told.
+    pub notice: &'a Notice,
+    /// Its rule.
+    pub rule: &'a Rule,
+    /// What the user calls the server.
+    pub server: &'a str,
+    /// For times.
+    pub clock: Clock,
+}
+
+impl Told<'_> {
+    fn is_over(&self) -> bool {
+        self.notice.state == State::Resolved
+    }
+
+    /// CRITICAL, or resolved.
+    fn label(&self) -> String {
+        if self.is_over() { "resolved".into() } else { self.rule.severity.name().to_uppercase() }
+    }
+
+    /// What was measured, with a value.
+    fn sentence(&self, value: f64) -> String {
+        let (value, who) = (amount(value), self.notice.resource.as_deref().unwrap_or_default());
+        match self.rule.measure {
+            Measure::LateTicksPerMinute => format!("{value} late ticks a minute"),
+            Measure::TickMs => format!("a tick took {value} ms"),
+            Measure::TicksPerS => format!("{value} ticks a second"),
+            Measure::MsPerTick => format!("{who} runs {value} ms of each tick"),
+            Measure::MsPerS => format!("{who} runs {value} ms of each second"),
+            Measure::HeapMb => format!("the Lua heap of {who} is {value} MB"),
+            Measure::AllocatedMbPerS => format!("{who} allocates {value} MB a second"),
+            Measure::ErrorsPerMinute => format!("{who} reports {value} errors a minute"),
+            Measure::CallsPerS => format!("{who} is called {value} times a second"),
+        }
+    }
+
+    fn limit(&self) -> String {
+        match self.rule.limit {
+            Limit::Above(limit) => format!("at most {}", amount(limit)),
+            Limit::Below(limit) => format!("at least {}", amount(limit)),
+        }
+    }
+
+    /// What is so, against what limit, since when, and who made it so.
+    pub fn body(&self) -> String {
+        let Notice { value, worst, since_ns, fired_ns, time_ns, .. } = *self.notice;
+        let now = format!(
+            "{}, allowed {} {}",
+            self.sentence(value),
+            if self.over() { "are" } else { "is" },
+            self.limit()
+        );
+        if self.is_over() {
+            let took = duration(time_ns.saturating_sub(fired_ns));
+            return format!("well again after {took}: {now}; at worst it was {}", amount(worst));
+        }
+        let blame = self.notice.blame.as_ref().map(|blame| format!("; {blame}")).unwrap_or_default();
+        format!("{now}, since {}{blame}", self.clock.time(since_ns))
+    }
+
+    /// The plural of what is counted.
+    fn over(&self) -> bool {
+        matches!(
+            self.rule.measure,
+            Measure::LateTicksPerMinute | Measure::TicksPerS | Measure::ErrorsPerMinute
+        )
+    }
+
+    /// One line, the server not named.
+    pub fn line(&self) -> String {
+        format!("{} {}: {}", self.label(), self.rule.name, self.body())
+    }
+
+    /// One line for a subject: what, where.
+    pub fn subject(&self) -> String {
+        let value = self.sentence(self.notice.value);
+        cut(&format!("[{}] {}: {}: {value}", self.label(), self.server, self.rule.name), 200).to_owned()
+    }
+
+    /// The same in each recording of this server, so that services know it again.
+    pub fn key(&self) -> String {
+        let resource = self.notice.resource.as_deref().unwrap_or_default();
+        let [server, rule, resource] =
+            [(self.server, 60), (&*self.rule.name, 60), (resource, 110)].map(|(text, limit)| {
+                let text = &text[..text.floor_char_boundary(limit)];
+                text.replace(['/', '\n'], "_")
+            });
+        format!("tickscope/{server}/{rule}/{resource}")
+    }
+
+    /// Everything, for files and programs.
+    pub fn json(&self) -> Value {
+        let Notice { alert, value, worst, since_ns, fired_ns, time_ns, .. } = *self.notice;
+        let (kind, limit) = match self.rule.limit {
+            Limit::Above(limit) => ("above", limit),
+            Limit::Below(limit) => ("below", limit),
+        };
+        let mut body = json!({
+            "state": if self.is_over() { "resolved" } else { "firing" },
+            "severity": self.rule.severity.name(),
+            "server": self.server,
+            "rule": self.rule.name,
+            "resource": self.notice.resource,
+            "measure": self.rule.measure.name(),
+            "value": rounded(value),
+            kind: limit,
+            "worst": rounded(worst),
+            "since": self.clock.iso(since_ns),
+            "fired": self.clock.iso(fired_ns),
+            "time": self.clock.iso(time_ns),
+            "alert": alert,
+            "key": self.key(),
+            "text": self.body(),
+        });
+        if self.is_over() {
+            body["open_s"] = rounded(time_ns.saturating_sub(fired_ns) as f64 / 1e9);
+        }
+        body
+    }
+
+    /// For an incoming webhook of Slack.
+    pub fn slack(&self) -> Value {
+        // Slack's three, so that a name is no mention and no link.
+        let text = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let title = text(&format!("{} {} on {}", self.label(), self.rule.name, self.server));
+        json!({
+            "text": cut(&format!("{title}: {}", text(&self.body())), MAX_SUMMARY),
+            "attachments": [{
+                "color": format!("#{:06x}", self.color()),
+                "title": cut(&title, 200),
+                "text": cut(&text(&self.body()), MAX_SUMMARY),
+                "fallback": cut(&text(&self.line()), MAX_SUMMARY),
+                "ts": self.clock.unix(self.notice.time_ns).0,
+            }],
+        })
+    }
+
+    /// For a webhook of Discord.
+    pub fn discord(&self) -> Value {
+        json!({
+            "username": "Tickscope",
+            // Names are no mentions.
+            "allowed_mentions": {"parse": []},
+            "embeds": [{
+                "title": cut(&format!("{} {} on {}", self.label(), self.rule.name, self.server), 250),
+                "description": cut(&self.body(), MAX_SUMMARY),
+                "color": self.color(),
+                "timestamp": self.clock.iso(self.notice.time_ns),
+            }],
+        })
+    }
+
+    /// For PagerDuty's Events API, version 2.
+    pub fn pagerduty(&self, routing_key: &str) -> Value {
+        if self.is_over() {
+            return json!({"routing_key": routing_key, "event_action": "resolve", "dedup_key": self.key()});
+        }
+        let severity = match self.rule.severity {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            // PagerDuty's order is warning, error, critical.
+            Severity::Critical => "error",
+            Severity::Emergency => "critical",
+        };
+        let mut payload = json!({
+            "summary": cut(&format!("{} on {}: {}", self.rule.name, self.server, self.body()), MAX_SUMMARY),
+            "source": self.server,
+            "severity": severity,
+            "timestamp": self.clock.iso(self.notice.time_ns),
+            "class": self.rule.name,
+            "custom_details": self.json(),
+        });
+        if let Some(resource) = &self.notice.resource {
+            payload["component"] = json!(resource);
+        }
+        json!({"routing_key": routing_key, "event_action": "trigger", "dedup_key": self.key(), "payload": payload})
+    }
+
+    /// Of a mail.
+    pub fn mail(&self) -> String {
+        let Notice { since_ns, time_ns, .. } = *self.notice;
+        let mut lines = vec![self.line(), String::new(), format!("server    {}", self.server)];
+        if let Some(resource) = &self.notice.resource {
+            lines.push(format!("resource  {resource}"));
+        }
+        lines.push(format!("rule      {} ({} {})", self.rule.name, self.rule.measure.name(), self.limit()));
+        lines.push(format!("severity  {}", self.rule.severity));
+        lines.push(format!("since     {}", self.clock.iso(since_ns)));
+        lines.push(format!("told      {}", self.clock.iso(time_ns)));
+        lines.join("\r\n") + "\r\n"
+    }
+
+    fn color(&self) -> u32 {
+        match self.rule.severity {
+            _ if self.is_over() => 0x2e_b8_86,
+            Severity::Info => 0x43_9f_e0,
+            Severity::Warning => 0xda_a0_38,
+            Severity::Critical => 0xd4_4a_3a,
+            Severity::Emergency => 0x8b_00_00,
+        }
+    }
+}
+
+fn cut(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(at, _)| &text[..at])
+}
+
+/// To three decimals, which is what figures are good for.
+fn rounded(value: f64) -> Value {
+    json!((value * 1e3).round() / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let check = |unix: u64, iso: &str| {
+            let clock = Clock { start_ns: 50, start_unix_ns: unix * 1_000_000_000 };
+            assert_eq!(clock.iso(50), iso);
+        };
+        // From `date -u -d @… +%FT%T`.
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_399, "2000-02-28T23:59:59.000Z");
+        check(951_782_400, "2000-02-29T00:00:00.000Z");
+        check(1_709_251_199, "2024-02-29T23:59:59.000Z");
+        check(1_795_716_245, "2026-11-26T18:04:05.000Z");
+        check(4_107_542_400, "2100-03-01T00:00:00.000Z");
+        let clock = Clock { start_ns: 1_000, start_unix_ns: 1_795_716_245_000_000_000 };
+        assert_eq!(
+            (clock.iso(123_001_000), clock.time(1_000)),
+            ("2026-11-26T18:04:05.123Z".into(), "18:04:05 UTC".into())
+        );
+        // Before the start, and beyond all times.
+        assert_eq!(clock.iso(0), "2026-11-26T18:04:04.999Z");
+        assert!(Clock { start_ns: 0, start_unix_ns: u64::MAX }.iso(u64::MAX).starts_with("2554-"));
+    }
+
+    #[test]
+    fn durations_and_amounts_are_short() {
+        let check = |seconds: f64, text: &str| assert_eq!(duration((seconds * 1e9) as u64), text);
+        check(0.0, "0 s");
+        check(4.24, "4.2 s");
+        check(59.0, "59 s");
+        check(200.0, "3 min 20 s");
+        check(7_500.0, "2 h 5 min");
+        for (value, text) in [(412.34, "412"), (41.25, "41.2"), (4.0, "4"), (0.04, "0"), (-3.5, "-3.5")] {
+            assert_eq!(amount(value), text);
+        }
+    }
+}

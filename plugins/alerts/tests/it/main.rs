@@ -1,0 +1,49 @@
+//! The plugin as hosts load it, and those it tells.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod mail;
+mod plugin;
+mod services;
+
+use serde_json::Value;
+use tickscope_plugin::Health;
+use tickscope_trial::{Server, Trial};
+
+/// Seconds of the tests are those from 18:04:05 UTC on.
+const START_UNIX_S: u64 = 1_795_716_245;
+
+fn trial() -> Trial {
+    Trial::new("tickscope-alerts")
+}
+
+/// A server, and nothing that happened.
+fn city() -> Server {
+    let mut server = Server::new();
+    server.metadata.subject = "/srv/city".into();
+    server.metadata.start_unix_ns = START_UNIX_S * 1_000_000_000;
+    server
+}
+
+/// What the plugin said, and how it was at the end.
+struct Played {
+    said: Vec<String>,
+    health: Health,
+}
+
+fn play(server: &Server, options: &Value) -> Played {
+    let trial = trial();
+    let mut sink = trial.direct(&options.to_string());
+    server.play(&mut sink).unwrap();
+    let said = trial.said().iter().map(|line| line.strip_prefix("alerts: ").unwrap().to_owned()).collect();
+    Played { said, health: sink.health.unwrap() }
+}
+
+/// 5 s of ticks of 20 ms, 3 s of 75 ms, 15 s of 20 ms, four in each.
+fn hitch() -> Server {
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(20, 250, 20, pay);
+    server.ticks(12, 250, 75, pay);
+    server.ticks(60, 250, 20, pay);
+    server
+}

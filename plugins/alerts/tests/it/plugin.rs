@@ -1,0 +1,210 @@
+//! The library, loaded, against the host's rules; the console and the file.
+
+use serde_json::{Value, json};
+use tickscope_core::{ArgRange, CategoryId, CounterValue, Event, Metadata, Scope, Sink};
+
+use crate::{city, hitch, play, trial};
+
+#[test]
+fn it_conforms() {
+    let trial = trial();
+    trial.conforms("");
+    assert_eq!(trial.said(), Vec::<String>::new());
+}
+
+#[test]
+fn alerts_begin_and_end_by_the_recordings_clock() {
+    let rules = json!([
+        {"measure": "late_ticks_per_minute", "above": 30, "severity": "critical", "clear_s": 2},
+        {"name": "long", "measure": "tick_ms", "above": 70, "clear_s": 2},
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("alerts.jsonl");
+    let played = play(&hitch(), &json!({"rules": rules, "log": log.to_str().unwrap()}));
+    // 4 of them late in each second from 5 to 8, so 8 in the second that ends at 7; none within 10 s of 18.
+    assert_eq!(
+        played.said,
+        [
+            "Warning: WARNING long: a tick took 75 ms, allowed is at most 70, since 18:04:11 UTC; bank ran 74 ms of it",
+            "Error: CRITICAL late-ticks-per-minute: 48 late ticks a minute, allowed are at most 30, since 18:04:12 UTC; bank ran most, 97 % of the time",
+            "Info: resolved late-ticks-per-minute: well again after 12 s: 0 late ticks a minute, allowed are at most 30; at worst it was 72",
+            "Info: resolved long: well again after 14 s: a tick took 20 ms, allowed is at most 70; at worst it was 75",
+            "Info: 2 alerts: 1 critical, 1 warning; 2 over, after 13 s on average",
+            "Info: late-ticks-per-minute (critical): 1 times, over after 12 s on average",
+            "Info: long (warning): 1 times, over after 14 s on average",
+            "Info: 18:04:12 UTC late-ticks-per-minute, for 12 s, at worst 72",
+            "Info: 18:04:11 UTC long, for 14 s, at worst 75",
+        ]
+    );
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(
+        lines[1],
+        json!({
+            "state": "firing",
+            "severity": "critical",
+            "server": "city",
+            "rule": "late-ticks-per-minute",
+            "resource": null,
+            "measure": "late_ticks_per_minute",
+            "value": 48.0,
+            "above": 30.0,
+            "worst": 48.0,
+            "since": "2026-11-26T18:04:12.000Z",
+            "fired": "2026-11-26T18:04:12.000Z",
+            "time": "2026-11-26T18:04:12.000Z",
+            "alert": 2,
+            "key": "tickscope/city/late-ticks-per-minute/",
+            "text": "48 late ticks a minute, allowed are at most 30, since 18:04:12 UTC; bank ran most, 97 % of the time",
+        })
+    );
+    let resolved = &lines[2];
+    assert_eq!(
+        (&resolved["state"], &resolved["open_s"], &resolved["worst"]),
+        (&json!("resolved"), &json!(12.0), &json!(72.0))
+    );
+    assert_eq!((played.health.written, played.health.lost), (4, 0));
+
+    // It is appended to.
+    play(&hitch(), &json!({"rules": rules, "log": log.to_str().unwrap(), "console": "off"}));
+    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 8);
+}
+
+/// The first alert of a rule over 20 s of a server in which the bank runs 39 of 40 ms, four times in a
+/// second, and allocates 4 MB once.
+#[track_caller]
+fn check(rule: Value, expected: &str) {
+    let mut server = city();
+    let (pay, buy) = (server.symbol("bank", "pay"), server.symbol("<!shop>", "buy"));
+    let heap = server.symbol("bank", "lua.heap_bytes");
+    server.push(Event::Counter { symbol: heap, value: CounterValue::Int(600_000_000) });
+    for _ in 0..20 {
+        let big = server.begin(pay, CategoryId::EVENT);
+        server.end(big, 4_000_000);
+        server.ticks(4, 250, 40, pay);
+        let (category, scope, args) = (CategoryId::ERROR, Scope::Track, ArgRange::NONE);
+        server.push(Event::Instant { symbol: buy, category, scope, args });
+    }
+    let played = play(&server, &json!({"rules": [rule], "cooldown_s": 0}));
+    let first = played.said.first().map(String::as_str).unwrap_or_default();
+    assert_eq!(first, expected);
+}
+
+#[test]
+fn every_measure_has_words() {
+    check(
+        json!({"measure": "tick_ms", "above": 39, "severity": "info"}),
+        "Info: INFO tick-ms: a tick took 40 ms, allowed is at most 39, since 18:04:06 UTC; bank ran 39 ms of it",
+    );
+    check(
+        json!({"measure": "ticks_per_s", "below": 10, "severity": "emergency"}),
+        "Error: EMERGENCY ticks-per-s: 4 ticks a second, allowed are at least 10, since 18:04:15 UTC; bank ran most, 98 % of the time",
+    );
+    check(
+        json!({"measure": "ms_per_tick", "above": 30, "for_s": 5}),
+        "Warning: WARNING ms-per-tick: bank runs 39 ms of each tick, allowed is at most 30, since 18:04:06 UTC",
+    );
+    check(
+        json!({"measure": "ms_per_s", "above": 100, "window_s": 2, "resource": "b*"}),
+        "Warning: WARNING ms-per-s: bank runs 156 ms of each second, allowed is at most 100, since 18:04:07 UTC",
+    );
+    check(
+        json!({"measure": "heap_mb", "above": 512}),
+        "Warning: WARNING heap-mb: the Lua heap of bank is 600 MB, allowed is at most 512, since 18:04:06 UTC",
+    );
+    check(
+        json!({"measure": "allocated_mb_per_s", "above": 3.5, "window_s": 1}),
+        "Warning: WARNING allocated-mb-per-s: bank allocates 4 MB a second, allowed is at most 3.5, since 18:04:06 UTC",
+    );
+    check(
+        json!({"measure": "errors_per_minute", "above": 10}),
+        "Warning: WARNING errors-per-minute: <!shop> reports 11 errors a minute, allowed are at most 10, since 18:04:17 UTC",
+    );
+    check(
+        json!({"measure": "calls_per_s", "above": 4, "window_s": 4}),
+        "Warning: WARNING calls-per-s: bank is called 5 times a second, allowed is at most 4, since 18:04:09 UTC",
+    );
+    // The server itself only where it is meant, and a resource that is not meant, not.
+    check(
+        json!({"measure": "ms_per_s", "above": 3, "window_s": 1, "resource": "(host)"}),
+        "Warning: WARNING ms-per-s: (host) runs 4 ms of each second, allowed is at most 3, since 18:04:06 UTC",
+    );
+    check(json!({"measure": "ms_per_s", "above": 3, "resource": "shop*"}), "");
+    check(json!({"measure": "late_ticks_per_minute", "above": 0}), "");
+}
+
+#[test]
+fn the_rules_without_rules_are_for_a_slow_server() {
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(80, 250, 40, pay);
+    let said = play(&server, &json!({})).said;
+    assert_eq!(
+        said[0],
+        "Warning: WARNING busy-resource: bank runs 39 ms of each tick, allowed is at most 10, since 18:04:06 UTC"
+    );
+    // Nothing is wrong, nothing is said.
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(80, 250, 9, pay);
+    assert_eq!(play(&server, &json!({})).said, Vec::<String>::new());
+}
+
+#[test]
+fn a_clock_that_jumps_is_borne() {
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(4, 250, 75, pay);
+    server.now_ms += 365 * 86_400_000;
+    server.ticks(4, 250, 75, pay);
+    let said = play(&server, &json!({"rules": [{"measure": "tick_ms", "above": 70}]})).said;
+    assert!(said[0].starts_with("Warning: WARNING tick-ms: a tick took 75 ms"), "{said:?}");
+}
+
+#[test]
+fn options_that_cannot_be_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("no/file");
+    let place = place.to_str().unwrap();
+    let email = |more: Value| {
+        let mut channel = json!({"kind": "email", "server": "127.0.0.1", "security": "none", "from": "a@b.c", "to": ["d@e.f"]});
+        channel.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"channels": [channel]})
+    };
+    let slack = |url: &str| json!({"channels": [{"kind": "slack", "url": url}]});
+    let cases = [
+        (json!({"log": place}), format!("log: cannot write {place}: No such file or directory (os error 2)")),
+        (json!({"rules": [{"measure": "tick_ms"}]}), "rules[0]: expected `above` or `below`, and one of them".into()),
+        (slack(""), "channels[0] (slack): expected `url`".into()),
+        (
+            slack("secret"),
+            "channels[0] (slack): the address does not begin with http:// or https://; expected one as http://127.0.0.1:4318/path".into(),
+        ),
+        (
+            slack("env:TICKSCOPE_NOT_THERE"),
+            "channels[0] (slack): the environment has no variable \"TICKSCOPE_NOT_THERE\" with text in it, which `env:TICKSCOPE_NOT_THERE` asks for".into(),
+        ),
+        (json!({"channels": [{"kind": "pagerduty"}]}), "channels[0] (pagerduty): expected `key`".into()),
+        (
+            json!({"channels": [{"kind": "webhook", "url": "http://h/", "headers": {"A": 1}}]}),
+            "channels[0] (webhook): headers: A: expected text".into(),
+        ),
+        (email(json!({"server": ""})), "channels[0] (email): expected `server`".into()),
+        (email(json!({"server": "h:x"})), "channels[0] (email): server: expected a port behind the colon, found \"x\"".into()),
+        (email(json!({"to": []})), "channels[0] (email): to: expected somebody who gets the mail".into()),
+        (
+            email(json!({"server": "smtp.example.com", "user": "u", "password": "secret"})),
+            "channels[0] (email): a password would go over the network unencrypted; set security to tls or starttls".into(),
+        ),
+    ];
+    for (options, reason) in cases {
+        let mut sink = trial().direct(&options.to_string());
+        let error = sink.open(&Metadata::default()).unwrap_err().to_string();
+        assert!(error.contains(&reason), "{error}\nis not\n{reason}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let mut sink = trial().direct(&email(json!({"from": "nobody"})).to_string());
+    let error = sink.open(&Metadata::default()).unwrap_err().to_string();
+    assert!(error.contains("channels[0] (email): \"nobody\" is no address for mail: "), "{error}");
+}
