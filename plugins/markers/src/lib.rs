@@ -14,7 +14,7 @@
 //!
 //! # Refuses
 //! To show spans at the time of their delivery, which NVTX's ranges and Tracy's plain zones would do. Without any tool it says
-//! why, in one line, and asks for no samples.
+//! why, in one line, and lets samples pass.
 //!
 //! # Deliberately absent
 //! Starting a tool, and libraries of theirs: what is there is used. Waits (`await`, `sleep`), in which nothing runs.
@@ -162,6 +162,9 @@ impl Sink for Markers {
                 Err(reason) => why.push(format!("{tool}: {reason}")),
             }
         }
+        if options.tools.is_empty() {
+            why.push("none is asked for".to_owned());
+        }
         if tools.is_empty() {
             host.info(&format!("no tool to show spans in: {}", why.join("; ")));
         } else {
@@ -173,8 +176,9 @@ impl Sink for Markers {
     }
 
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
+        // Asked to stop, a host's test of its plugins would take it for broken where no tool is.
         if self.tools.is_empty() {
-            return Ok(Flow::Stop);
+            return Ok(Flow::Continue);
         }
         if batch.missed() > 0 {
             self.missed += batch.missed();
@@ -199,6 +203,7 @@ impl Sink for Markers {
 
     fn health(&self) -> Health {
         let message = match self.lanes.skipped {
+            0 if self.tools.is_empty() => "there was no tool to show spans in".to_owned(),
             0 => self.tools.iter().find_map(|tool| tool.note()).unwrap_or_default().to_owned(),
             skipped => format!("{skipped} spans found no row"),
         };
