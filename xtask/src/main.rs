@@ -8,6 +8,7 @@ mod alone;
 mod bench;
 mod book;
 mod cargo;
+mod dist;
 mod examples;
 mod fuzz;
 mod header;
@@ -18,6 +19,7 @@ mod new_plugin;
 mod oracles;
 mod overdue;
 mod process;
+mod publish;
 mod sanitizer;
 mod soak;
 mod tally;
@@ -52,7 +54,7 @@ enum Chore {
     Tidy,
     /// All that a merge needs, a stage after the other, each timed.
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --install\n  \
-                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, book, release, agent, loom, \
+                            cargo xtask test --only tidy --only loom\n\nStages: tidy, workspace, doc, book, release, agent, dist, loom, \
                             sanitizer, examples, captures, perfetto, speedscope, svg, lua, soak")]
     Test(test::Options),
     /// The loom models, and each again with one ordering weakened, which must fail.
@@ -60,8 +62,10 @@ enum Chore {
     Loom(loom::Options),
     /// The thread sanitizer over the lock-free crates.
     Sanitizer,
-    /// The long runs: order of the ring, long virtual servers, kills.
-    #[command(after_help = "Examples:\n  cargo xtask soak\n  cargo xtask soak --dose small")]
+    /// The long runs: order of the ring, long virtual servers, kills; releases built twice, crates as they are published.
+    #[command(after_help = "Examples:\n  cargo xtask soak\n  cargo xtask soak --dose small\n  \
+                            cargo xtask soak --only dist --only packages\n  \
+                            cargo xtask soak --only semver --since v0.1.0")]
     Soak(soak::Options),
     /// The fuzz targets, some seconds each.
     #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz --seconds 600 capture")]
@@ -83,6 +87,12 @@ enum Chore {
         /// `supports` and a renderer, when mdBook asks whether it is known.
         asked: Vec<String>,
     },
+    /// What a server owner downloads: an archive with the command, the agent and the plugins, checksums, a bill of
+    /// materials, licences.
+    #[command(
+        after_help = "Examples:\n  cargo xtask dist\n  cargo xtask dist --plugins prometheus,otlp --out /tmp/dist"
+    )]
+    Dist(dist::Options),
     /// A new sink plugin, to begin from: a package that builds, loads and passes `tickscope plugins --test`.
     #[command(after_help = "Example:\n  cargo xtask new-plugin my-sink ../my-sink")]
     NewPlugin(new_plugin::Options),
@@ -141,6 +151,10 @@ fn run() -> Result<bool> {
         Chore::Book => tally.stage("book", book::run),
         Chore::BookLinks { asked } => {
             book::preprocess(!asked.is_empty())?;
+            return Ok(true);
+        }
+        Chore::Dist(options) => {
+            dist::run(&options)?;
             return Ok(true);
         }
         Chore::NewPlugin(options) => {

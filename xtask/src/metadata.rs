@@ -35,14 +35,27 @@ pub struct Package {
     pub member: bool,
     /// Folder of its manifest.
     pub folder: PathBuf,
+    /// Whether it may be published.
+    pub published: bool,
     /// Whether the manifest has a description, keywords, categories and a readme.
     pub described: [(&'static str, bool); 4],
     /// What it depends on, by name.
     pub dependencies: Vec<Dependency>,
+    /// Where its manifest says that its sources are published.
+    pub repository: Option<String>,
+    /// Name of the shared library that it makes.
+    pub library: Option<String>,
     /// Names of its test targets.
     pub tests: Vec<String>,
     /// Orderings that its loom models depend on: `weaken` of `[package.metadata.loom]`.
     pub weakenings: Vec<String>,
+}
+
+impl Package {
+    /// The name of its folder.
+    pub fn short(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
 }
 
 /// A line of a `[dependencies]` table.
@@ -95,6 +108,7 @@ fn read_package(package: &Value, member: bool) -> Package {
         licence: package["license"].as_str().map(str::to_owned),
         member,
         folder: manifest.parent().unwrap_or(Path::new("")).to_owned(),
+        published: package["publish"].as_array().is_none_or(|places| !places.is_empty()),
         described: [filled("description"), filled("keywords"), filled("categories"), filled("readme")],
         dependencies: list("dependencies")
             .map(|dependency| Dependency {
@@ -103,6 +117,12 @@ fn read_package(package: &Value, member: bool) -> Package {
                 dev: dependency["kind"] == "dev",
             })
             .collect(),
+        repository: package["repository"].as_str().map(str::to_owned),
+        library: list("targets")
+            .find(|target| {
+                target["crate_types"].as_array().is_some_and(|types| types.contains(&"cdylib".into()))
+            })
+            .map(|target| text(&target["name"])),
         tests: list("targets")
             .filter(|target| target["kind"][0] == "test")
             .map(|target| text(&target["name"]))

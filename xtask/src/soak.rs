@@ -17,19 +17,49 @@ use crate::metadata;
 use crate::oracles::tickscope;
 use crate::process;
 use crate::tally::Tally;
+use crate::{dist, publish};
 
 #[derive(Args)]
 pub struct Options {
     /// How much.
     #[arg(long, value_enum, default_value = "full")]
     dose: Dose,
+    /// Only these parts. [default: all; with the small dose crates and servers]
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// The commit or tag that public functions are compared with. [default: none]
+    #[arg(long, value_name = "REV")]
+    since: Option<String>,
 }
 
 impl Options {
     /// What `cargo xtask test` runs.
     pub fn small() -> Self {
-        Self { dose: Dose::Small }
+        Self { dose: Dose::Small, only: Vec::new(), since: None }
     }
+
+    fn wants(&self, part: Part) -> bool {
+        let small = matches!(part, Part::Crates | Part::Servers);
+        self.only.contains(&part) || self.only.is_empty() && (small || self.dose == Dose::Full)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The crates' own targets.
+    Crates,
+    /// Kills while programs are recorded, a thousand times attached and left.
+    Kills,
+    /// Long servers, kills of servers.
+    Servers,
+    /// A release built twice.
+    Dist,
+    /// Crates packaged.
+    Packages,
+    /// Public functions compared with those of `--since`.
+    Semver,
+    /// Licences, sources and doubles in the dependency tree.
+    Deny,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,6 +72,31 @@ enum Dose {
 
 pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     let full = options.dose == Dose::Full;
+    if options.wants(Part::Crates) {
+        crates(full, tally)?;
+    }
+    if options.wants(Part::Kills) {
+        // In `cargo xtask test` they are among the tests of the command, with fewer rounds.
+        let mut command = cargo(["test", "--release", "--package", "tickscope-cli", "--test", "it", "--"]);
+        command.args(["--nocapture", "kills::", "attach::"]).env("TICKSCOPE_SOAK", "full");
+        run_tests("soak: kills, and a thousand times attached and left", &mut command, tally)?;
+    }
+    if options.wants(Part::Deny) {
+        publish::deny(tally)?;
+    }
+    if options.wants(Part::Semver) {
+        publish::semver(options.since.as_deref(), tally)?;
+    }
+    if options.wants(Part::Packages) {
+        publish::packages(tally)?;
+    }
+    if options.wants(Part::Dist) {
+        dist::twice::run(tally);
+    }
+    if options.wants(Part::Servers) { servers(full, tally) } else { Ok(()) }
+}
+
+fn crates(full: bool, tally: &mut Tally) -> Result<()> {
     for package in metadata::members()? {
         if package.tests.iter().any(|test| test == "soak") {
             let mut command = cargo(["test", "--release", "--test", "soak", "--package", &package.name]);
@@ -49,12 +104,10 @@ pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
             run_tests(&format!("soak {}", package.name), &mut command, tally)?;
         }
     }
-    if full {
-        // In `cargo xtask test` they are among the tests of the command, with fewer rounds.
-        let mut command = cargo(["test", "--release", "--package", "tickscope-cli", "--test", "it", "--"]);
-        command.args(["--nocapture", "kills::", "attach::"]).env("TICKSCOPE_SOAK", "full");
-        run_tests("soak: kills, and a thousand times attached and left", &mut command, tally)?;
-    }
+    Ok(())
+}
+
+fn servers(full: bool, tally: &mut Tally) -> Result<()> {
     ensure!(tickscope().is_file(), "there is no release build; run `cargo xtask test --only release`");
     let city = metadata::root().join("examples/city");
     let out = metadata::target_dir().join("soak");

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::cargo::{FEATURES, cargo, run_tests};
 use crate::oracles::{self, captures, install, lua, pages, perfetto, record};
 use crate::tally::Tally;
-use crate::{agent, book, examples, loom, overdue, sanitizer, soak, tidy};
+use crate::{agent, book, dist, examples, loom, overdue, sanitizer, soak, tidy};
 
 #[derive(Args)]
 pub struct Options {
@@ -26,6 +26,7 @@ enum Stage {
     Book,
     Release,
     Agent,
+    Dist,
     Loom,
     Sanitizer,
     Examples,
@@ -46,6 +47,7 @@ impl Stage {
         Self::Book,
         Self::Release,
         Self::Agent,
+        Self::Dist,
         Self::Captures,
         Self::Perfetto,
         Self::Speedscope,
@@ -63,6 +65,7 @@ impl Stage {
         matches!(
             self,
             Self::Agent
+                | Self::Dist
                 | Self::Captures
                 | Self::Perfetto
                 | Self::Speedscope
@@ -122,6 +125,7 @@ fn body(stage: Stage, tally: &mut Tally) -> Result<()> {
             tally.command("release build", cargo(["build", "--release", "--package", "tickscope-cli"]))
         }
         Stage::Agent => agent::run(tally),
+        Stage::Dist => dist::smoke::run(tally),
         Stage::Loom => loom::run(&loom::Options::default(), tally),
         Stage::Sanitizer => sanitizer::run(tally),
         Stage::Examples => examples::run(tally),

@@ -126,6 +126,15 @@ data, plugins beside this program, and ../lib/tickscope/plugins from there. Each
 
 Exit codes: 0 when all of them can be used, 1 when not, 2 wrong usage.")]
     Plugins(Plugins),
+    /// Print what a shell needs to complete this command line.
+    #[command(after_help = "Examples:
+  tickscope completions bash > ~/.local/share/bash-completion/completions/tickscope
+  tickscope completions zsh > ~/.zfunc/_tickscope                       (with ~/.zfunc in fpath)
+  tickscope completions fish > ~/.config/fish/completions/tickscope.fish")]
+    Completions(Completions),
+    /// Write manual pages, one for each command.
+    #[command(after_help = "Example:\n  tickscope man ~/.local/share/man/man1 && man tickscope-run")]
+    Man(Man),
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -591,6 +600,18 @@ pub(crate) struct Convert {
     /// A flame graph for each resource, into the folder -o. [default: the capture's name with `-flame`]
     #[arg(long, conflicts_with = "resource")]
     pub(crate) per_resource: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder to write them to, which is made when it is not there.
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,11 +17,11 @@ use edit::LINE;
 
 /// The resource, as it is written into a server.
 const FILES: [(&str, &str); 5] = [
-    ("fxmanifest.lua", include_str!("../../../resources/tickscope/fxmanifest.lua")),
-    ("probe.lua", include_str!("../../../resources/tickscope/probe.lua")),
-    ("transport.lua", include_str!("../../../resources/tickscope/transport.lua")),
-    ("server.lua", include_str!("../../../resources/tickscope/server.lua")),
-    ("README.md", include_str!("../../../resources/tickscope/README.md")),
+    ("fxmanifest.lua", include_str!("../resources/tickscope/fxmanifest.lua")),
+    ("probe.lua", include_str!("../resources/tickscope/probe.lua")),
+    ("transport.lua", include_str!("../resources/tickscope/transport.lua")),
+    ("server.lua", include_str!("../resources/tickscope/server.lua")),
+    ("README.md", include_str!("../resources/tickscope/README.md")),
 ];
 
 /// Its name, and so its folder's.

@@ -11,6 +11,7 @@ mod import;
 mod install;
 mod live;
 mod lua;
+mod manual;
 mod natives;
 mod plugins;
 mod present;
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
         Command::Uninstall(options) => install::uninstall(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Plugins(options) => plugins::run(&options),
+        Command::Completions(options) => manual::completions(&options),
+        Command::Man(options) => manual::pages(&options),
     };
     result.unwrap_or_else(|error| {
         // A reader that has enough (`| head`) is no failure.

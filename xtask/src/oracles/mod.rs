@@ -26,6 +26,6 @@ pub fn tickscope() -> PathBuf {
 }
 
 /// A runner of ours.
-fn runner(name: &str) -> PathBuf {
+pub fn runner(name: &str) -> PathBuf {
     metadata::root().join("xtask/oracles").join(name)
 }

@@ -139,6 +139,7 @@ mod tests {
             licence: None,
             member: true,
             folder: format!("/r/crates/{folder}").into(),
+            published: true,
             described: [("description", true), ("keywords", true), ("categories", true), ("readme", true)],
             dependencies: dependencies
                 .iter()
@@ -152,6 +153,8 @@ mod tests {
                     dev: *dev,
                 })
                 .collect(),
+            repository: None,
+            library: None,
             tests: Vec::new(),
             weakenings: Vec::new(),
         }

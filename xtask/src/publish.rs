@@ -1,0 +1,68 @@
+//! The crates as they would be published: packaged, compared with what they were, and judged by `deny.toml`.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::cargo;
+use crate::metadata;
+use crate::process;
+use crate::tally::Tally;
+
+/// What an archive may have, compressed: sources, their tests and small samples.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Packages every crate in the order of its dependencies, each built from archives alone.
+pub fn packages(tally: &mut Tally) -> Result<()> {
+    let folder = metadata::target_dir().join("packages");
+    if folder.join("package").exists() {
+        fs::remove_dir_all(folder.join("package"))?;
+    }
+    let members = metadata::members()?;
+    let mut command = cargo(["package", "--workspace", "--locked", "--allow-dirty", "--target-dir"]);
+    command.arg(&folder);
+    for member in members.iter().filter(|member| !member.published) {
+        command.args(["--exclude", &member.name]);
+    }
+    tally.command("packages: each is built from its archive", command)?;
+    for member in members.iter().filter(|member| member.published) {
+        let name = format!("{}-{}.crate", member.name, member.version);
+        tally.judge(&format!("packages: {name} is small"), {
+            let archive = folder.join("package").join(&name);
+            let bytes = fs::metadata(&archive).with_context(|| format!("there is no {}", archive.display()));
+            bytes.and_then(|archive| {
+                let bytes = archive.len();
+                ensure!(bytes <= MAX_BYTES, "it has {bytes} bytes, more than {MAX_BYTES}: `include` less");
+                Ok(())
+            })
+        });
+    }
+    Ok(())
+}
+
+/// Whether public functions are what they were at `since`, a tag or commit, or a version says that they are not.
+pub fn semver(since: Option<&str>, tally: &mut Tally) -> Result<()> {
+    const NAME: &str = "semver";
+    let Some(since) = since else {
+        tally.skip(NAME, "nothing is published yet, so there is no baseline; give one with --since");
+        return Ok(());
+    };
+    if process::find("cargo-semver-checks").is_none() {
+        tally.skip(NAME, "cargo-semver-checks is not installed (cargo install cargo-semver-checks --locked)");
+        return Ok(());
+    }
+    let mut command = cargo(["semver-checks", "--workspace", "--baseline-rev", since]);
+    for member in metadata::members()?.iter().filter(|member| !member.published) {
+        command.args(["--exclude", &member.name]);
+    }
+    tally.command(NAME, command)
+}
+
+/// `deny.toml`. Advisories are left out: their database is fetched from elsewhere.
+pub fn deny(tally: &mut Tally) -> Result<()> {
+    if process::find("cargo-deny").is_none() {
+        tally.skip("deny", "cargo-deny is not installed (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    tally.command("deny", cargo(["deny", "--workspace", "check", "licenses", "bans", "sources"]))
+}
