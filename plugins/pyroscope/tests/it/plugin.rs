@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::net::TcpListener;
 
-use tickscope_core::{Metadata, Sink, conformance};
-use tickscope_plugin::{Direct, End, Sinks};
+use tickscope_plugin::End;
+use tickscope_trial::LIMIT;
 
-use crate::{LIMIT, Said, Server, chosen, posted};
+use crate::{posted, server, trial};
 
 fn unpacked(body: &[u8]) -> String {
     let mut raw = Vec::new();
@@ -16,11 +16,7 @@ fn unpacked(body: &[u8]) -> String {
 
 #[test]
 fn it_conforms() {
-    let server = Server::start("200 OK");
-    conformance::check(|| {
-        let chosen = chosen(&format!("http://{}", server.address));
-        Direct::new(chosen.plugin, chosen.options, Said::default().log())
-    });
+    trial().conforms(&format!("http://{}", server(200).address()));
 }
 
 #[test]
@@ -28,12 +24,12 @@ fn time_and_memory_are_posted_with_names_and_labels() {
     let options = r#", "service": "city live", "labels": {"server": "eu-1", "slot": 3}, "headers": {"X-Scope-OrgID": "one"}"#;
     let (asked, outcome, _) = posted(options, 1);
     assert_eq!(asked.len(), 2, "{asked:?}");
-    let line = "POST /ingest?name=city_live%7Bserver%3Deu-1%2Cslot%3D3%7D&from=1790000000&until=1790000001&format=pprof\
-                &spyName=tickscope HTTP/1.1";
+    let target = "/ingest?name=city_live%7Bserver%3Deu-1%2Cslot%3D3%7D&from=1790000000&until=1790000001&format=pprof\
+                &spyName=tickscope";
     for asked in &asked {
-        assert_eq!(asked.line, line);
-        let has = |wanted: &str| asked.headers.iter().any(|header| header.eq_ignore_ascii_case(wanted));
-        assert!(has("X-Scope-OrgID: one") && has("Content-Type: application/octet-stream"), "{asked:?}");
+        assert_eq!(asked.target, target);
+        assert_eq!(asked.header("X-Scope-OrgID").as_deref(), Some("one"));
+        assert_eq!(asked.header("Content-Type").as_deref(), Some("application/octet-stream"));
     }
     let time = unpacked(&asked[0].body);
     for text in ["cpu", "nanoseconds", "Account.pay @shops", "banking", "(host)"] {
@@ -51,9 +47,9 @@ fn time_and_memory_are_posted_with_names_and_labels() {
 fn a_window_is_posted_when_it_is_over() {
     let (asked, ..) = posted("", 3);
     // The first holds what there was 20 s later too, the last the end.
-    let times: Vec<&str> = asked.iter().filter_map(|asked| asked.line.split('&').nth(1)).collect();
+    let times: Vec<&str> = asked.iter().filter_map(|asked| asked.target.split('&').nth(1)).collect();
     assert_eq!(times, ["from=1790000000", "from=1790000000", "from=1790000020", "from=1790000020"]);
-    assert!(asked[0].line.starts_with("POST /ingest?name=examples__quoted_%7B%7D&"), "{}", asked[0].line);
+    assert!(asked[0].target.starts_with("/ingest?name=examples__quoted_%7B%7D&"), "{}", asked[0].target);
 }
 
 #[test]
@@ -68,15 +64,9 @@ fn resources_beyond_the_limit_share_a_label() {
 #[test]
 fn nobody_waits_for_a_server_that_is_away() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = Said::default();
-    let mut sinks = Sinks::new(vec![chosen(&format!("http://{closed}"))], said.log());
-    let example = conformance::example();
-    sinks.open(&example.metadata).unwrap();
-    sinks.batch(&example.as_batch()).unwrap();
     let start = std::time::Instant::now();
-    sinks.finish().unwrap();
+    let outcome = trial().record_example(&format!("http://{closed}"));
     assert!(start.elapsed() < LIMIT);
-    let outcome = &sinks.outcomes()[0];
     assert_eq!(outcome.end, End::Finished);
     let health = outcome.health.as_ref().unwrap();
     assert_eq!((health.written, health.lost, health.degraded), (0, 2, true));
@@ -85,14 +75,8 @@ fn nobody_waits_for_a_server_that_is_away() {
 
 #[test]
 fn a_server_that_refuses_is_told() {
-    let server = Server::start("422 Unprocessable Entity");
-    let said = Said::default();
-    let mut sinks = Sinks::new(vec![chosen(&format!("http://{}", server.address))], said.log());
-    let example = conformance::example();
-    sinks.open(&example.metadata).unwrap();
-    sinks.batch(&example.as_batch()).unwrap();
-    sinks.finish().unwrap();
-    let health = sinks.outcomes()[0].health.clone().unwrap();
+    let server = server(422);
+    let health = trial().record_example(&format!("http://{}", server.address())).health.unwrap();
     assert_eq!((health.written, health.lost), (0, 2));
     assert!(health.message.contains("422"), "{health:?}");
 }
@@ -109,13 +93,8 @@ fn what_pyroscope_would_refuse_is_one_line_at_the_start() {
         (r#"{"headers": {"a": "env:TICKSCOPE_NOT_THERE"}}"#, "TICKSCOPE_NOT_THERE"),
     ];
     for (options, expected) in cases {
-        let said = Said::default();
-        let mut sinks = Sinks::new(vec![chosen(options)], said.log());
-        sinks.open(&Metadata::default()).unwrap();
-        sinks.finish().unwrap();
-        let End::Failed { call: "open", reason } = &sinks.outcomes()[0].end else {
-            panic!("{options}: {:?}", sinks.outcomes())
-        };
+        let outcome = trial().record_example(options);
+        let End::Failed { call: "open", reason } = &outcome.end else { panic!("{options}: {outcome:?}") };
         assert!(reason.contains(expected) && reason.lines().count() == 1, "{options}: {reason}");
     }
 }
