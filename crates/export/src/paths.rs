@@ -16,8 +16,9 @@
 //! # Memory
 //! A span tells the bytes allocated while it or what it called ran; a path's own are those of its spans without those of the
 //! spans within. What a coroutine allocated before it was suspended is told by the slice it ran in, and not again at its
-//! spans' end. A stack sample's bytes are moved to its path like its time: an estimate, so a path can be left with less than
-//! nothing, which counts as nothing.
+//! spans' end. A stack sample's bytes are moved to its path like its time, but spans tell theirs when they end: where samples
+//! claimed more than their spans had, they all get proportionally less. So the bytes of all paths together are those that
+//! spans told (4 GiB is the most that one can tell), and which function had them is an estimate.
 //!
 //! # Limits
 //! A tree holds at most [`MAX_NODES`] paths of at most [`MAX_DEPTH`] frames; time beyond goes to the nearest frame
@@ -48,8 +49,12 @@ pub struct Node {
     pub category: CategoryId,
     /// Nanoseconds spent in the last frame itself.
     pub self_ns: u64,
-    /// Bytes that the last frame allocated itself, as far as is known yet: see [`Node::allocated`].
-    self_bytes: i64,
+    /// Bytes of the path's spans without those of the spans within.
+    span_bytes: i64,
+    /// Of these, those that stack samples said were other paths'.
+    claimed_bytes: i64,
+    /// Bytes of the stack samples that ended here.
+    sampled_bytes: i64,
     /// Calls seen; 0 where only samples tell of the path.
     pub calls: u64,
     /// Stack samples that ended here.
@@ -59,12 +64,20 @@ pub struct Node {
 
 impl Node {
     fn new(parent: u32, symbol: SymbolId, category: CategoryId, depth: u32) -> Self {
-        Self { parent, symbol, category, self_ns: 0, self_bytes: 0, calls: 0, samples: 0, depth }
-    }
-
-    /// Bytes that the last frame allocated itself.
-    pub fn allocated(&self) -> u64 {
-        u64::try_from(self.self_bytes).unwrap_or(0)
+        let (self_ns, calls, samples) = (0, 0, 0);
+        let (span_bytes, claimed_bytes, sampled_bytes) = (0, 0, 0);
+        Self {
+            parent,
+            symbol,
+            category,
+            self_ns,
+            span_bytes,
+            claimed_bytes,
+            sampled_bytes,
+            calls,
+            samples,
+            depth,
+        }
     }
 }
 
@@ -209,6 +222,42 @@ impl Paths {
         (own, total)
     }
 
+    /// Bytes that the last frame of each path allocated itself.
+    pub fn allocated(&self) -> Vec<u64> {
+        let exact = |node: &Node| node.span_bytes.max(0);
+        let left = |node: &Node| exact(node).saturating_sub(node.claimed_bytes).max(0).unsigned_abs();
+        // What samples told, and where they claimed more than there was, how much.
+        let told = |node: &Node| {
+            node.sampled_bytes.saturating_sub(node.claimed_bytes.saturating_sub(exact(node)).max(0))
+        };
+        let mut own: Vec<i64> = self.nodes.iter().map(told).collect();
+        let mut below = vec![0_i64; own.len()];
+        for node in (1..own.len()).rev() {
+            let parent = self.nodes[node].parent as usize;
+            let total = own[node].saturating_add(below[node]);
+            // What all below cannot give back, who stands above does.
+            let to = if total < 0 { &mut own[parent] } else { &mut below[parent] };
+            *to = to.saturating_add(total);
+        }
+        let positive = |value: i64| u128::from(u64::try_from(value).unwrap_or(0));
+        // Of what a path and those below it have, what it may keep. The products have less than 128 bits.
+        let mut kept = vec![0_u128; own.len()];
+        let mut out = Vec::with_capacity(own.len());
+        for node in 0..own.len() {
+            let total = positive(own[node].saturating_add(below[node]));
+            kept[node] = total;
+            if node > 0 {
+                let parent = self.nodes[node].parent as usize;
+                let all = positive(own[parent]) + positive(below[parent]);
+                kept[node] = (total * kept[parent]).checked_div(all).unwrap_or(0);
+            }
+            let all = positive(own[node]) + positive(below[node]);
+            let share = (positive(own[node]) * kept[node]).checked_div(all).unwrap_or(0);
+            out.push(u64::try_from(share).unwrap_or(u64::MAX).saturating_add(left(&self.nodes[node])));
+        }
+        out
+    }
+
     /// The lane's root that each path stands under.
     pub(crate) fn roots(&self) -> Vec<u32> {
         let mut roots: Vec<u32> = Vec::with_capacity(self.nodes.len());
@@ -334,8 +383,8 @@ impl Paths {
             true => ended.inner_bytes,
             false => {
                 if ended.node != 0 {
-                    let own = i64::from(end.bytes).saturating_sub(ended.inner_bytes);
-                    self.allocate(ended.node, own);
+                    let bytes = &mut self.nodes[ended.node as usize].span_bytes;
+                    *bytes = bytes.saturating_add(i64::from(end.bytes).saturating_sub(ended.inner_bytes));
                 }
                 end.bytes.into()
             }
@@ -349,11 +398,6 @@ impl Paths {
                 self.settle(lane);
             }
         }
-    }
-
-    fn allocate(&mut self, node: u32, bytes: i64) {
-        let node = &mut self.nodes[node as usize];
-        node.self_bytes = node.self_bytes.saturating_add(bytes);
     }
 
     /// Bytes that were counted are not again those of the span around.
@@ -469,10 +513,13 @@ impl Paths {
         }
         let busy = self.lanes[lane].current != self.lanes[lane].root;
         let bytes = i64::try_from(weight.bytes).unwrap_or(i64::MAX);
-        if let Some(boundary) = self.innermost(lane).map(|frame| frame.node).filter(|_| busy) {
-            self.allocate(boundary, -bytes);
+        let boundary = self.innermost(lane).map(|frame| frame.node);
+        if let Some(boundary) = boundary.filter(|node| busy && *node != 0) {
+            let claimed = &mut self.nodes[boundary as usize].claimed_bytes;
+            *claimed = claimed.saturating_add(bytes);
         }
-        self.allocate(node, bytes);
+        let sampled = &mut self.nodes[node as usize].sampled_bytes;
+        *sampled = sampled.saturating_add(bytes);
         let claimed = if busy { self.claim(lane, weight.time_ns) } else { weight.time_ns };
         self.nodes[node as usize].self_ns += claimed;
         self.nodes[node as usize].samples += 1;

@@ -249,6 +249,7 @@ pub fn write<W: Write>(
     let mut profile = Profile::new(writer, &[CALLS, ALLOCATED, TIME]);
     let mut functions = Functions::default();
     let (own, _) = paths.times(resource);
+    let allocated = paths.allocated();
     let roots = paths.roots();
     let tracks: HashMap<u32, &str> = paths.lanes().map(|(name, root)| (root, name)).collect();
     for (node, nanos) in own.iter().enumerate() {
@@ -257,7 +258,7 @@ pub fn write<W: Write>(
             continue;
         }
         let known = &paths.nodes()[node];
-        let values = [known.calls, known.allocated(), *nanos];
+        let values = [known.calls, allocated[node], *nanos];
         if values == [0; 3] {
             continue;
         }

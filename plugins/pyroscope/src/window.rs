@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tickscope_core::SinkError;
-use tickscope_export::paths::{Node, Paths};
+use tickscope_export::paths::Paths;
 use tickscope_export::pprof::{About, Functions, Profile, ValueType};
 
 /// The label of resources beyond the limit, and of the host's own work.
@@ -44,18 +44,20 @@ impl Window {
     ) -> Result<Vec<Vec<u8>>, SinkError> {
         let mut out = Vec::new();
         for memory in [false, true] {
-            let (kind, period, of): (_, _, fn(&Node) -> u64) =
-                if memory { (MEMORY, SPACE, Node::allocated) } else { (TIME, TIME, |node| node.self_ns) };
+            let (kind, period, now) = match memory {
+                true => (MEMORY, SPACE, paths.allocated()),
+                false => (TIME, TIME, paths.nodes().iter().map(|node| node.self_ns).collect()),
+            };
             let mut profile = Profile::new(Vec::new(), &[kind]);
             let mut functions = Functions::default();
             let mut any = false;
-            for (at, node) in paths.nodes().iter().enumerate() {
+            for (at, now) in now.into_iter().enumerate() {
                 let last = if memory { &mut self.memory } else { &mut self.time };
                 if last.len() <= at {
                     last.resize(paths.nodes().len(), 0);
                 }
                 // Estimates of memory may go down again; then they wait until they are where they were.
-                let more = of(node).saturating_sub(last[at]);
+                let more = now.saturating_sub(last[at]);
                 last[at] += more;
                 let Some(symbol) = paths.symbol(at as u32).filter(|_| more > 0) else { continue };
                 let resource = label(&mut self.resources, self.limit, &symbol.resource).to_owned();

@@ -5,7 +5,10 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tickscope_core::{RecordingSink, Sink, conformance};
+use tickscope_core::{
+    ArgRange, Begin, CategoryId, End, Event, Outcome, RecordingSink, RingId, Sample, Sink, SpanId, StackId,
+    StackNode, Symbol, SymbolRef, TrackId, Weight, conformance,
+};
 use tickscope_export::paths::Paths;
 use tickscope_export::pprof::{About, Profile, ValueType};
 use tickscope_export::{Format, Options, folded};
@@ -93,13 +96,13 @@ impl Message {
 }
 
 /// Frames as `name file:line`, innermost first; values; labels.
-type Sample = (Vec<String>, Vec<u64>, Vec<(String, String)>);
+type Sampled = (Vec<String>, Vec<u64>, Vec<(String, String)>);
 
 /// What a profile says, with every reference looked up, and looked at.
 #[derive(Debug, Default)]
 struct Decoded {
     types: Vec<(String, String)>,
-    samples: Vec<Sample>,
+    samples: Vec<Sampled>,
     program: String,
     begin_unix_ns: u64,
     duration_ns: u64,
@@ -199,6 +202,51 @@ fn pprof_golden() {
         path.iter().for_each(|frame| out += &format!("    {frame:?}\n"));
     }
     insta::assert_snapshot!(out);
+}
+
+/// A tick, and an event in it whose samples claim `sampled` bytes for a function, of the 100 that it allocated: what event,
+/// function and tick have then.
+#[track_caller]
+fn check_bytes(sampled: &[u64], expected: [u64; 3]) {
+    let mut out = RecordingSink::default();
+    let names = [("", "tick"), ("bank", "pay"), ("bank", "f")];
+    let [tick, event, function] = names.map(|(resource, name)| {
+        out.dictionary.push_symbol(Symbol::from(SymbolRef { resource, ..SymbolRef::host(name) }))
+    });
+    let parent = StackId::ROOT;
+    let stack = out.dictionary.push_stack(StackNode { parent, symbol: function, line: 0 });
+    let ring = RingId(1);
+    let span = |number| SpanId::new(ring, number).unwrap();
+    let mut push =
+        |time_ns, event| out.samples.push(Sample { time_ns, ring, track: TrackId::PROCESS, event });
+    let begin = |span, symbol, category| {
+        Event::Begin(Begin { span, parent: None, symbol, category, link: None, args: ArgRange::NONE })
+    };
+    let end = |span, symbol, begin_ns, bytes| {
+        Event::End(End { span, symbol, begin_ns, outcome: Outcome::Ok, bytes, args: ArgRange::NONE })
+    };
+    push(10, begin(span(1), tick, CategoryId::TICK));
+    push(20, begin(span(2), event, CategoryId::EVENT));
+    for bytes in sampled {
+        push(30, Event::Stack { stack, weight: Weight { time_ns: 1, bytes: *bytes } });
+    }
+    push(40, end(span(2), event, 20, 100));
+    push(50, end(span(1), tick, 10, 120));
+    let decoded = decode(&bytes(&out, Format::Pprof, &Options::default()));
+    let of = |name: &str| {
+        let of_path = |sample: &&Sampled| sample.0[0].starts_with(name);
+        decoded.samples.iter().filter(of_path).map(|sample| sample.1[1]).sum::<u64>()
+    };
+    assert_eq!([of("pay"), of("f @"), of("tick")], expected);
+}
+
+#[test]
+fn samples_share_the_bytes_that_their_span_allocated() {
+    check_bytes(&[], [100, 0, 20]);
+    check_bytes(&[30, 40], [30, 70, 20]);
+    check_bytes(&[100], [0, 100, 20]);
+    // The second has bytes that were allocated before the event.
+    check_bytes(&[80, 220], [0, 100, 20]);
 }
 
 #[test]
