@@ -197,18 +197,7 @@ impl Packer {
     }
 }
 
-/// A batch may share its arguments with others: only its own are copied. Most samples have none: that is decided where they are
-/// copied, for a call of its own for each took a quarter of the time.
-#[inline(always)]
-fn args_of(
-    args: &mut Vec<TickscopeArg>,
-    texts: &mut String,
-    batch: &Batch<'_>,
-    range: ArgRange,
-) -> TickscopeRange {
-    if range.is_empty() { TickscopeRange::default() } else { copy_args(args, texts, batch, range) }
-}
-
+/// A batch may share its arguments with others: only its own are copied.
 #[inline(never)]
 fn copy_args(
     args: &mut Vec<TickscopeArg>,
@@ -256,6 +245,7 @@ const EMPTY: TickscopeSample = TickscopeSample {
     },
 };
 
+/// Arguments come last: most samples have none, and a call in the midst has the rest kept on the stack meanwhile.
 #[inline(always)]
 fn fill(
     slot: &mut TickscopeSample,
@@ -267,39 +257,38 @@ fn fill(
     (slot.time_ns, slot.ring, slot.track) = (sample.time_ns, sample.ring.0, sample.track.0);
     let id = |span: Option<SpanId>| span.map_or(0, SpanId::raw);
     let event = &mut slot.event;
-    slot.kind = match sample.event {
+    let none = TickscopeRange::default();
+    let (kind, args) = match sample.event {
         Event::Begin(begin) => {
             let (link, link_kind) = begin.link.map_or((0, 0), |link| (link.source.raw(), link.kind as u32));
-            let begin = TickscopeBegin {
+            let raw = TickscopeBegin {
                 span: begin.span.raw(),
                 parent: id(begin.parent),
                 link,
                 link_kind,
                 symbol: begin.symbol.0,
                 category: begin.category.0.into(),
-                args: args_of(all, texts, batch, begin.args),
+                args: none,
             };
-            event.begin = begin;
-            TICKSCOPE_BEGIN
+            event.begin = raw;
+            (TICKSCOPE_BEGIN, begin.args)
         }
         Event::End(end) => {
-            let end = TickscopeEnd {
+            let raw = TickscopeEnd {
                 span: end.span.raw(),
                 begin_ns: end.begin_ns,
                 symbol: end.symbol.0,
                 outcome: end.outcome as u32,
                 bytes: end.bytes,
-                args: args_of(all, texts, batch, end.args),
+                args: none,
             };
-            event.end = end;
-            TICKSCOPE_END
+            event.end = raw;
+            (TICKSCOPE_END, end.args)
         }
         Event::Instant { symbol, category, scope, args } => {
-            let args = args_of(all, texts, batch, args);
             let (symbol, category, scope) = (symbol.0, category.0.into(), scope as u32);
-            let instant = TickscopeInstant { symbol, category, scope, args };
-            event.instant = instant;
-            TICKSCOPE_INSTANT
+            event.instant = TickscopeInstant { symbol, category, scope, args: none };
+            (TICKSCOPE_INSTANT, args)
         }
         Event::Counter { symbol, value } => {
             let (kind, value) = match value {
@@ -309,32 +298,32 @@ fn fill(
                 }
             };
             event.counter = TickscopeCounter { symbol: symbol.0, spare: 0, value };
-            kind
+            (kind, ArgRange::NONE)
         }
         Event::Resume { host } => {
             let resume = TickscopeSwitch { host: host.0, reason: 0 };
             event.resume = resume;
-            TICKSCOPE_RESUME
+            (TICKSCOPE_RESUME, ArgRange::NONE)
         }
         Event::Suspend { host, reason } => {
             let suspend = TickscopeSwitch { host: host.0, reason: reason as u32 };
             event.suspend = suspend;
-            TICKSCOPE_SUSPEND
+            (TICKSCOPE_SUSPEND, ArgRange::NONE)
         }
         Event::LinkPoint { id: point, span } => {
             let link_point = TickscopeLinkPoint { id: point.raw(), span: id(span) };
             event.link_point = link_point;
-            TICKSCOPE_LINK_POINT
+            (TICKSCOPE_LINK_POINT, ArgRange::NONE)
         }
         Event::Stack { stack, weight } => {
             let (time_ns, bytes) = (weight.time_ns, weight.bytes);
             let stack = TickscopeStack { time_ns, bytes, stack: stack.0, spare: 0 };
             event.stack = stack;
-            TICKSCOPE_STACK
+            (TICKSCOPE_STACK, ArgRange::NONE)
         }
         Event::Gap { events } => {
             event.gap = events;
-            TICKSCOPE_GAP
+            (TICKSCOPE_GAP, ArgRange::NONE)
         }
         Event::Account(account) => {
             let account = TickscopeAccount {
@@ -346,9 +335,18 @@ fn fill(
                 dropped: account.dropped,
             };
             event.account = account;
-            TICKSCOPE_ACCOUNT
+            (TICKSCOPE_ACCOUNT, ArgRange::NONE)
         }
     };
+    slot.kind = kind;
+    if !args.is_empty() {
+        let args = copy_args(all, texts, batch, args);
+        match kind {
+            TICKSCOPE_BEGIN => event.begin.args = args,
+            TICKSCOPE_END => event.end.args = args,
+            _ => event.instant.args = args,
+        }
+    }
 }
 
 /// Calls `call` with `metadata` as it crosses.
