@@ -1,11 +1,14 @@
 //! The crates as they would be published: packaged, compared with what they were, and judged by `deny.toml`.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::cargo::cargo;
 use crate::metadata;
+use crate::oracles::install;
 use crate::process;
 use crate::tally::Tally;
 
@@ -26,16 +29,24 @@ pub fn packages(tally: &mut Tally) -> Result<()> {
     }
     tally.command("packages: each is built from its archive", command)?;
     for member in members.iter().filter(|member| member.published) {
-        let name = format!("{}-{}.crate", member.name, member.version);
-        tally.judge(&format!("packages: {name} is small"), {
-            let archive = folder.join("package").join(&name);
-            let bytes = fs::metadata(&archive).with_context(|| format!("there is no {}", archive.display()));
-            bytes.and_then(|archive| {
-                let bytes = archive.len();
-                ensure!(bytes <= MAX_BYTES, "it has {bytes} bytes, more than {MAX_BYTES}: `include` less");
-                Ok(())
-            })
-        });
+        let name = format!("{}-{}", member.name, member.version);
+        let archive = folder.join("package").join(format!("{name}.crate"));
+        tally.judge(&format!("packages: {name} is small and has its licences"), whole(&archive, &name));
+    }
+    Ok(())
+}
+
+fn whole(archive: &Path, name: &str) -> Result<()> {
+    let bytes = fs::metadata(archive).with_context(|| format!("there is no {}", archive.display()))?.len();
+    ensure!(bytes <= MAX_BYTES, "it has {bytes} bytes, more than {MAX_BYTES}: `include` less");
+    let list = process::capture(Command::new("tar").arg("-tzf").arg(archive))?;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    for file in ["LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
+        let file = format!("{name}/{file}");
+        ensure!(
+            list.lines().any(|line| line == file),
+            "it has no {file}; its folder is to link to the root's"
+        );
     }
     Ok(())
 }
@@ -60,9 +71,11 @@ pub fn semver(since: Option<&str>, tally: &mut Tally) -> Result<()> {
 
 /// `deny.toml`. Advisories are left out: their database is fetched from elsewhere.
 pub fn deny(tally: &mut Tally) -> Result<()> {
-    if process::find("cargo-deny").is_none() {
-        tally.skip("deny", "cargo-deny is not installed (cargo install cargo-deny --locked)");
+    let Some(program) = install::cargo_deny() else {
+        tally.skip("deny", "cargo-deny is not installed");
         return Ok(());
-    }
-    tally.command("deny", cargo(["deny", "--workspace", "check", "licenses", "bans", "sources"]))
+    };
+    let mut command = Command::new(program);
+    command.args(["--workspace", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]);
+    tally.command("deny: licences, bans and sources", command)
 }

