@@ -10,6 +10,7 @@ mod book;
 mod cargo;
 mod dist;
 mod examples;
+mod features;
 mod fuzz;
 mod header;
 mod loom;
@@ -79,6 +80,8 @@ enum Chore {
     Natives(natives::Options),
     /// The C headers: the agent's from its functions, the plugins' from the structures that cross.
     Header,
+    /// Features only add: every crate with none of its features, the default ones, all. A part of the full soak.
+    Features,
     /// The book of `docs/`, into target/book, by mdBook.
     Book,
     /// For mdBook, which calls it: makes links out of the book lead to the repository.
@@ -148,6 +151,7 @@ fn run() -> Result<bool> {
             header::write()?;
             return Ok(true);
         }
+        Chore::Features => tally.stage("features", features::run),
         Chore::Book => tally.stage("book", book::run),
         Chore::BookLinks { asked } => {
             book::preprocess(!asked.is_empty())?;

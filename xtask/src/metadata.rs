@@ -45,6 +45,8 @@ pub struct Package {
     pub repository: Option<String>,
     /// Name of the shared library that it makes.
     pub library: Option<String>,
+    /// Names of its features, and of optional dependencies that are some.
+    pub features: Vec<String>,
     /// Names of its test targets.
     pub tests: Vec<String>,
     /// Orderings that its loom models depend on: `weaken` of `[package.metadata.loom]`.
@@ -123,6 +125,12 @@ fn read_package(package: &Value, member: bool) -> Package {
                 target["crate_types"].as_array().is_some_and(|types| types.contains(&"cdylib".into()))
             })
             .map(|target| text(&target["name"])),
+        features: package["features"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect(),
         tests: list("targets")
             .filter(|target| target["kind"][0] == "test")
             .map(|target| text(&target["name"]))

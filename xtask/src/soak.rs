@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::cargo::{cargo, run_tests};
+use crate::features;
 use crate::metadata;
 use crate::oracles::tickscope;
 use crate::process;
@@ -80,6 +81,7 @@ pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         let mut command = cargo(["test", "--release", "--package", "tickscope-cli", "--test", "it", "--"]);
         command.args(["--nocapture", "kills::", "attach::"]).env("TICKSCOPE_SOAK", "full");
         run_tests("soak: kills, and a thousand times attached and left", &mut command, tally)?;
+        features::run(tally)?;
     }
     if options.wants(Part::Deny) {
         publish::deny(tally)?;
