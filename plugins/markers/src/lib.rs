@@ -65,7 +65,11 @@ impl Markers {
             Open { span: begin.span, symbol: begin.symbol, category: begin.category, begin_ns: time_ns };
         let Some(place) = self.lanes.begin(ring, track, own, open) else { return };
         if place.new {
-            let name = if own { track_info.name.to_string() } else { format!("shared {}", place.lane) };
+            let name = match &*track_info.name {
+                name if own && !name.is_empty() => name.to_owned(),
+                _ if own => format!("thread {}", place.lane),
+                _ => format!("shared {}", place.lane),
+            };
             self.tools.iter_mut().for_each(|tool| tool.lane(place.lane, &name));
         }
         self.spans += 1;

@@ -4,10 +4,8 @@ use tickscope_abi::{Names, Sample};
 use tickscope_counts::{Counts, Resource, Tick};
 
 use crate::event::{Event, Number, Summary, Value, What};
-use crate::histogram::histogram;
+use crate::histogram::Histogram;
 
-/// Ticks of an interval that are in its histogram; a server has 20 to 100 in a second.
-const MAX_TICKS: usize = 1 << 16;
 const SECOND: f64 = 1e9;
 const MS: f64 = 1e6;
 
@@ -39,7 +37,7 @@ pub struct Board {
     end_ns: u64,
     now_ns: u64,
     /// Milliseconds of the interval's ticks, and how many were late.
-    ticks: Vec<f64>,
+    ticks: Histogram,
     late: u64,
     /// Ticks so far.
     number: i64,
@@ -58,7 +56,7 @@ impl Board {
             length_ns,
             end_ns,
             now_ns: clock.0,
-            ticks: Vec::new(),
+            ticks: Histogram::default(),
             late: 0,
             number: 0,
             before: (0, 0, 0, Vec::new()),
@@ -102,9 +100,7 @@ impl Board {
 
     fn tick(&mut self, tick: Tick) -> Event {
         let duration_ms = tick.duration_ns as f64 / MS;
-        if self.ticks.len() < MAX_TICKS {
-            self.ticks.push(duration_ms);
-        }
+        self.ticks.add(duration_ms);
         self.late += u64::from(tick.late);
         self.number += 1;
         let value = vec![scalar("tick/duration_ms", duration_ms)];
@@ -123,7 +119,7 @@ impl Board {
         }
         let mut value = Vec::new();
         let (ticks, late) = (std::mem::take(&mut self.ticks), std::mem::take(&mut self.late));
-        if let Some(histogram) = histogram(&ticks) {
+        if let Some(histogram) = ticks.written() {
             value.push(scalar("ticks/mean_ms", histogram.sum / histogram.num));
             value.push(scalar("ticks/max_ms", histogram.max));
             value.push(scalar("ticks/count", histogram.num));

@@ -34,7 +34,7 @@ use tickscope_counts::{Counts, Recording};
 
 pub use board::{Board, TAGS};
 pub use event::{Event, HistogramProto, Number, Summary, Value, What};
-pub use histogram::histogram;
+pub use histogram::Histogram;
 pub use record::{read, write};
 
 /// The options, as the schema has them.
