@@ -4,23 +4,15 @@
 mod consumers;
 mod plugin;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use tickscope_core::{Sink, conformance};
-use tickscope_plugin::{Direct, Plugin};
-
-/// The library that cargo made of this package beside the tests.
-fn library() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.with_file_name("libtickscope_parquet.so")
-}
+use tickscope_plugin::Direct;
+use tickscope_trial::Trial;
 
 /// The sink, without a thread of its own.
 fn sink(options: &str) -> Direct {
-    let plugin = Arc::new(Plugin::load(&library()).unwrap());
-    let options = plugin.schema.read("parquet", options).unwrap();
-    Direct::new(plugin, options, Arc::new(|name, _, line| panic!("{name}: {line}")))
+    Trial::new("tickscope-parquet").direct(options)
 }
 
 /// Spans of all kinds that the example of the conformance suite has.
