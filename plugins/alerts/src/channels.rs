@@ -296,7 +296,8 @@ impl Channel {
                 let line = told.line();
                 match (told.notice.state, told.rule.severity) {
                     (State::Resolved, _) | (_, Severity::Info) => host.info(&line),
-                    (_, Severity::Warning) => host.warning(&line),
+                    // The host calls it a warning already.
+                    (_, Severity::Warning) => host.warning(&format!("{}: {}", told.rule.name, told.body())),
                     (_, Severity::Critical | Severity::Emergency) => host.error(&line),
                 }
             }

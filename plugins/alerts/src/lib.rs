@@ -189,7 +189,8 @@ fn summary(engine: &Engine, window: &Window, held_back: u64, clock: Clock) -> Ve
         let fired = engine.fired(severity);
         (fired > 0).then(|| format!("{fired} {severity}"))
     });
-    let mut line = format!("{fired} alerts: {}", by_severity.collect::<Vec<_>>().join(", "));
+    let alerts = if fired == 1 { "alert" } else { "alerts" };
+    let mut line = format!("{fired} {alerts}: {}", by_severity.collect::<Vec<_>>().join(", "));
     let resolved: u64 = engine.statistics().iter().map(|statistics| statistics.resolved).sum();
     let open_ns: u64 = engine.statistics().iter().map(|statistics| statistics.open_ns).sum();
     if let Some(mean_ns) = open_ns.checked_div(resolved) {

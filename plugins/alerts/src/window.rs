@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tickscope_abi::{Event, Names, Sample};
+use tickscope_abi::{Names, Sample};
 use tickscope_counts::{Counts, HOST, OTHER, Recording};
 
 use crate::rules::{Measure, Rule, matches};
@@ -79,10 +79,8 @@ impl Window {
 
     /// Counts a sample.
     pub fn sample(&mut self, sample: &Sample<'_>, names: &Names) {
-        let (ticks, sum_ns) = (self.counts.ticks.count(), self.counts.ticks.sum_ns);
-        self.counts.sample(sample, names);
-        if matches!(sample.event, Event::End(_)) && self.counts.ticks.count() > ticks {
-            self.tick(self.counts.ticks.sum_ns - sum_ns);
+        if let Some(tick) = self.counts.sample(sample, names) {
+            self.tick(tick.duration_ns);
         }
     }
 

@@ -4,12 +4,13 @@
 //! open where a span begins is its parent; a coroutine is inside of whoever resumed it. What a coroutine still has open from
 //! an earlier tick is no parent in this one.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::HashSet;
 
-use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Range, Sample, outcome_name};
+use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Names, Range, Sample, link_kind_name, outcome_name};
 use tickscope_push::Limit;
 
-use crate::ids::{Ids, Place};
+use crate::ids::{Ids, Place, mixed};
 use crate::proto::{self, KeyValue, Value};
 
 /// Spans that are followed at a time.
@@ -18,7 +19,7 @@ const MAX_OPEN: usize = 1 << 16;
 const MAX_RINGS: usize = 1 << 12;
 /// Tracks that are followed: a host has no more names than these.
 const MAX_TRACKS: usize = 1 << 24;
-/// Causes that are kept: a link to one that is older is left out.
+/// Causes that are kept, a power of two: a link to one that is older than so many may be left out.
 const MAX_CAUSES: usize = 1 << 16;
 /// Arguments of a span, and bytes of a text among them.
 const MAX_ARGS: usize = 32;
@@ -74,17 +75,40 @@ fn kind(category: &str) -> Option<Kind> {
     })
 }
 
+/// A span that is followed: what is needed to write it if it is sent, which few are.
 #[derive(Debug)]
 struct Open {
     span: u64,
     begin_ns: u64,
     kind: Kind,
     place: Place,
+    /// The parent's id; 0 for none.
+    parent: u64,
     /// The tick that it is sent with; 0 for none.
     group: u64,
     /// The tick it began in, on its thread; 0 for none.
     tick: u64,
-    rest: proto::Span,
+    symbol: u32,
+    category: u32,
+    track: u32,
+    /// What caused it, and how.
+    cause: Option<(Place, u32)>,
+    /// Where it ran, when it is a part of another trace.
+    within: Option<Place>,
+    args: Vec<KeyValue>,
+    dropped_args: u32,
+    events: Vec<proto::Event>,
+    dropped_events: u32,
+}
+
+/// A span that is over.
+#[derive(Debug)]
+struct Ended {
+    open: Open,
+    end_ns: u64,
+    duration_ns: u64,
+    bytes: u32,
+    outcome: u32,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +117,7 @@ struct Ring {
     chain: Vec<u32>,
     tick: u64,
     /// Ended in the tick that runs.
-    ended: Vec<(u64, proto::Span)>,
+    ended: Vec<Ended>,
     left_out: u64,
 }
 
@@ -113,23 +137,28 @@ pub struct Follower {
     pub left_out: u64,
 }
 
-/// What later spans may name as their cause.
+/// What later spans may name as their cause: a new one takes the place of an old one.
 #[derive(Debug, Default)]
 struct Causes {
-    places: HashMap<u64, Place>,
-    order: VecDeque<u64>,
+    slots: Vec<(u64, Place)>,
 }
 
 impl Causes {
+    fn slot(id: u64) -> usize {
+        mixed(id) as usize & (MAX_CAUSES - 1)
+    }
+
     fn add(&mut self, id: u64, place: Place) {
-        if self.places.insert(id, place).is_none() {
-            self.order.push_back(id);
+        if self.slots.is_empty() {
+            self.slots.resize(MAX_CAUSES, (0, Place::default()));
         }
-        if self.order.len() > MAX_CAUSES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.places.remove(&oldest);
-        }
+        self.slots[Self::slot(id)] = (id, place);
+    }
+
+    /// 0 is none.
+    fn get(&self, id: u64) -> Option<Place> {
+        let (found, place) = self.slots.get(Self::slot(id))?;
+        (id != 0 && *found == id).then_some(*place)
     }
 }
 
@@ -231,9 +260,10 @@ impl Follower {
                     _ => return,
                 };
                 let Some((track, depth)) = self.around(ring, track) else { return };
-                let span = &mut self.tracks[track][depth].rest;
-                if span.events.len() >= MAX_EVENTS {
-                    span.dropped_events_count += 1;
+                let time_unix_nano = self.clock.unix(time_ns);
+                let open = &mut self.tracks[track][depth];
+                if open.events.len() >= MAX_EVENTS {
+                    open.dropped_events += 1;
                     return;
                 }
                 let mut attributes = Vec::new();
@@ -243,11 +273,10 @@ impl Follower {
                 }
                 let rename = |name: &str| match name {
                     "message" if exception => "exception.message".to_owned(),
-                    name => format!("tickscope.arg.{name}"),
+                    name => argument(name),
                 };
                 let _ = arguments(batch, instant.args, rename, &mut attributes); // an event does not count what it lacks
-                let time_unix_nano = self.clock.unix(time_ns);
-                span.events.push(proto::Event { time_unix_nano, name: cut(name).to_owned(), attributes });
+                open.events.push(proto::Event { time_unix_nano, name: cut(name).to_owned(), attributes });
             }
             _ => {}
         }
@@ -271,10 +300,8 @@ impl Follower {
     }
 
     fn begin(&mut self, batch: &Batch<'_>, sample: &Sample<'_>, begin: &Begin, kind: Kind) {
-        let names = batch.names();
-        let on = names.track(sample.track);
         let Some(ring) = at(&mut self.rings, sample.ring, MAX_RINGS) else { return };
-        if ring.chain.is_empty() && on.kind_name() == "thread" {
+        if ring.chain.is_empty() && batch.names().track(sample.track).kind_name() == "thread" {
             ring.chain.push(sample.track);
         }
         let running = ring.chain.contains(&sample.track);
@@ -295,56 +322,33 @@ impl Follower {
             None => (self.ids.root(begin.span), 0, if kind == Kind::Tick { tick } else { 0 }),
         };
 
-        let mut links = Vec::new();
-        let cause = (begin.link != 0).then(|| self.causes.places.get(&begin.link)).flatten();
-        if let Some(cause) = cause.filter(|cause| cause.span != parent) {
-            links.push(link(*cause, tickscope_abi::link_kind_name(begin.link_kind)));
-        }
+        let cause = self.causes.get(begin.link).filter(|cause| cause.span != parent);
+        let mut within = None;
         if let Some((given, from)) = context(batch, begin.args) {
-            if parent != 0 && around.is_some_and(|around| around.place.trace != given.trace) {
-                links.extend(around.map(|around| link(around.place, "within")));
-            }
+            within = around.map(|around| around.place).filter(|around| around.trace != given.trace);
             (place, parent, group) = (given, from, 0);
         }
         self.causes.add(begin.span, place);
-
-        let symbol = names.symbol(begin.symbol);
-        let category = &*names.category(begin.category).name;
-        let name = match kind {
-            Kind::Tick => cut(&symbol.name).to_owned(),
-            _ => format!("{category} {}", cut(&symbol.name)),
+        let mut args = Vec::new();
+        let dropped_args = arguments(batch, begin.args, argument, &mut args);
+        let open = Open {
+            span: begin.span,
+            begin_ns: sample.time_ns,
+            kind,
+            place,
+            parent,
+            group,
+            tick,
+            symbol: begin.symbol,
+            category: begin.category,
+            track: sample.track,
+            cause: cause.map(|cause| (cause, begin.link_kind)),
+            within,
+            args,
+            dropped_args,
+            events: Vec::new(),
+            dropped_events: 0,
         };
-        let mut attributes = vec![KeyValue::text("tickscope.category", category)];
-        let mut told = |key: &str, value: &str| {
-            if !value.is_empty() {
-                attributes.push(KeyValue::text(key, cut(value)));
-            }
-        };
-        told("tickscope.resource", &symbol.resource);
-        told("code.function.name", &symbol.name);
-        told("code.file.path", &symbol.file);
-        if on.kind_name() == "thread" {
-            told("thread.name", &on.name);
-        }
-        if symbol.line > 0 {
-            attributes.push(KeyValue::int("code.line.number", symbol.line));
-        }
-        let dropped = arguments(batch, begin.args, |name| format!("tickscope.arg.{name}"), &mut attributes);
-        let server = category == "http" && kind == Kind::Boundary;
-        let rest = proto::Span {
-            trace_id: place.trace.to_be_bytes().into(),
-            span_id: place.span.to_be_bytes().into(),
-            parent_span_id: if parent == 0 { Vec::new() } else { parent.to_be_bytes().into() },
-            name,
-            kind: if server { proto::SERVER } else { proto::INTERNAL },
-            start_time_unix_nano: self.clock.unix(sample.time_ns),
-            attributes,
-            dropped_attributes_count: dropped,
-            links,
-            flags: proto::SAMPLED,
-            ..proto::Span::default()
-        };
-        let open = Open { span: begin.span, begin_ns: sample.time_ns, kind, place, group, tick, rest };
         if self.open < MAX_OPEN
             && let Some(track) = at(&mut self.tracks, sample.track, MAX_TRACKS)
         {
@@ -358,93 +362,147 @@ impl Follower {
         let Some(depth) = track.iter().rposition(|open| open.span == end.span) else { return };
         // Spans inside of it that are still open have lost their end.
         self.open -= track.len() - depth;
-        let Some(open) = track.drain(depth..).next() else { return };
-        let Open { begin_ns, kind, group, mut rest, .. } = open;
-        let duration_ns = sample.time_ns.saturating_sub(begin_ns);
-        rest.end_time_unix_nano = self.clock.unix(sample.time_ns).max(rest.start_time_unix_nano);
-        if end.bytes > 0 {
-            rest.attributes.push(KeyValue::int("tickscope.allocated_bytes", end.bytes));
-        }
-        let renamed = |name: &str| format!("tickscope.arg.{name}");
-        rest.dropped_attributes_count += arguments(batch, end.args, renamed, &mut rest.attributes);
-        if end.outcome != 0 {
-            let outcome = outcome_name(end.outcome);
-            rest.attributes.push(KeyValue::text("tickscope.outcome", outcome));
-            if matches!(outcome, "error" | "unwound") {
-                let message =
-                    rest.events.iter().rev().find_map(|event| event.attributes.iter().find_map(message));
-                rest.status =
-                    Some(proto::Status { message: message.unwrap_or_default(), code: proto::ERROR });
-            }
-        }
+        let Some(mut open) = track.drain(depth..).next() else { return };
+        open.dropped_args += arguments(batch, end.args, argument, &mut open.args);
+        let duration_ns = sample.time_ns.saturating_sub(open.begin_ns);
+        let (kind, group) = (open.kind, open.group);
+        let (end_ns, bytes, outcome) = (sample.time_ns, end.bytes, end.outcome);
+        let ended = Ended { open, end_ns, duration_ns, bytes, outcome };
         let slow = duration_ns >= self.thresholds.span_ns;
         let Some(ring) = self.rings.get_mut(sample.ring as usize) else { return };
         if kind == Kind::Tick && group == end.span && ring.tick == end.span {
             ring.tick = 0;
-            self.tick(sample.ring, duration_ns, sample.time_ns, rest);
+            self.tick(sample.ring, ended, batch.names());
         } else if group != 0 && group == ring.tick {
             if slow || kind == Kind::Boundary {
-                ring.ended.push((duration_ns, rest));
+                ring.ended.push(ended);
                 if ring.ended.len() > 2 * self.thresholds.max_spans {
                     ring.left_out += longest(&mut ring.ended, self.thresholds.max_spans);
                 }
             }
         } else if slow && kind != Kind::Tick {
             match self.limit.take(sample.time_ns) {
-                true => self.ready.push(rest),
+                true => self.ready.push(ended.write(batch.names(), self.clock)),
                 false => self.left_out += 1,
             }
         }
     }
 
     /// A tick ended: is it worth sending?
-    fn tick(&mut self, ring: u32, duration_ns: u64, now_ns: u64, mut root: proto::Span) {
+    fn tick(&mut self, ring: u32, root: Ended, names: &Names) {
         let Thresholds { tick_ns, span_ns, max_spans } = self.thresholds;
         let Some(ring) = self.rings.get_mut(ring as usize) else { return };
-        let mut spans = std::mem::take(&mut ring.ended);
-        let late = tick_ns > 0 && duration_ns > tick_ns;
+        let mut inside = std::mem::take(&mut ring.ended);
+        let late = tick_ns > 0 && root.duration_ns > tick_ns;
         if !late {
-            spans.retain(|(duration_ns, _)| *duration_ns >= span_ns);
+            inside.retain(|ended| ended.duration_ns >= span_ns);
         }
-        if !late && spans.is_empty() {
+        if !late && inside.is_empty() {
             return;
         }
-        if !self.limit.take(now_ns) {
+        if !self.limit.take(root.end_ns) {
             self.left_out += 1;
             return;
         }
-        let left_out = ring.left_out + longest(&mut spans, max_spans);
+        let left_out = ring.left_out + longest(&mut inside, max_spans);
+        let id = root.open.place.span;
+        let mut root = root.write(names, self.clock);
         if late {
             root.attributes.push(KeyValue::new("tickscope.late", Value::BoolValue(true)));
         }
         if late && left_out > 0 {
             root.attributes.push(KeyValue::int("tickscope.spans_left_out", left_out));
         }
+        self.ready.push(root);
         // A parent that was left out, shorter than others, is not to be missed.
-        let kept: std::collections::HashSet<&[u8]> = spans.iter().map(|(_, span)| &*span.span_id).collect();
-        let orphan = |span: &proto::Span| !kept.contains(&*span.parent_span_id);
-        let orphans: Vec<bool> = spans.iter().map(|(_, span)| orphan(span)).collect();
-        for ((_, span), orphan) in spans.iter_mut().zip(orphans) {
-            if orphan {
-                span.parent_span_id.clone_from(&root.span_id);
+        let kept: HashSet<u64> = inside.iter().map(|ended| ended.open.place.span).collect();
+        for mut ended in inside {
+            if !kept.contains(&ended.open.parent) {
+                ended.open.parent = id;
+            }
+            self.ready.push(ended.write(names, self.clock));
+        }
+    }
+}
+
+impl Ended {
+    /// As it is sent.
+    fn write(self, names: &Names, clock: Clock) -> proto::Span {
+        let Self { open, end_ns, bytes, outcome, .. } = self;
+        let (symbol, track) = (names.symbol(open.symbol), names.track(open.track));
+        let category = &*names.category(open.category).name;
+        let name = match open.kind {
+            Kind::Tick => cut(&symbol.name).to_owned(),
+            _ => format!("{category} {}", cut(&symbol.name)),
+        };
+        let mut attributes = vec![KeyValue::text("tickscope.category", category)];
+        let mut told = |key: &str, value: &str| {
+            if !value.is_empty() {
+                attributes.push(KeyValue::text(key, cut(value)));
+            }
+        };
+        told("tickscope.resource", &symbol.resource);
+        told("code.function.name", &symbol.name);
+        told("code.file.path", &symbol.file);
+        if track.kind_name() == "thread" {
+            told("thread.name", &track.name);
+        }
+        if symbol.line > 0 {
+            attributes.push(KeyValue::int("code.line.number", symbol.line));
+        }
+        if bytes > 0 {
+            attributes.push(KeyValue::int("tickscope.allocated_bytes", bytes));
+        }
+        attributes.extend(open.args);
+        let mut status = None;
+        if outcome != 0 {
+            let outcome = outcome_name(outcome);
+            attributes.push(KeyValue::text("tickscope.outcome", outcome));
+            if matches!(outcome, "error" | "unwound") {
+                let message =
+                    open.events.iter().rev().find_map(|event| event.attributes.iter().find_map(message));
+                status = Some(proto::Status { message: message.unwrap_or_default(), code: proto::ERROR });
             }
         }
-        self.ready.push(root);
-        self.ready.extend(spans.into_iter().map(|(_, span)| span));
+        let cause = open.cause.map(|(place, how)| link(place, link_kind_name(how)));
+        let links = cause.into_iter().chain(open.within.map(|place| link(place, "within"))).collect();
+        let server = category == "http" && open.kind == Kind::Boundary;
+        let start_time_unix_nano = clock.unix(open.begin_ns);
+        proto::Span {
+            trace_id: open.place.trace.to_be_bytes().into(),
+            span_id: open.place.span.to_be_bytes().into(),
+            parent_span_id: if open.parent == 0 { Vec::new() } else { open.parent.to_be_bytes().into() },
+            name,
+            kind: if server { proto::SERVER } else { proto::INTERNAL },
+            start_time_unix_nano,
+            end_time_unix_nano: clock.unix(end_ns).max(start_time_unix_nano),
+            attributes,
+            dropped_attributes_count: open.dropped_args,
+            events: open.events,
+            dropped_events_count: open.dropped_events,
+            links,
+            status,
+            flags: proto::SAMPLED,
+        }
     }
 }
 
 /// Keeps the longest, in the order they began, and says how many were left out.
-fn longest(spans: &mut Vec<(u64, proto::Span)>, limit: usize) -> u64 {
+fn longest(spans: &mut Vec<Ended>, limit: usize) -> u64 {
     let left_out = spans.len().saturating_sub(limit);
     if left_out > 0 {
         // Of equal ones the outer ended later.
         spans.reverse();
-        spans.sort_by_key(|(duration_ns, _)| std::cmp::Reverse(*duration_ns));
+        spans.sort_by_key(|ended| Reverse(ended.duration_ns));
         spans.truncate(limit);
     }
-    spans.sort_by_key(|(duration_ns, span)| (span.start_time_unix_nano, std::cmp::Reverse(*duration_ns)));
+    spans.sort_by_key(|ended| (ended.open.begin_ns, Reverse(ended.duration_ns)));
     left_out as u64
+}
+
+/// The name of an argument among attributes.
+fn argument(name: &str) -> String {
+    format!("tickscope.arg.{name}")
 }
 
 fn link(place: Place, how: &str) -> proto::Link {

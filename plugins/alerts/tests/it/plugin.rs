@@ -25,7 +25,7 @@ fn alerts_begin_and_end_by_the_recordings_clock() {
     assert_eq!(
         played.said,
         [
-            "Warning: WARNING long: a tick took 75 ms, allowed is at most 70, since 18:04:11 UTC; bank ran 74 ms of it",
+            "Warning: long: a tick took 75 ms, allowed is at most 70, since 18:04:11 UTC; bank ran 74 ms of it",
             "Error: CRITICAL late-ticks-per-minute: 48 late ticks a minute, allowed are at most 30, since 18:04:12 UTC; bank ran most, 97 % of the time",
             "Info: resolved late-ticks-per-minute: well again after 12 s: 0 late ticks a minute, allowed are at most 30; at worst it was 72",
             "Info: resolved long: well again after 14 s: a tick took 20 ms, allowed is at most 70; at worst it was 75",
@@ -103,32 +103,32 @@ fn every_measure_has_words() {
     );
     check(
         json!({"measure": "ms_per_tick", "above": 30, "for_s": 5}),
-        "Warning: WARNING ms-per-tick: bank runs 39 ms of each tick, allowed is at most 30, since 18:04:06 UTC",
+        "Warning: ms-per-tick: bank runs 39 ms of each tick, allowed is at most 30, since 18:04:06 UTC",
     );
     check(
         json!({"measure": "ms_per_s", "above": 100, "window_s": 2, "resource": "b*"}),
-        "Warning: WARNING ms-per-s: bank runs 156 ms of each second, allowed is at most 100, since 18:04:07 UTC",
+        "Warning: ms-per-s: bank runs 156 ms of each second, allowed is at most 100, since 18:04:07 UTC",
     );
     check(
         json!({"measure": "heap_mb", "above": 512}),
-        "Warning: WARNING heap-mb: the Lua heap of bank is 600 MB, allowed is at most 512, since 18:04:06 UTC",
+        "Warning: heap-mb: the Lua heap of bank is 600 MB, allowed is at most 512, since 18:04:06 UTC",
     );
     check(
         json!({"measure": "allocated_mb_per_s", "above": 3.5, "window_s": 1}),
-        "Warning: WARNING allocated-mb-per-s: bank allocates 4 MB a second, allowed is at most 3.5, since 18:04:06 UTC",
+        "Warning: allocated-mb-per-s: bank allocates 4 MB a second, allowed is at most 3.5, since 18:04:06 UTC",
     );
     check(
         json!({"measure": "errors_per_minute", "above": 10}),
-        "Warning: WARNING errors-per-minute: <!shop> reports 11 errors a minute, allowed are at most 10, since 18:04:17 UTC",
+        "Warning: errors-per-minute: <!shop> reports 11 errors a minute, allowed are at most 10, since 18:04:17 UTC",
     );
     check(
         json!({"measure": "calls_per_s", "above": 4, "window_s": 4}),
-        "Warning: WARNING calls-per-s: bank is called 5 times a second, allowed is at most 4, since 18:04:09 UTC",
+        "Warning: calls-per-s: bank is called 5 times a second, allowed is at most 4, since 18:04:09 UTC",
     );
     // The server itself only where it is meant, and a resource that is not meant, not.
     check(
         json!({"measure": "ms_per_s", "above": 3, "window_s": 1, "resource": "(host)"}),
-        "Warning: WARNING ms-per-s: (host) runs 4 ms of each second, allowed is at most 3, since 18:04:06 UTC",
+        "Warning: ms-per-s: (host) runs 4 ms of each second, allowed is at most 3, since 18:04:06 UTC",
     );
     check(json!({"measure": "ms_per_s", "above": 3, "resource": "shop*"}), "");
     check(json!({"measure": "late_ticks_per_minute", "above": 0}), "");
@@ -142,7 +142,7 @@ fn the_rules_without_rules_are_for_a_slow_server() {
     let said = play(&server, &json!({})).said;
     assert_eq!(
         said[0],
-        "Warning: WARNING busy-resource: bank runs 39 ms of each tick, allowed is at most 10, since 18:04:06 UTC"
+        "Warning: busy-resource: bank runs 39 ms of each tick, allowed is at most 10, since 18:04:06 UTC"
     );
     // Nothing is wrong, nothing is said.
     let mut server = city();
@@ -159,7 +159,7 @@ fn a_clock_that_jumps_is_borne() {
     server.now_ms += 365 * 86_400_000;
     server.ticks(4, 250, 75, pay);
     let said = play(&server, &json!({"rules": [{"measure": "tick_ms", "above": 70}]})).said;
-    assert!(said[0].starts_with("Warning: WARNING tick-ms: a tick took 75 ms"), "{said:?}");
+    assert!(said[0].starts_with("Warning: tick-ms: a tick took 75 ms"), "{said:?}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What services over HTTP are sent.
 
 use serde_json::{Value, json};
-use tickscope_trial::{Got, Receiver};
+use tickscope_core::{RecordingSink, Sink};
+use tickscope_trial::{Got, Receiver, wait};
 
-use crate::{city, hitch, play};
+use crate::{city, hitch, play, trial};
 
 fn bodies(got: &[Got]) -> Vec<Value> {
     got.iter().map(|got| serde_json::from_slice(&got.body).unwrap()).collect()
@@ -165,4 +166,27 @@ fn a_channel_that_fails_is_named_and_the_others_go_on() {
         refuses.address()
     );
     assert_eq!(health.message, expected);
+}
+
+#[test]
+fn a_channel_that_fails_is_told_while_the_recording_goes_on() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let channel = json!({"kind": "slack", "url": format!("http://{address}/secret")});
+    let (trial, server) = (trial(), hitch());
+    let options = json!({"rules": long_tick("warning"), "channels": [channel], "console": "off"});
+    let mut sinks = trial.sinks(&options.to_string());
+    let mut played = RecordingSink::default();
+    server.play(&mut played).unwrap();
+    sinks.open(&played.metadata).unwrap();
+    sinks.batch(&played.as_batch()).unwrap();
+    let line = wait("warning", || {
+        sinks.flush().unwrap();
+        trial.said().first().cloned()
+    });
+    let why = format!("cannot reach http://{address}: Connection refused (os error 111)");
+    assert_eq!(line, format!("alerts: Warning: slack does not work: {why}"));
+    sinks.flush().unwrap();
+    sinks.finish().unwrap();
+    let warnings = trial.said().iter().filter(|line| line.contains("Warning: ")).count();
+    assert_eq!(warnings, 1, "{:?}", trial.said());
 }
