@@ -237,7 +237,10 @@ impl State {
             Outcome::Later { why, asked } => {
                 self.report.retried += 1;
                 self.report.failing = true;
-                self.report.error = Some(why);
+                // Cut short by the end, a request says less than the one before.
+                if self.until.is_none_or(|until| now < until) || self.report.error.is_none() {
+                    self.report.error = Some(why);
+                }
                 self.failures = self.failures.saturating_add(1);
                 self.asked = asked.is_some();
                 let wait = settings.wait(self.failures, fastrand::f64());

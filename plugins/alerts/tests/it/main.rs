@@ -6,8 +6,9 @@ mod plugin;
 mod services;
 
 use serde_json::Value;
+use tickscope_core::{RecordingSink, Sink};
 use tickscope_plugin::Health;
-use tickscope_trial::{Server, Trial};
+use tickscope_trial::{Server, Trial, wait};
 
 /// Seconds of the tests are those from 18:04:05 UTC on.
 const START_UNIX_S: u64 = 1_795_716_245;
@@ -31,11 +32,27 @@ struct Played {
 }
 
 fn play(server: &Server, options: &Value) -> Played {
+    play_until(server, options, |_| true)
+}
+
+/// Ends the recording once `ready`, which is given what was said, has come true: at the end there is not much time.
+#[track_caller]
+fn play_until(server: &Server, options: &Value, ready: impl Fn(&[String]) -> bool) -> Played {
     let trial = trial();
+    let mut made = RecordingSink::default();
+    server.play(&mut made).unwrap();
     let mut sink = trial.direct(&options.to_string());
-    server.play(&mut sink).unwrap();
-    let said = trial.said().iter().map(|line| line.strip_prefix("alerts: ").unwrap().to_owned()).collect();
-    Played { said, health: sink.health.unwrap() }
+    sink.open(&made.metadata).unwrap();
+    sink.batch(&made.as_batch()).unwrap();
+    let said = || -> Vec<String> {
+        trial.said().iter().map(|line| line.strip_prefix("alerts: ").unwrap().to_owned()).collect()
+    };
+    wait("notice", || {
+        sink.flush().unwrap();
+        ready(&said()).then_some(())
+    });
+    sink.finish().unwrap();
+    Played { said: said(), health: sink.health.unwrap() }
 }
 
 /// 5 s of ticks of 20 ms, 3 s of 75 ms, 15 s of 20 ms, four in each.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tickscope_core::{RecordingSink, Sink};
 use tickscope_trial::{Got, Receiver, wait};
 
-use crate::{city, hitch, play, trial};
+use crate::{city, hitch, play_until, trial};
 
 fn bodies(got: &[Got]) -> Vec<Value> {
     got.iter().map(|got| serde_json::from_slice(&got.body).unwrap()).collect()
@@ -19,8 +19,11 @@ fn a_webhook_gets_everything() {
     let receiver = Receiver::start(204, "text/plain", b"");
     let url = format!("http://{}/hooks/secret?a=b", receiver.address());
     let channel = json!({"kind": "webhook", "url": url, "headers": {"X-Key": "env:CARGO_PKG_NAME"}});
-    let played =
-        play(&hitch(), &json!({"rules": long_tick("warning"), "channels": [channel], "server": "main city"}));
+    let played = play_until(
+        &hitch(),
+        &json!({"rules": long_tick("warning"), "channels": [channel], "server": "main city"}),
+        |_| receiver.got().len() == 2,
+    );
     let got = receiver.got();
     assert_eq!(got[0].target, "/hooks/secret?a=b");
     assert_eq!(got[0].header("x-key").as_deref(), Some("tickscope-alerts"));
@@ -41,8 +44,10 @@ fn slack_and_discord_get_messages_without_mentions() {
     server.ticks(20, 250, 40, buy);
     let rules = json!([{"name": "busy", "measure": "ms_per_tick", "above": 30, "severity": "critical"}]);
     let channel = |kind: &str| json!({"kind": kind, "url": url});
-    play(&server, &json!({"rules": rules, "channels": [channel("slack")]}));
-    play(&server, &json!({"rules": rules, "channels": [channel("discord")]}));
+    for (sent, kind) in [(1, "slack"), (2, "discord")] {
+        let options = json!({"rules": rules, "channels": [channel(kind)]});
+        play_until(&server, &options, |_| receiver.got().len() == sent);
+    }
     let body = "<!shop> runs 39 ms of each tick, allowed is at most 30, since 18:04:06 UTC";
     let escaped = body.replace('<', "&lt;").replace('>', "&gt;");
     assert_eq!(
@@ -80,7 +85,8 @@ fn pagerduty_is_told_of_the_end_by_the_same_key() {
         let receiver = Receiver::start(202, "application/json", b"{}");
         let url = format!("http://{}/v2/enqueue", receiver.address());
         let channel = json!({"kind": "pagerduty", "url": url, "key": "0123456789abcdef0123456789abcdef", "min": "info"});
-        play(&hitch(), &json!({"rules": long_tick(severity), "channels": [channel]}));
+        let options = json!({"rules": long_tick(severity), "channels": [channel]});
+        play_until(&hitch(), &options, |_| receiver.got().len() == 2);
         let mut bodies = bodies(&receiver.got());
         let details = bodies[0]["payload"]["custom_details"].take();
         assert_eq!(details["severity"], severity);
@@ -120,7 +126,8 @@ fn each_channel_gets_what_is_bad_enough_for_it() {
         let receiver = Receiver::start(200, "text/plain", b"ok");
         let url = format!("http://{}/", receiver.address());
         let channel = json!({"kind": "webhook", "url": url, "min": min});
-        let said = play(&hitch(), &json!({"rules": rules, "channels": [channel], "console": min})).said;
+        let options = json!({"rules": rules, "channels": [channel], "console": min});
+        let said = play_until(&hitch(), &options, |_| receiver.got().len() == 4 - place).said;
         let bodies = bodies(&receiver.got());
         let told: Vec<&str> = bodies.iter().map(|body| body["severity"].as_str().unwrap()).collect();
         assert_eq!(told, levels[place..], "{min}");
@@ -137,7 +144,8 @@ fn a_channel_is_sent_so_many_a_minute_and_the_end_of_those_it_was_told() {
     let receiver = Receiver::start(200, "text/plain", b"ok");
     let channel =
         json!({"kind": "webhook", "url": format!("http://{}/", receiver.address()), "per_minute": 3});
-    let said = play(&hitch(), &json!({"rules": rules, "channels": [channel]})).said;
+    let options = json!({"rules": rules, "channels": [channel]});
+    let said = play_until(&hitch(), &options, |_| receiver.got().len() == 6).said;
     let bodies = bodies(&receiver.got());
     let told: Vec<String> = bodies.iter().map(|body| format!("{} {}", body["state"], body["rule"])).collect();
     let expected =
@@ -157,7 +165,11 @@ fn a_channel_that_fails_is_named_and_the_others_go_on() {
         {"kind": "slack", "url": format!("http://{}/secret", refuses.address())},
         {"kind": "webhook", "url": format!("http://{}/", receiver.address())},
     ]);
-    let played = play(&hitch(), &json!({"rules": long_tick("warning"), "channels": channels}));
+    let options = json!({"rules": long_tick("warning"), "channels": channels});
+    let played = play_until(&hitch(), &options, |said| {
+        let named = said.iter().any(|line| line.contains("discord does not work"));
+        named && receiver.got().len() == 2 && refuses.got().len() == 2
+    });
     assert_eq!(receiver.got().len(), 2);
     let health = played.health;
     assert_eq!((health.written, health.lost), (2, 4));
