@@ -5,6 +5,8 @@ mod collect;
 mod console;
 mod convert;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod feedback;
 mod hitch;
 mod import;

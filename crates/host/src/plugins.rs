@@ -166,10 +166,11 @@ pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
         match found.plugin {
             Ok(plugin) => {
                 let plugin = Arc::new(plugin);
-                let problem = options.test.then(|| test(&plugin)).flatten();
+                let tested = options.test;
+                let problem = tested.then(|| test(&plugin)).flatten();
                 good &= problem.is_none();
                 let hidden_by = found.hidden_by.map(|file| file.display().to_string());
-                entries.push(Entry::Good { plugin, warning, problem, hidden_by });
+                entries.push(Entry::Good { plugin, warning, tested, problem, hidden_by });
             }
             Err(refusal) => {
                 good = false;
@@ -208,16 +209,27 @@ fn test(plugin: &Arc<Plugin>) -> Option<String> {
 
 /// One file.
 enum Entry {
-    Good { plugin: Arc<Plugin>, warning: Option<String>, problem: Option<String>, hidden_by: Option<String> },
-    Refused { file: String, why: String },
+    Good {
+        plugin: Arc<Plugin>,
+        warning: Option<String>,
+        tested: bool,
+        problem: Option<String>,
+        hidden_by: Option<String>,
+    },
+    Refused {
+        file: String,
+        why: String,
+    },
 }
 
 impl Entry {
     fn text(&self) -> String {
         let style = Style::stdout();
-        let (plugin, warning, problem, hidden_by) = match self {
+        let (plugin, warning, tested, problem, hidden_by) = match self {
             Self::Refused { file, why } => return format!("{} {file}: {why}\n", style.red("not used:")),
-            Self::Good { plugin, warning, problem, hidden_by } => (plugin, warning, problem, hidden_by),
+            Self::Good { plugin, warning, tested, problem, hidden_by } => {
+                (plugin, warning, *tested, problem, hidden_by)
+            }
         };
         let (major, minor) = plugin.abi;
         let name = style.bold(&plugin.name);
@@ -245,6 +257,8 @@ impl Entry {
         }
         if let Some(problem) = problem {
             line(style.red(format!("fails the test: {problem}")));
+        } else if tested {
+            line("takes all that a recording may hold".into());
         }
         text
     }
@@ -252,7 +266,7 @@ impl Entry {
     fn json(&self) -> Value {
         match self {
             Self::Refused { file, why } => json!({ "file": file, "usable": false, "why": why }),
-            Self::Good { plugin, warning, problem, hidden_by } => {
+            Self::Good { plugin, warning, problem, hidden_by, .. } => {
                 let options: Vec<Value> = plugin
                     .schema
                     .list()
