@@ -3,9 +3,11 @@
 //! A thread has a chain of tracks, its own and the coroutines that it resumed, one inside the other. Time is the innermost open
 //! span's of the innermost track that has one. Tracks that no thread runs (transfers, scopes) take no time.
 
+use std::collections::HashMap;
+
 /// Spans that are followed at a time; time of further ones is their callers'.
 const MAX_OPEN: usize = 1 << 16;
-/// Threads that are followed.
+/// Threads that are followed at a time. One more takes the place of one that runs nothing.
 const MAX_THREADS: usize = 1 << 12;
 /// Tracks that are followed: a host has no more names than these.
 const MAX_TRACKS: usize = 1 << 24;
@@ -43,8 +45,9 @@ pub struct Ended {
     pub outermost: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Thread {
+    ring: u32,
     last_ns: u64,
     /// Tracks, the thread's own first.
     chain: Vec<u32>,
@@ -53,8 +56,11 @@ struct Thread {
 /// All threads and tracks.
 #[derive(Debug, Default)]
 pub struct Running {
-    /// By ring.
     threads: Vec<Thread>,
+    /// Where the thread of a ring is. Numbers of rings only grow, as threads come and go.
+    slots: HashMap<u32, usize>,
+    /// The last ring that was looked for: samples of one come in a row.
+    newest: Option<(u32, usize)>,
     /// Open spans of each track, outermost first.
     tracks: Vec<Vec<Frame>>,
     open: usize,
@@ -73,14 +79,51 @@ impl Running {
     /// Time of a thread goes on to `now_ns`: how much passed, and in which span.
     #[inline]
     pub fn advance(&mut self, ring: u32, now_ns: u64) -> Option<(u64, Frame)> {
-        let thread = at(&mut self.threads, ring, MAX_THREADS)?;
+        let slot = self.slot(ring)?;
+        let thread = &mut self.threads[slot];
         let passed = now_ns.saturating_sub(thread.last_ns);
         thread.last_ns = now_ns.max(thread.last_ns);
-        self.innermost(ring).map(|frame| (passed, *frame))
+        self.innermost(slot).map(|frame| (passed, *frame))
     }
 
-    fn innermost(&mut self, ring: u32) -> Option<&mut Frame> {
-        let chain = self.threads.get(ring as usize)?.chain.iter().rev();
+    /// Where the thread of a ring is, which may be new.
+    #[inline]
+    fn slot(&mut self, ring: u32) -> Option<usize> {
+        match self.newest {
+            Some((newest, slot)) if newest == ring => Some(slot),
+            _ => self.find(ring),
+        }
+    }
+
+    fn find(&mut self, ring: u32) -> Option<usize> {
+        let slot = match self.slots.get(&ring) {
+            Some(slot) => *slot,
+            None if self.threads.len() < MAX_THREADS => {
+                self.threads.push(Thread::default());
+                self.threads.len() - 1
+            }
+            None => {
+                let idle = (0..self.threads.len()).find(|slot| self.is_idle(*slot))?;
+                self.slots.remove(&self.threads[idle].ring);
+                self.threads[idle] = Thread::default();
+                idle
+            }
+        };
+        self.threads[slot].ring = ring;
+        self.slots.insert(ring, slot);
+        self.newest = Some((ring, slot));
+        Some(slot)
+    }
+
+    /// Nothing of it is open, so that nothing is forgotten with it.
+    fn is_idle(&self, slot: usize) -> bool {
+        let chain = &self.threads[slot].chain;
+        let open = |track: &u32| self.tracks.get(*track as usize).is_some_and(|frames| !frames.is_empty());
+        chain.len() <= 1 && !chain.iter().any(open)
+    }
+
+    fn innermost(&mut self, slot: usize) -> Option<&mut Frame> {
+        let chain = self.threads[slot].chain.iter().rev();
         let busy = |track: &usize| self.tracks.get(*track).is_some_and(|frames| !frames.is_empty());
         let track = chain.map(|track| *track as usize).find(busy)?;
         self.tracks[track].last_mut()
@@ -88,7 +131,8 @@ impl Running {
 
     /// A span begins; whether its time is followed. `own_track`: the track is a thread's.
     pub fn begin(&mut self, ring: u32, track: u32, own_track: bool, frame: Frame) -> bool {
-        let Some(thread) = at(&mut self.threads, ring, MAX_THREADS) else { return false };
+        let Some(slot) = self.slot(ring) else { return false };
+        let thread = &mut self.threads[slot];
         if thread.chain.is_empty() && own_track {
             thread.chain.push(track);
         }
@@ -115,22 +159,25 @@ impl Running {
             true => (0, frame.inner_bytes),
             false => (i64::from(bytes) - frame.inner_bytes, bytes.into()),
         };
-        if self.threads.get(ring as usize).is_some_and(|thread| thread.chain.contains(&track)) {
-            self.charge(ring, all);
+        let slot = self.slots.get(&ring).copied();
+        if let Some(slot) = slot.filter(|slot| self.threads[*slot].chain.contains(&track)) {
+            self.charge(slot, all);
         }
-        Some(Ended { resource: frame.resource, bytes: own, outermost: self.innermost(ring).is_none() })
+        let outermost = slot.is_none_or(|slot| self.innermost(slot).is_none());
+        Some(Ended { resource: frame.resource, bytes: own, outermost })
     }
 
     /// Bytes that were counted are not again those of the span around.
-    fn charge(&mut self, ring: u32, bytes: i64) {
-        if let Some(frame) = self.innermost(ring) {
+    fn charge(&mut self, slot: usize, bytes: i64) {
+        if let Some(frame) = self.innermost(slot) {
             frame.inner_bytes = frame.inner_bytes.saturating_add(bytes);
         }
     }
 
     /// A thread goes on with `track`, which `host` waits for.
     pub fn resume(&mut self, ring: u32, track: u32, host: u32) {
-        let Some(Thread { chain, .. }) = at(&mut self.threads, ring, MAX_THREADS) else { return };
+        let Some(slot) = self.slot(ring) else { return };
+        let chain = &mut self.threads[slot].chain;
         if chain.is_empty() && host != track {
             chain.push(host);
         }
@@ -141,7 +188,8 @@ impl Running {
 
     /// A thread stops running `track`, and all that it resumed. `over`: it does not go on.
     pub fn suspend(&mut self, ring: u32, track: u32, over: bool) {
-        let Some(thread) = self.threads.get_mut(ring as usize) else { return };
+        let Some(slot) = self.slots.get(&ring).copied() else { return };
+        let thread = &mut self.threads[slot];
         let Some(depth) = thread.chain.iter().rposition(|running| *running == track) else { return };
         let mut inner = 0_i64;
         for track in thread.chain.drain(depth..) {
@@ -150,7 +198,7 @@ impl Running {
                 frame.suspended = true;
             }
         }
-        self.charge(ring, inner);
+        self.charge(slot, inner);
         if over && let Some(frames) = self.tracks.get_mut(track as usize) {
             self.open -= frames.len();
             *frames = Vec::new();

@@ -1,7 +1,8 @@
 //! Known samples, and what they count as.
 
 use tickscope_abi::raw::{
-    TickscopeBatch, TickscopeCategory, TickscopeStackNode, TickscopeSymbol, TickscopeText, TickscopeTrack,
+    TickscopeAccount, TickscopeBatch, TickscopeCategory, TickscopeStackNode, TickscopeSymbol, TickscopeText,
+    TickscopeTrack,
 };
 use tickscope_abi::{Batch, Begin, CounterValue, End, Event, Instant, Names, Range, Sample, Stack, Switch};
 
@@ -106,6 +107,7 @@ struct Feed {
     whole: Vec<(Span, Option<TickSpan>)>,
     ticks: Vec<Tick>,
     names: Names,
+    ring: u32,
     track: u32,
     begun: Vec<(u64, u64)>,
 }
@@ -119,13 +121,14 @@ impl Feed {
             whole: Vec::new(),
             ticks: Vec::new(),
             names: names(&SYMBOLS),
+            ring: 0,
             track: MAIN,
             begun: Vec::new(),
         }
     }
 
     fn push(&mut self, at_ms: u64, event: Event<'_>) {
-        let sample = Sample { time_ns: at_ms * MS, ring: 0, track: self.track, event };
+        let sample = Sample { time_ns: at_ms * MS, ring: self.ring, track: self.track, event };
         self.ticks.extend(self.counts.sample(&sample, &self.names));
         let raw = nothing();
         // SAFETY: it points to nothing.
@@ -401,4 +404,36 @@ fn whole_spans_have_their_own_time_and_their_tick() {
     feed.end(310, event, 0);
     let last = feed.whole.last().unwrap().0;
     assert_eq!((last.duration_ns(), last.category, last.self_ns), (10 * MS, None, None));
+}
+
+#[test]
+fn threads_that_come_and_go_are_followed_however_many_there_were() {
+    let mut feed = Feed::new();
+    for ring in 0..10_000 {
+        feed.ring = ring;
+        let pay = feed.begin(10 * u64::from(ring), "event", PAY);
+        feed.end(10 * u64::from(ring) + 2, pay, 3);
+    }
+    feed.check("bank", 2 * 10_000, 3 * 10_000);
+}
+
+#[test]
+fn losses_are_what_gaps_or_accounts_tell_of_more() {
+    let account = |dropped| TickscopeAccount {
+        attempted: 9,
+        committed: 9,
+        delivered: 9,
+        overwritten: 0,
+        discarded: 0,
+        dropped,
+    };
+    let mut feed = Feed::new();
+    feed.push(1, Event::Gap(3));
+    feed.push(2, Event::Account(&account(3)));
+    assert_eq!(feed.counts.lost, 3);
+    // Of threads that got no ring, and one after which nothing more was recorded.
+    feed.ring = 7;
+    feed.push(3, Event::Account(&account(5)));
+    feed.push(4, Event::Account(&account(6)));
+    assert_eq!(feed.counts.lost, 9);
 }
