@@ -8,7 +8,7 @@
 //! C modules find Lua's functions in the executable, which must export them: see the host's `build.rs`.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -61,10 +61,13 @@ pub struct Program {
     pub options: TracerOptions,
     /// Called once Lua is ready, with the means to interrupt it from another thread.
     pub on_start: Option<Box<dyn FnOnce(InterruptHandle)>>,
-    /// Called once when the process is about to end by `os.exit`. Not called when [`run`] returns. Lua's machine
-    /// still exists, unless the script asked for it to be closed.
-    pub at_exit: Option<Box<dyn FnOnce() + Send>>,
+    /// Called once when the process is about to end by `os.exit`, with its exit code; returns the one it ends with. Not called
+    /// when [`run`] returns. Lua's machine still exists, unless the script asked for it to be closed.
+    pub at_exit: Option<AtExit>,
 }
+
+/// What is done before a program ends.
+pub type AtExit = Box<dyn FnOnce(i32) -> i32 + Send>;
 
 impl Program {
     /// `script` with `args`, sampled, with messages as plain `lua` prints them.
@@ -112,7 +115,7 @@ pub fn run<R: Recorder + 'static>(recorder: R, program: Program) -> Result<i32, 
     static REGISTERED: std::sync::Once = std::sync::Once::new();
     // SAFETY: a function that may run at any exit: it takes what is registered and catches panics.
     REGISTERED.call_once(|| unsafe {
-        libc_atexit(run_at_exit);
+        libc_on_exit(run_at_exit, ptr::null_mut());
     });
     if let Some(on_start) = on_start {
         on_start(tracer.interrupt_handle());
@@ -189,21 +192,28 @@ fn with_default(path: &[u8], default: &[u8]) -> Vec<u8> {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b';')
 }
 
-type AtExit = Option<Box<dyn FnOnce() + Send>>;
-
 /// What is to be done when the process ends by `os.exit`.
-static AT_EXIT: Mutex<AtExit> = Mutex::new(None);
+static AT_EXIT: Mutex<Option<AtExit>> = Mutex::new(None);
 
 unsafe extern "C" {
-    #[link_name = "atexit"]
-    fn libc_atexit(function: extern "C" fn()) -> c_int;
+    #[link_name = "on_exit"]
+    fn libc_on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    fn fflush(file: *mut c_void) -> c_int;
+    fn _exit(code: c_int) -> !;
 }
 
-extern "C" fn run_at_exit() {
+extern "C" fn run_at_exit(code: c_int, _nothing: *mut c_void) {
     let action = AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(action) = action {
         // A panic has nowhere to go at exit.
-        let _ = catch_unwind(AssertUnwindSafe(action));
+        let end = catch_unwind(AssertUnwindSafe(|| action(code))).unwrap_or(code);
+        if end != code {
+            // SAFETY: of the process nothing is left to do but this: what C has buffered goes out, as at every exit.
+            unsafe {
+                fflush(ptr::null_mut());
+                _exit(end);
+            }
+        }
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tickscope_core::Depth;
+
+use crate::config;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -29,6 +32,12 @@ const STYLES: Styles = Styles::styled()
 
 Exit codes: 0 done, 1 failed (`run --scenario`: an expectation too; `resources`: something is missing), 2 wrong usage. `lua` and `record` end with the program's own code.")]
 pub(crate) struct Cli {
+    /// Take sinks and defaults of flags from this file. [default: tickscope.toml here, in the server's folder, or the user's]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Configuration")]
+    pub(crate) config: Option<PathBuf>,
+    /// Take none from a file.
+    #[arg(long, global = true, conflicts_with = "config", help_heading = "Configuration")]
+    pub(crate) no_config: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -135,7 +144,34 @@ Exit codes: 0 when all of them can be used, 1 when not, 2 wrong usage.")]
     /// Write manual pages, one for each command.
     #[command(after_help = "Example:\n  tickscope man ~/.local/share/man/man1 && man tickscope-run")]
     Man(Man),
+    /// Show the configuration that is in force, where each value comes from, and every mistake in it.
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(Config),
+    /// The process of an isolated plugin. Started by this program only.
+    #[command(hide = true)]
+    PluginHost,
 }
+
+const CONFIG_EXAMPLES: &str = "Examples:
+  tickscope config
+  tickscope config --config ~/server/tickscope.toml
+
+A file, all of it optional:
+  [run]
+  depth = \"trace\"                   # flags of run, lua, record, collect, watch, top and report; what is typed wins
+  [plugins]
+  folders = [\"plugins\"]             # as seen from the file
+  isolate = true
+  [sinks.prometheus]                # on without --sink
+  listen = \"127.0.0.1:9464\"         # options of the plugin
+  [sinks.mine]
+  plugin = \"./libmine.so\"
+  enabled = false                   # until --sink mine asks for it
+
+Exit codes: 0 when all is well, 1 when there are mistakes, 2 wrong usage.";
+
+/// The name of [`Command::PluginHost`].
+pub(crate) const PLUGIN_HOST: &str = "plugin-host";
 
 const RUN_EXAMPLES: &str = "Examples:
   tickscope run examples/city
@@ -299,6 +335,29 @@ pub(crate) struct Sinks {
     /// commas between, or as one value. May be repeated.
     #[arg(long = "sink", value_name = "NAME[=OPTIONS]")]
     pub(crate) asked: Vec<String>,
+    #[command(flatten)]
+    pub(crate) isolation: Isolation,
+    /// What the configuration asks for.
+    #[arg(skip)]
+    pub(crate) config: Arc<config::Config>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// What is shown.
+    #[arg(skip)]
+    pub(crate) config: Arc<config::Config>,
+}
+
+/// Where plugins run.
+#[derive(Debug, Args)]
+pub(crate) struct Isolation {
+    /// Give each plugin a process of its own: if it crashes, runs out of memory or hangs, only it is gone.
+    #[arg(long)]
+    pub(crate) isolate: bool,
+    /// Memory that an isolated plugin may use.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub(crate) isolate_memory: u64,
 }
 
 #[derive(Debug, Args)]
@@ -308,9 +367,17 @@ pub(crate) struct Plugins {
     /// Open each with its default options, and give it a small recording with one of everything, in batches of several sizes.
     #[arg(long)]
     pub(crate) test: bool,
+    /// Options for the test, as behind --sink NAME=.
+    #[arg(long, value_name = "OPTIONS", default_value = "", hide_default_value = true, requires = "test")]
+    pub(crate) options: String,
     /// Words for people, or one JSON document.
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     pub(crate) format: FormatArg,
+    #[command(flatten)]
+    pub(crate) isolation: Isolation,
+    /// Where plugins are looked for.
+    #[arg(skip)]
+    pub(crate) config: Arc<config::Config>,
 }
 
 #[derive(Debug, Args)]
@@ -674,7 +741,7 @@ fn durations(text: &str) -> Result<(Duration, Duration), String> {
     Ok(range)
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let expected = || "expected a size such as 500MB or 2GiB, at least 64KiB".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| expected())?;

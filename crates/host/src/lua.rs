@@ -34,13 +34,11 @@ pub(crate) fn run(options: &cli::Lua) -> Result<ExitCode> {
 
     let mut program = Program::new(script, args.to_vec());
     program.options = TracerOptions { depth: options.recording.depth.into(), ..TracerOptions::default() };
-    program.at_exit = Some(Box::new(move || {
-        finish(&at_exit, report);
-    }));
-    let code = standalone::run(recorder, program)?;
-    let whole = finish(&recording, report);
     // The program's own code, even where the recording failed: scripts around it rely on it.
-    Ok(if code == 0 && !whole { ExitCode::FAILURE } else { ExitCode::from(code as u8) })
+    let code = |code: i32, whole: bool| if code == 0 && !whole { 1 } else { code };
+    program.at_exit = Some(Box::new(move |own| code(own, finish(&at_exit, report))));
+    let own = standalone::run(recorder, program)?;
+    Ok(ExitCode::from(code(own, finish(&recording, report)) as u8))
 }
 
 /// Whether the capture is whole.

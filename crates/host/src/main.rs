@@ -2,6 +2,7 @@
 
 mod cli;
 mod collect;
+mod config;
 mod console;
 mod convert;
 mod doctor;
@@ -30,12 +31,14 @@ use std::process::ExitCode;
 
 use crate::present::tell;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = match config::command_line() {
+        Ok(cli) => cli.command,
+        Err(code) => return code,
+    };
+    let result = match command {
         Command::Run(options) => run::run(&options),
         Command::Resources(options) => resources::run(&options),
         Command::Record(options) => record::run(&options),
@@ -54,6 +57,8 @@ fn main() -> ExitCode {
         Command::Plugins(options) => plugins::run(&options),
         Command::Completions(options) => manual::completions(&options),
         Command::Man(options) => manual::pages(&options),
+        Command::Config(options) => config::run(&options),
+        Command::PluginHost => plugins::serve_isolated(),
     };
     result.unwrap_or_else(|error| {
         // A reader that has enough (`| head`) is no failure.

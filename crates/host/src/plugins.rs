@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use serde_json::{Value, json};
 use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError, conformance};
-use tickscope_plugin::{Direct, End, Found, Level, Log, Outcome, Plugin, SearchPath, Sinks};
+use tickscope_plugin::{Direct, End, Found, Isolation, Level, Log, Outcome, Plugin, Sinks};
 
 use crate::cli::{self, FormatArg};
 use crate::present::style::Style;
@@ -25,26 +25,35 @@ pub(crate) struct Chosen {
 /// Loads what is asked for. What cannot be used is told, and the rest is used.
 pub(crate) fn choose(sinks: &cli::Sinks) -> Chosen {
     let mut all = Chosen::default();
-    if sinks.asked.is_empty() {
-        return all;
-    }
-    let path = SearchPath::of_this_program();
-    for asked in &sinks.asked {
-        match path.choose(asked) {
+    for chosen in sinks.config.sinks(&sinks.asked, &sinks.isolation) {
+        match chosen {
             Ok(chosen) => {
                 if let Some(warning) = tickscope_plugin::warning(&chosen.plugin.file) {
                     tell!("tickscope: sink {}: {warning}", chosen.name);
                 }
                 all.chosen.push(chosen);
             }
-            Err(error) => {
-                tell!("tickscope: a sink is not used: {error}");
+            Err(problems) => {
+                problems.iter().for_each(|problem| tell!("tickscope: a sink is not used: {problem}"));
                 all.refused = true;
             }
         }
     }
     tickscope_plugin::number(&mut all.chosen);
     all
+}
+
+/// How plugins are isolated, if they are.
+fn isolation(options: &cli::Isolation) -> Option<Isolation> {
+    let isolation =
+        || Isolation { memory: options.isolate_memory, ..Isolation::of_this_program(cli::PLUGIN_HOST) };
+    options.isolate.then(isolation)
+}
+
+/// `tickscope plugin-host`: this process is that of an isolated plugin.
+pub(crate) fn serve_isolated() -> Result<ExitCode> {
+    tickscope_plugin::serve_isolated()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Chosen {
@@ -94,9 +103,11 @@ fn told(outcome: &Outcome) -> String {
     match &outcome.end {
         End::None | End::Finished => {}
         End::Failed { call, reason } => parts.push(format!("its `{call}` failed: {reason}")),
-        End::Hung { call, since } => {
+        End::Died { call, how } => parts.push(format!("{how} in its `{call}`")),
+        End::Hung { call, since, killed } => {
             let since = time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-            parts.push(format!("left behind: its `{call}` has not come back for {since}"));
+            let fate = if *killed { "ended" } else { "left behind" };
+            parts.push(format!("{fate}: its `{call}` has not come back for {since}"));
         }
     }
     if let Some(health) = &outcome.health {
@@ -152,11 +163,15 @@ impl<S: Sink> Sink for Beside<S> {
 
 /// `tickscope plugins`.
 pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
-    let path = SearchPath::of_this_program();
+    let (path, isolation) = (options.config.path(), isolation(&options.isolation));
     let found = if options.files.is_empty() {
-        path.list()
+        path.list(isolation.as_ref())
     } else {
-        let look = |file: &PathBuf| Found { plugin: Plugin::load(file), file: file.clone(), hidden_by: None };
+        let look = |file: &PathBuf| Found {
+            plugin: Plugin::load_as(file, isolation.as_ref()),
+            file: file.clone(),
+            hidden_by: None,
+        };
         options.files.iter().map(look).collect()
     };
     let (mut entries, mut good) = (Vec::new(), true);
@@ -167,7 +182,7 @@ pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
             Ok(plugin) => {
                 let plugin = Arc::new(plugin);
                 let tested = options.test;
-                let problem = tested.then(|| test(&plugin)).flatten();
+                let problem = tested.then(|| test(&plugin, &options.options)).flatten();
                 good &= problem.is_none();
                 let hidden_by = found.hidden_by.map(|file| file.display().to_string());
                 entries.push(Entry::Good { plugin, warning, tested, problem, hidden_by });
@@ -198,10 +213,10 @@ fn print(text: &str) -> Result<()> {
 }
 
 /// What is wrong with how it takes a recording with one of everything.
-fn test(plugin: &Arc<Plugin>) -> Option<String> {
-    let options = match plugin.schema.read(&plugin.name, "") {
+fn test(plugin: &Arc<Plugin>, options: &str) -> Option<String> {
+    let options = match plugin.schema.read(&plugin.name, options) {
         Ok(options) => options,
-        Err(error) => return Some(format!("cannot be tested without options: {error}")),
+        Err(error) => return Some(format!("cannot be tested with these options (--options): {error}")),
     };
     let silent: Log = Arc::new(|_: &str, _: Level, _: &str| {});
     conformance::try_check(|| Direct::new(plugin.clone(), options.clone(), silent.clone())).err()

@@ -87,8 +87,9 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
         }
         processes.wait(&place, &program, Duration::MAX);
     };
+    let refused = processes.plugins.refused;
     let recorded = processes.finish();
-    let whole = tell_what_was_recorded(options, &recorded, &place);
+    let whole = tell_what_was_recorded(options, &recorded, refused, &place);
     Ok(exit_code(status, whole))
 }
 
@@ -240,11 +241,16 @@ fn beside(capture: &Path, pid: u32) -> PathBuf {
     capture.with_file_name(name)
 }
 
-/// Whether everything was written.
-fn tell_what_was_recorded(options: &cli::Record, recorded: &[Recorded], place: &Place) -> bool {
+/// Whether everything was written. `refused`: a sink that was asked for is not used.
+fn tell_what_was_recorded(
+    options: &cli::Record,
+    recorded: &[Recorded],
+    refused: bool,
+    place: &Place,
+) -> bool {
     if recorded.is_empty() {
         tell!("tickscope: nothing was recorded: {}", place.why_nothing());
-        return true;
+        return !refused;
     }
     for said in place.says() {
         tell!("tickscope: {said}");

@@ -121,6 +121,18 @@ pub enum Why {
     /// Its schema cannot be used.
     #[error("the schema of its options cannot be used: {0}")]
     BadSchema(String),
+    /// The process it is to be loaded in does not begin.
+    #[error("no process for it can be begun: {0}")]
+    NoProcess(String),
+    /// It has ended the process it was loaded in.
+    #[error("its process {0} while it was loaded: its constructors run then")]
+    Died(String),
+    /// It was not loaded in time.
+    #[error("it was not loaded after {} s, and its process was ended: its constructors run then", .0.as_secs())]
+    Hung(std::time::Duration),
+    /// The process it is loaded in says what is wrong, in the words of the other reasons.
+    #[error("{0}")]
+    Other(String),
 }
 
 /// Why options were not taken.

@@ -24,24 +24,29 @@
 //! Files that are no sink for this host, in one line that says why and what to do: see [`Why`].
 //!
 //! # Deliberately absent
-//! Unloading: threads of a plugin may run in it for ever. A cage: a plugin is code in this process; its abort or wild
-//! pointer is the process's.
+//! Unloading: threads of a plugin may run in it for ever. A cage: an [`Isolation`] keeps a plugin's mistakes to a process of
+//! its own; what the plugin does on purpose, to files or to other processes, it may do as the user who runs it.
 
+mod direct;
 mod elf;
 mod error;
 mod instance;
+mod isolated;
 mod library;
+mod opened;
 mod options;
 mod pack;
 mod search;
 mod sinks;
 mod worker;
 
+pub use direct::Direct;
 pub use error::{FindError, OptionsError, Refusal, Why};
-pub use instance::{Direct, Health, Level, Log};
+pub use isolated::{Isolation, NotStarted, serve_isolated};
 pub use library::Plugin;
-pub use options::{OptionInfo, Schema};
-pub use search::{Found, SearchPath, number, warning};
+pub use opened::{Health, Level, Log};
+pub use options::{OptionInfo, Problem, Schema, not_known};
+pub use search::{Found, SearchPath, number, split, warning};
 pub use sinks::{Chosen, GRACE, Sinks};
 pub use worker::{End, Outcome};
 

@@ -3,12 +3,17 @@
 use std::fs::File;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tickscope_abi::LAYOUTS;
 use tickscope_abi::raw::{TICKSCOPE_MAGIC, TICKSCOPE_MAJOR, TickscopeSink, TickscopeText};
+use tickscope_core::Metadata;
 
 use crate::error::{Refusal, Why};
+use crate::instance::Instance;
+use crate::isolated::{Isolated, Isolation, Leash};
+use crate::opened::{Failure, Log, Opened};
 use crate::options::Schema;
 
 /// Where the fields that every version has end: magic, version, layout and size.
@@ -36,8 +41,62 @@ pub struct Plugin {
     pub abi: (u32, u32),
     /// What options there are.
     pub schema: Schema,
-    /// What it exports, completed by this host's idea of the table.
-    pub(crate) table: TickscopeSink,
+    pub(crate) able: Able,
+    pub(crate) code: Code,
+}
+
+/// Where its functions are.
+#[derive(Debug)]
+pub(crate) enum Code {
+    /// In this process: what it exports, completed by this host's idea of the table.
+    Here(Arc<TickscopeSink>),
+    /// In a process for each sink.
+    Isolated(Isolation),
+}
+
+/// Which of the functions that a plugin may leave out it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Able {
+    pub(crate) tick: bool,
+    pub(crate) flush: bool,
+    pub(crate) finish: bool,
+    pub(crate) health: bool,
+}
+
+/// What a plugin says of itself.
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) about: String,
+    pub(crate) abi: (u32, u32),
+    pub(crate) schema: String,
+    pub(crate) able: Able,
+}
+
+impl Described {
+    /// Whether it can be shown and referred to.
+    pub(crate) fn checked(self) -> Result<Self, Why> {
+        let texts = [
+            ("name", &self.name, MAX_TEXT),
+            ("version", &self.version, MAX_TEXT),
+            ("about", &self.about, MAX_TEXT),
+            ("schema", &self.schema, MAX_SCHEMA),
+        ];
+        for (field, text, most) in texts {
+            if text.len() > most {
+                return Err(Why::BadText { field, problem: "too long" });
+            }
+            if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+                return Err(Why::BadText { field, problem: "not printable" });
+            }
+        }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if self.name.is_empty() || !self.name.chars().all(plain) {
+            let problem = "no name: expected lower-case letters, digits, - and _";
+            return Err(Why::BadText { field: "name", problem });
+        }
+        Ok(self)
+    }
 }
 
 impl Plugin {
@@ -49,15 +108,51 @@ impl Plugin {
         read(file).map_err(|why| Refusal { file: file.to_owned(), why })
     }
 
+    /// Has `file` loaded in a process of its own, now to look at it, and for each sink that is opened.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or what became of its process, in one line.
+    pub fn load_isolated(file: &Path, isolation: &Isolation) -> Result<Self, Refusal> {
+        crate::isolated::load(file, isolation).map_err(|why| Refusal { file: file.to_owned(), why })
+    }
+
+    /// As one of the two above.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn load_as(file: &Path, isolation: Option<&Isolation>) -> Result<Self, Refusal> {
+        match isolation {
+            None => Self::load(file),
+            Some(isolation) => Self::load_isolated(file, isolation),
+        }
+    }
+
+    /// Whether its sinks run in processes of their own.
+    pub fn is_isolated(&self) -> bool {
+        matches!(self.code, Code::Isolated(_))
+    }
+
+    /// Opens a sink called `name` with options that the schema allows. If it gets a process, `leash` holds it.
+    pub(crate) fn open(
+        &self,
+        name: &str,
+        options: &str,
+        metadata: &Metadata,
+        log: Log,
+        leash: &Arc<Leash>,
+    ) -> Result<Box<dyn Opened>, Failure> {
+        Ok(match &self.code {
+            Code::Here(table) => Box::new(Instance::open(table.clone(), name, options, metadata, log)?),
+            Code::Isolated(isolation) => {
+                Box::new(Isolated::open(self, isolation, name, options, metadata, log, leash.clone())?)
+            }
+        })
+    }
+
     /// What it can do beyond taking batches: `ticks`, `flush`, `finish`, `health`.
     pub fn capabilities(&self) -> Vec<&'static str> {
-        let table = &self.table;
-        let able = [
-            ("ticks", table.tick.is_some()),
-            ("flush", table.flush.is_some()),
-            ("finish", table.finish.is_some()),
-            ("health", table.health.is_some()),
-        ];
+        let Able { tick, flush, finish, health } = self.able;
+        let able = [("ticks", tick), ("flush", flush), ("finish", finish), ("health", health)];
         able.into_iter().filter(|(_, able)| *able).map(|(name, _)| name).collect()
     }
 }
@@ -78,18 +173,23 @@ fn read(file: &Path) -> Result<Plugin, Why> {
     let (name, version) = (text("name", table.name, MAX_TEXT)?, text("version", table.version, MAX_TEXT)?);
     let about = text("about", table.about, MAX_TEXT)?;
     let schema = text("schema", table.schema, MAX_SCHEMA)?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if name.is_empty() || !name.chars().all(plain) {
-        let problem = "no name: expected lower-case letters, digits, - and _";
-        return Err(Why::BadText { field: "name", problem });
-    }
+    let able = Able {
+        tick: table.tick.is_some(),
+        flush: table.flush.is_some(),
+        finish: table.finish.is_some(),
+        health: table.health.is_some(),
+    };
+    let abi = (table.major, table.minor);
+    let described = Described { name, version, about, abi, schema, able }.checked()?;
     let functions =
         [("open", table.open.is_some()), ("batch", table.batch.is_some()), ("close", table.close.is_some())];
     if let Some((missing, _)) = functions.iter().find(|(_, there)| !there) {
         return Err(Why::NoFunction(missing));
     }
+    let Described { name, version, about, schema, .. } = described;
     let schema = Schema::parse(&schema).map_err(Why::BadSchema)?;
-    Ok(Plugin { file: file.to_owned(), name, version, about, abi: (table.major, table.minor), schema, table })
+    let code = Code::Here(Arc::new(table));
+    Ok(Plugin { file: file.to_owned(), name, version, about, abi, schema, able, code })
 }
 
 /// The loader's words without the path, which is said already.
@@ -150,9 +250,6 @@ fn text(field: &'static str, text: TickscopeText, most: usize) -> Result<String,
     }
     // SAFETY: a plugin whose table has this version's layout says how long its texts are.
     let bytes = unsafe { std::slice::from_raw_parts(text.bytes.cast::<u8>(), text.len) };
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') => Ok(text.to_owned()),
-        Ok(_) => Err(Why::BadText { field, problem: "not printable" }),
-        Err(_) => Err(Why::BadText { field, problem: "not UTF-8" }),
-    }
+    let text = std::str::from_utf8(bytes).map_err(|_| Why::BadText { field, problem: "not UTF-8" })?;
+    Ok(text.to_owned())
 }

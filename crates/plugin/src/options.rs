@@ -7,7 +7,9 @@
 //! would be let through. At the top, `x-short` names the property that `--sink NAME=VALUE` sets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::error::OptionsError;
@@ -20,6 +22,7 @@ const MAX_DEPTH: usize = 16;
 pub struct Schema {
     root: Node,
     short: Option<String>,
+    text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,31 @@ pub struct OptionInfo {
     pub description: String,
 }
 
+/// Something wrong with options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The option, as in `tags[0]` or `tls.on`; empty for all of it.
+    pub place: String,
+    /// What is wrong, with the place.
+    pub text: String,
+}
+
+/// That a name is not known, which one is nearest, and what there is: what follows the name in a message.
+pub fn not_known<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let like = |known: &&str| strsim::damerau_levenshtein(name, known);
+    // Of other words nobody is reminded.
+    let near = known
+        .iter()
+        .filter(|known| like(known) <= 1 + name.chars().count() / 3)
+        .min_by_key(|known| like(known));
+    match (near, known.is_empty()) {
+        (_, true) => "is not known; there are no options".into(),
+        (Some(near), _) => format!("is not known; did you mean {near}? There are {}", known.join(", ")),
+        (None, _) => format!("is not known; there are {}", known.join(", ")),
+    }
+}
+
 impl Kind {
     const ALL: [(&'static str, Self); 6] = [
         ("object", Self::Object),
@@ -94,7 +122,8 @@ impl Schema {
     /// What of it is not known, and where.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Ok(Self { root: Node { kind: Some(Kind::Object), ..Node::default() }, short: None });
+            let root = Node { kind: Some(Kind::Object), ..Node::default() };
+            return Ok(Self { root, ..Self::default() });
         }
         let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         let root = Node::parse(&value, "", 0)?;
@@ -109,7 +138,12 @@ impl Schema {
             Some(Value::String(name)) if root.properties.contains_key(name) => Some(name.clone()),
             Some(other) => return Err(format!("`x-short` is {other}; expected the name of a property")),
         };
-        Ok(Self { root, short })
+        Ok(Self { root, short, text: text.to_owned() })
+    }
+
+    /// As it was read.
+    pub(crate) fn text(&self) -> &String {
+        &self.text
     }
 
     /// The options at the top, by name.
@@ -134,7 +168,7 @@ impl Schema {
     /// Every mistake, with its place.
     pub fn read(&self, plugin: &str, text: &str) -> Result<String, OptionsError> {
         let wrong = |problems| OptionsError { plugin: plugin.to_owned(), problems };
-        let value = self.value(text.trim()).map_err(|problem| wrong(vec![problem]))?;
+        let value = self.value(text).map_err(|problem| wrong(vec![problem]))?;
         self.check(plugin, value)
     }
 
@@ -143,21 +177,33 @@ impl Schema {
     /// # Errors
     /// Every mistake, with its place.
     pub fn check(&self, plugin: &str, mut value: Value) -> Result<String, OptionsError> {
-        let mut problems = Vec::new();
-        self.root.check(&mut value, "", &mut problems);
+        let problems = self.complete(&mut value);
         if problems.is_empty() {
-            Ok(value.to_string())
-        } else {
-            Err(OptionsError { plugin: plugin.to_owned(), problems })
+            return Ok(value.to_string());
         }
+        let problems = problems.into_iter().map(|problem| problem.text).collect();
+        Err(OptionsError { plugin: plugin.to_owned(), problems })
     }
 
-    fn value(&self, text: &str) -> Result<Value, String> {
+    /// Fills in defaults, and says everything that is wrong.
+    pub fn complete(&self, value: &mut Value) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.root.check(value, "", &mut problems);
+        problems
+    }
+
+    /// Options as a user writes them, as [`read`](Self::read) takes them: not checked, and without defaults.
+    ///
+    /// # Errors
+    /// Why they are no options.
+    pub fn value(&self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
         if text.is_empty() {
             return Ok(Value::Object(Map::new()));
         }
         if text.starts_with('{') {
-            return serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"));
+            let Once(value) = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+            return Ok(value);
         }
         let known = |part: &str| part.split_once('=').is_some_and(|(name, _)| self.has(name.trim()));
         if !known(text) {
@@ -272,6 +318,7 @@ impl Node {
             let mut problems = Vec::new();
             node.check(&mut default.clone(), at, &mut problems);
             if !problems.is_empty() {
+                let problems: Vec<String> = problems.into_iter().map(|problem| problem.text).collect();
                 return Err(format!("its own default is not allowed: {}", problems.join("; ")));
             }
         }
@@ -279,36 +326,38 @@ impl Node {
     }
 
     /// Notes what is wrong with `value`, and fills in defaults.
-    fn check(&self, value: &mut Value, place: &str, problems: &mut Vec<String>) {
+    fn check(&self, value: &mut Value, place: &str, problems: &mut Vec<Problem>) {
         let at = if place.is_empty() { "all of it" } else { place };
+        let mut wrong = |text: String| {
+            problems.push(Problem { place: place.to_owned(), text: format!("{at}: {text}") });
+        };
         if let Some(kind) = self.kind
             && !kind.takes(value)
         {
-            problems.push(format!("{at}: expected {}, found {value}", article(kind)));
-            return;
+            return wrong(format!("expected {}, found {value}", article(kind)));
         }
         if let Some(allowed) = &self.one_of
             && !allowed.contains(value)
         {
             let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-            problems.push(format!("{at}: expected {}, found {value}", allowed.join(" or ")));
+            wrong(format!("expected {}, found {value}", allowed.join(" or ")));
         }
         if let Some(number) = value.as_f64() {
             if let Some(least) = self.minimum.filter(|least| number < *least) {
-                problems.push(format!("{at}: expected {least} or more, found {value}"));
+                wrong(format!("expected {least} or more, found {value}"));
             }
             if let Some(most) = self.maximum.filter(|most| number > *most) {
-                problems.push(format!("{at}: expected {most} or less, found {value}"));
+                wrong(format!("expected {most} or less, found {value}"));
             }
         }
         match value {
             Value::String(text) => {
                 let length = text.chars().count() as u64;
                 if let Some(least) = self.min_length.filter(|least| length < *least) {
-                    problems.push(format!("{at}: expected {least} characters or more, found {text:?}"));
+                    wrong(format!("expected {least} characters or more, found {text:?}"));
                 }
                 if let Some(most) = self.max_length.filter(|most| length > *most) {
-                    problems.push(format!("{at}: expected {most} characters or less, found {length}"));
+                    wrong(format!("expected {most} characters or less, found {length}"));
                 }
             }
             Value::Array(values) => {
@@ -323,29 +372,89 @@ impl Node {
         }
     }
 
-    fn check_object(&self, values: &mut Map<String, Value>, place: &str, problems: &mut Vec<String>) {
+    fn check_object(&self, values: &mut Map<String, Value>, place: &str, problems: &mut Vec<Problem>) {
         for (name, node) in &self.properties {
             if let (None, Some(default)) = (values.get(name), &node.default) {
                 values.insert(name.clone(), default.clone());
             }
         }
         for name in self.required.iter().filter(|name| !values.contains_key(*name)) {
-            problems.push(format!("{} is missing", join(place, name)));
+            let place = join(place, name);
+            problems.push(Problem { text: format!("{place} is missing"), place });
         }
         for (name, value) in values.iter_mut() {
             match self.properties.get(name) {
                 Some(node) => node.check(value, &join(place, name), problems),
                 None if self.additional || (self.kind.is_none() && self.properties.is_empty()) => {}
-                None if self.properties.is_empty() => {
-                    problems.push(format!("{} is not known; there are no options", join(place, name)));
-                }
                 None => {
-                    let known: Vec<&str> = self.properties.keys().map(String::as_str).collect();
-                    let known = known.join(", ");
-                    problems.push(format!("{} is not known; there are {known}", join(place, name)));
+                    let known = not_known(name, self.properties.keys().map(String::as_str));
+                    let place = join(place, name);
+                    problems.push(Problem { text: format!("{place} {known}"), place });
                 }
             }
         }
+    }
+}
+
+/// JSON in which no name comes twice.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OnceVisitor).map(Self)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Once(value)) = values.next_element()? {
+            all.push(value);
+        }
+        Ok(all.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some((name, Once(value))) = entries.next_entry::<String, Once>()? {
+            if all.contains_key(&name) {
+                return Err(serde::de::Error::custom(format!("{name} is there twice")));
+            }
+            all.insert(name, value);
+        }
+        Ok(all.into())
     }
 }
 
@@ -406,7 +515,7 @@ mod tests {
             r#"{"limit": 11, "lisen": 1, "mode": "slow", "tags": ["long", 5], "tls": {"on": "yes"}}"#,
             &[
                 "limit: expected 10 or less, found 11",
-                "lisen is not known; there are limit, listen, mode, tags, tls",
+                "lisen is not known; did you mean listen? There are limit, listen, mode, tags, tls",
                 "mode: expected \"fast\" or \"whole\", found \"slow\"",
                 "tags[0]: expected 3 characters or less, found 4",
                 "tags[1]: expected a string, found 5",
@@ -414,6 +523,7 @@ mod tests {
             ],
         );
         assert!(read("{").unwrap_err()[0].starts_with("no JSON: "));
+        refused(r#"{"tls": {"on": true, "on": false}}"#, &["no JSON: on is there twice at line 1 column 33"]);
         let none = Schema::parse("").unwrap();
         assert_eq!(none.read("p", "x=1").unwrap_err().problems, ["found \"x=1\"; there are no options"]);
         assert_eq!(

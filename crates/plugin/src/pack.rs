@@ -1,9 +1,12 @@
 //! A batch of core as it crosses: copied once, for all plugins, with the names that are new.
 
+mod wire;
+
 use std::sync::Arc;
 
 use tickscope_abi::raw::*;
 use tickscope_core::{ArgRange, ArgValue, Batch, CounterValue, Event, Metadata, Sample, SpanId};
+pub(crate) use wire::{read_metadata, write_metadata};
 
 /// Samples, their arguments and text.
 #[derive(Default)]
@@ -46,6 +49,11 @@ impl Body {
     /// How many samples.
     pub(crate) fn len(&self) -> usize {
         self.samples.len()
+    }
+
+    /// How much memory it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.samples) + size_of_val(&*self.args) + self.text.len()
     }
 
     /// As a batch without names. Good as long as `self`.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{FindError, Refusal};
+use crate::isolated::Isolation;
 use crate::library::Plugin;
 use crate::sinks::Chosen;
 
@@ -50,8 +51,8 @@ impl SearchPath {
         Self(folders)
     }
 
-    /// Every library in the folders, by folder and name, each loaded.
-    pub fn list(&self) -> Vec<Found> {
+    /// Every library in the folders, by folder and name, each loaded: here, or isolated.
+    pub fn list(&self, isolation: Option<&Isolation>) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
         for folder in &self.0 {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -60,7 +61,7 @@ impl SearchPath {
             for file in files {
                 let same = |other: &&Found| other.file.file_name() == file.file_name();
                 let hidden_by = found.iter().find(same).map(|other| other.file.clone());
-                found.push(Found { plugin: Plugin::load(&file), file, hidden_by });
+                found.push(Found { plugin: Plugin::load_as(&file, isolation), file, hidden_by });
             }
         }
         found
@@ -84,19 +85,40 @@ impl SearchPath {
         })
     }
 
+    /// The plugin that `name` means: of the file that [`file`](Self::file) finds, or else the first in the folders that calls
+    /// itself so, as lists show it. For the latter all of them are loaded.
+    ///
+    /// # Errors
+    /// Where it was looked for, or why it is not used.
+    pub fn find(&self, name: &str, isolation: Option<&Isolation>) -> Result<Plugin, FindError> {
+        let nowhere = match self.file(name) {
+            Ok(file) => return Ok(Plugin::load_as(&file, isolation)?),
+            Err(nowhere) => nowhere,
+        };
+        let mut all = self.list(isolation).into_iter().filter_map(|found| found.plugin.ok());
+        all.find(|plugin| plugin.name == name).ok_or(nowhere)
+    }
+
     /// What a user asks for: `NAME`, `NAME=OPTIONS`, `FILE.so`, `FILE.so=OPTIONS`; loaded, its options checked.
     ///
     /// # Errors
     /// Why there is no such sink, in one line.
     pub fn choose(&self, asked: &str) -> Result<Chosen, FindError> {
-        // A file's own name may have a `=`.
-        let (name, options) = match asked.split_once('=') {
-            Some((name, options)) if !Path::new(asked).is_file() => (name, options),
-            _ => (asked, ""),
-        };
-        let plugin = Plugin::load(&self.file(name)?)?;
+        let (name, options) = split(asked);
+        let plugin = self.find(name, None)?;
         let options = plugin.schema.read(&plugin.name, options)?;
         Ok(Chosen { name: plugin.name.clone(), plugin: Arc::new(plugin), options })
+    }
+}
+
+/// Name or file, and options. A file's own path may have a `=`.
+pub fn split(asked: &str) -> (&str, &str) {
+    let file = |path: &str| path.contains('/') && Path::new(path).is_file();
+    let mut cuts = asked.match_indices('=').map(|(at, _)| (&asked[..at], &asked[at + 1..]));
+    match cuts.clone().find(|(path, _)| file(path)) {
+        _ if Path::new(asked).is_file() => (asked, ""),
+        Some(cut) => cut,
+        None => cuts.next().unwrap_or((asked, "")),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError};
 
-use crate::instance::{Level, Log};
 use crate::library::Plugin;
+use crate::opened::{Level, Log};
 use crate::pack::Packer;
 use crate::worker::{End, Outcome, Worker};
 
@@ -55,12 +55,11 @@ impl std::fmt::Debug for Sinks {
 impl Sink for Sinks {
     fn open(&mut self, metadata: &Metadata) -> Result<(), SinkError> {
         for chosen in &self.chosen {
-            let Chosen { plugin, name, options } = chosen.clone();
-            let log = self.log.clone();
-            match Worker::start(plugin, name.clone(), options, metadata, log) {
+            match Worker::start(chosen.clone(), metadata, self.log.clone()) {
                 Ok(worker) => self.workers.push(worker),
                 Err(error) => {
                     let reason = format!("it gets no thread: {error}");
+                    let name = chosen.name.clone();
                     (self.log)(&name, Level::Error, &reason);
                     let end = End::Failed { call: "open", reason };
                     self.outcomes.push(Outcome { name, end, ..Outcome::default() });

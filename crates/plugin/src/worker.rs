@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use tickscope_core::{Flow, Metadata};
 
-use crate::instance::{Health, Instance, Level, Log};
-use crate::library::Plugin;
+use crate::isolated::Leash;
+use crate::opened::{Failure, Health, Level, Log, Opened};
 use crate::pack::{Body, NewNames};
+use crate::sinks::Chosen;
 
 /// Samples that wait for one sink at most: 19 MB, which all sinks share where they wait for the same.
 const MAX_QUEUED: usize = 1 << 18;
+/// Bytes that these and their arguments hold at most.
+const MAX_QUEUED_BYTES: usize = 64 << 20;
 /// Ticks and flushes that wait, and small batches.
 const MAX_ITEMS: usize = 1 << 14;
 /// What a sink has for a flush.
@@ -59,13 +62,31 @@ pub enum End {
         /// Why.
         reason: String,
     },
-    /// It was in this call when the time was over, for so long already. It is still there.
+    /// Its process ended in this call.
+    Died {
+        /// The call.
+        call: &'static str,
+        /// How, as in "died of SIGSEGV".
+        how: String,
+    },
+    /// It was in this call when the time was over, for so long already.
     Hung {
         /// The call.
         call: &'static str,
         /// How long.
         since: Duration,
+        /// Its process was ended. One that has none of its own is still there.
+        killed: bool,
     },
+}
+
+impl End {
+    fn of(call: &'static str, failure: Failure) -> Self {
+        match failure {
+            Failure::Said(reason) => Self::Failed { call, reason },
+            Failure::Died(how) => Self::Died { call, how },
+        }
+    }
 }
 
 impl Outcome {
@@ -79,6 +100,7 @@ impl Outcome {
 struct State {
     queue: VecDeque<Item>,
     queued: usize,
+    queued_bytes: usize,
     missed_now: u64,
     /// When the next flush is due, where there is something to flush; and when the last one was.
     flush_due: Option<Instant>,
@@ -88,6 +110,8 @@ struct State {
     /// The recording is over; the sink has until then.
     ending: Option<Instant>,
     call: Option<(&'static str, Instant)>,
+    /// It hung at the end, which was told.
+    given_up: bool,
     outcome: Outcome,
 }
 
@@ -98,6 +122,8 @@ struct Shared {
     work: Condvar,
     /// For who waits: it is over.
     over: Condvar,
+    /// Its process, where it has one.
+    leash: Arc<Leash>,
 }
 
 impl Shared {
@@ -113,22 +139,18 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Opens the sink on a thread of its own.
-    pub(crate) fn start(
-        plugin: Arc<Plugin>,
-        name: String,
-        options: String,
-        metadata: &Metadata,
-        log: Log,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(chosen: Chosen, metadata: &Metadata, log: Log) -> std::io::Result<Self> {
+        let Chosen { plugin, name, options } = chosen;
         let shared = Arc::new(Shared::default());
         shared.lock().outcome.name.clone_from(&name);
         let (mine, metadata) = (shared.clone(), metadata.clone());
         let told = log.clone();
         // The system takes 15 bytes.
         let thread: String = format!("sink {name}").chars().filter(char::is_ascii).take(15).collect();
-        std::thread::Builder::new()
-            .name(thread)
-            .spawn(move || run(&mine, &told, || Instance::open(plugin, &name, &options, &metadata, log)))?;
+        std::thread::Builder::new().name(thread).spawn(move || {
+            // A process is begun on this thread, for it ends with the thread that has begun it.
+            run(&mine, &told, || plugin.open(&name, &options, &metadata, log, &mine.leash));
+        })?;
         Ok(Self { shared })
     }
 
@@ -141,10 +163,13 @@ impl Worker {
             state.queue.push_back(Item::Names(names.clone()));
         }
         if body.len() > 0 {
-            let fits = state.queued + body.len() <= MAX_QUEUED && state.queue.len() < MAX_ITEMS;
+            let fits = state.queued + body.len() <= MAX_QUEUED
+                && state.queued_bytes + body.bytes() <= MAX_QUEUED_BYTES
+                && state.queue.len() < MAX_ITEMS;
             if fits || state.queued == 0 {
                 let missed = std::mem::take(&mut state.missed_now);
                 state.queued += body.len();
+                state.queued_bytes += body.bytes();
                 state.queue.push_back(Item::Batch(body.clone(), missed));
             } else {
                 state.missed_now += body.len() as u64;
@@ -192,7 +217,9 @@ impl Worker {
         let mut outcome = state.outcome.clone();
         if outcome.end == End::None {
             let (call, since) = state.call.unwrap_or(("between calls", Instant::now()));
-            outcome.end = End::Hung { call, since: since.elapsed() };
+            let killed = self.shared.leash.kill();
+            outcome.end = End::Hung { call, since: since.elapsed(), killed };
+            state.given_up = true;
             let waits = |item: &Item| if let Item::Batch(body, _) = item { body.len() as u64 } else { 0 };
             outcome.missed += state.queue.iter().map(waits).sum::<u64>();
             // What it gets when it comes back is its end.
@@ -204,30 +231,36 @@ impl Worker {
 }
 
 /// The sink's thread. Says why when it fails.
-fn run(shared: &Shared, log: &Log, open: impl FnOnce() -> Result<Instance, String>) {
+fn run(shared: &Shared, log: &Log, open: impl FnOnce() -> Result<Box<dyn Opened>, Failure>) {
     let noting = |call: &'static str| shared.lock().call = Some((call, Instant::now()));
     noting("open");
     let (end, unsaid, health) = match open() {
-        Err(reason) => (End::Failed { call: "open", reason }, 0, None),
-        Ok(mut instance) => {
-            let mut end = serve(shared, &mut instance, &noting);
+        Err(failure) => (End::of("open", failure), 0, None),
+        Ok(mut sink) => {
+            let mut end = serve(shared, &mut *sink, &noting);
             noting("health");
-            let health = instance.health().unwrap_or_else(|reason| {
+            let health = sink.health().unwrap_or_else(|failure| {
                 if end == End::Finished {
-                    end = End::Failed { call: "health", reason };
+                    end = End::of("health", failure);
                 }
                 None
             });
             noting("close");
-            let unsaid = instance.unsaid();
-            drop(instance);
+            let unsaid = sink.unsaid();
+            drop(sink);
             (end, unsaid, health)
         }
     };
     let mut state = shared.lock();
-    if let End::Failed { call, reason } = &end {
-        let text = format!("is not used any more, for its `{call}` failed: {reason}");
-        log(&state.outcome.name, Level::Error, &text);
+    let told = match &end {
+        End::Failed { call, reason } => {
+            Some(format!("is not used any more, for its `{call}` failed: {reason}"))
+        }
+        End::Died { call, how } => Some(format!("{how} in its `{call}`; the recording goes on without it")),
+        End::None | End::Finished | End::Hung { .. } => None,
+    };
+    if let Some(told) = told.filter(|_| !state.given_up) {
+        log(&state.outcome.name, Level::Error, &told);
     }
     state.closed = true;
     state.queue.clear();
@@ -246,7 +279,7 @@ enum Next {
 }
 
 /// Gives the sink what comes, until it wants no more or there is no more, and finishes it.
-fn serve(shared: &Shared, instance: &mut Instance, noting: &impl Fn(&'static str)) -> End {
+fn serve(shared: &Shared, sink: &mut dyn Opened, noting: &impl Fn(&'static str)) -> End {
     loop {
         let mut state = shared.lock();
         state.call = None;
@@ -286,6 +319,7 @@ fn serve(shared: &Shared, instance: &mut Instance, noting: &impl Fn(&'static str
         };
         if let Next::Item(Item::Batch(body, _)) = &item {
             state.queued -= body.len();
+            state.queued_bytes -= body.bytes();
             state.outcome.delivered += body.len() as u64;
         }
         let until = state.ending;
@@ -293,19 +327,19 @@ fn serve(shared: &Shared, instance: &mut Instance, noting: &impl Fn(&'static str
         let (call, answer) = match &item {
             Next::Item(Item::Names(names)) => {
                 noting("batch");
-                ("batch", instance.names(names))
+                ("batch", sink.names(names))
             }
             Next::Item(Item::Batch(body, missed)) => {
                 noting("batch");
-                ("batch", instance.batch(body, *missed))
+                ("batch", sink.batch(body, *missed))
             }
             Next::Item(Item::Tick(end_ns)) => {
                 noting("tick");
-                ("tick", instance.tick(*end_ns))
+                ("tick", sink.tick(*end_ns))
             }
             Next::Flush => {
                 noting("flush");
-                ("flush", instance.flush(FLUSH_WITHIN))
+                ("flush", sink.flush(FLUSH_WITHIN))
             }
             Next::End => ("finish", Ok(Flow::Stop)),
         };
@@ -317,12 +351,12 @@ fn serve(shared: &Shared, instance: &mut Instance, noting: &impl Fn(&'static str
                 let left =
                     until.map_or(crate::GRACE, |until| until.saturating_duration_since(Instant::now()));
                 let within = left.saturating_sub(CLOSING);
-                return match instance.finish(within) {
+                return match sink.finish(within) {
                     Ok(()) => End::Finished,
-                    Err(reason) => End::Failed { call: "finish", reason },
+                    Err(failure) => End::of("finish", failure),
                 };
             }
-            Err(reason) => return End::Failed { call, reason },
+            Err(failure) => return End::of(call, failure),
         }
     }
 }

@@ -49,8 +49,9 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
         }
         processes.wait(&place, &program, left);
     };
+    let refused = processes.plugins.refused;
     let recorded = if over { processes.finish() } else { processes.leave() };
-    let whole = tell_what_was_recorded(options, &recorded, &place);
+    let whole = tell_what_was_recorded(options, &recorded, refused, &place);
     if !over {
         tell!(
             "tickscope: process {pid} records on into memory; tickscope record --attach {pid} goes on with it"

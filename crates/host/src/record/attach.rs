@@ -106,8 +106,9 @@ fn leave(pid: u32, left: Result<Duration, AttachError>) -> Option<Duration> {
 }
 
 fn finish(options: &cli::Record, processes: Processes<'_>, place: &Place) -> Result<ExitCode> {
+    let refused = processes.plugins.refused;
     let recorded = processes.finish();
-    let whole = tell_what_was_recorded(options, &recorded, place);
+    let whole = tell_what_was_recorded(options, &recorded, refused, place);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -7,6 +7,7 @@ mod built;
 mod city;
 mod cli;
 mod collect;
+mod config;
 mod crossing;
 mod deterministic;
 mod doctor;

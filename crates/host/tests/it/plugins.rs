@@ -131,6 +131,88 @@ fn what_is_wrong_with_a_plugin_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn isolated_plugins_crash_and_the_recording_goes_on() {
+    let folder = prepared();
+    built::c(folder.path(), "constructor", &["constructor = abort()"]);
+    let sinks = ["c-count", "odd=segfault batch", "odd=memory batch", "odd=spin finish", "constructor"];
+    let mut arguments = vec!["lua", "--depth", "trace", "-o", "c.perfetto-trace", "--isolate"];
+    arguments.extend(sinks.iter().flat_map(|sink| ["--sink", sink]));
+    let run = tickscope(folder.path(), &[&arguments[..], &["program.lua"]].concat());
+    assert_eq!((run.code, &*run.out), (Some(1), "done\n"), "{:#?}", run.said);
+    run.says(
+        "tickscope: a sink is not used: ",
+        ": its process died of SIGABRT while it was loaded: its constructors run then",
+    );
+    run.says("sink odd: died of SIGSEGV in its `batch`; the recording goes on without it", "");
+    run.says("sink odd 2: died of SIGABRT in its `batch`; the recording goes on without it", "");
+    run.says("sink odd: took ", "; died of SIGSEGV in its `batch`");
+    assert!(
+        run.said.iter().any(|line| line.contains("; ended: its `finish` has not come back for ")),
+        "{:#?}",
+        run.said
+    );
+    run.says("sink c-count: took ", "; counted in C");
+    let functions = run.said.iter().find_map(|line| line.strip_prefix("sink c-count: function: "));
+    assert!(functions.is_some_and(|count| count.parse::<u64>().unwrap() >= 200), "{:#?}", run.said);
+    let report = tickscope(folder.path(), &["report", "c.perfetto-trace"]);
+    assert_eq!(report.code, Some(0), "{:#?}", report.said);
+
+    let run = tickscope(folder.path(), &["plugins", "--isolate"]);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.out.contains("not used: ") && run.out.contains(": its process died of SIGABRT"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("\nodd 0.7.0 (table 1.0) "), "{}", run.out);
+    let run = tickscope(folder.path(), &["plugin-host"]);
+    assert_eq!(run.code, Some(1));
+    run.says("tickscope: this is started by a host, ", "of no use by hand");
+}
+
+/// The processes that `parent` has begun.
+fn children(parent: u32) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let stat = |process: std::fs::DirEntry| std::fs::read_to_string(process.path().join("stat")).ok();
+    let of_parent = |stat: &String| {
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
+        fields.get(2).is_some_and(|number| *number == parent.to_string())
+    };
+    let number = |stat: String| stat.split(' ').next().unwrap_or_default().to_owned();
+    all.filter_map(stat).filter(of_parent).map(number).collect()
+}
+
+#[test]
+fn an_isolated_plugin_goes_with_a_killed_tickscope() {
+    let folder = prepared();
+    std::fs::write(folder.path().join("endless.lua"), "while true do end").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+    command.args(["lua", "--isolate", "--sink", "odd=spin open", "--sink", "c-count", "endless.lua"]);
+    command.current_dir(folder.path()).env("TICKSCOPE_PLUGINS", folder.path());
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + TIME_LIMIT;
+    let named = |pid: &String| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("sink "))
+    };
+    let mut plugins = Vec::new();
+    while plugins.iter().filter(|pid| named(pid)).count() < 2 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+        plugins = children(child.id());
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(plugins.len(), 2, "both plugins have a process");
+    let runs = |pid: &&String| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    while plugins.iter().any(|pid| runs(&pid)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(plugins.iter().filter(runs).count(), 0);
+}
+
+#[test]
 fn a_server_with_plugins_is_played_to_its_end() {
     let folder = prepared();
     let resource = folder.path().join("server/resources/shop");
@@ -200,6 +282,23 @@ fn a_program_that_nobody_changed_is_recorded_into_a_plugin() {
 }
 
 #[test]
+fn a_sink_that_is_not_used_is_no_success_even_where_nothing_else_is_said() {
+    let folder = prepared();
+    let run = tickscope(folder.path(), &["record", "--sink", "none", "--", "true"]);
+    assert_eq!(run.code, Some(1), "{:#?}", run.said);
+    run.says("tickscope: a sink is not used: there is no sink \"none\"", "");
+    run.says("tickscope: nothing was recorded: ", "");
+    std::fs::write(folder.path().join("exit.lua"), "io.write('out') os.exit(0)").unwrap();
+    std::fs::write(folder.path().join("five.lua"), "io.write('out') os.exit(5)").unwrap();
+    for (script, code) in [("exit.lua", 1), ("five.lua", 5)] {
+        let run = tickscope(folder.path(), &["lua", "--sink", "none", script]);
+        assert_eq!((run.code, &*run.out), (Some(code), "out"), "{:#?}", run.said);
+    }
+    let run = tickscope(folder.path(), &["lua", "--sink", "c-count", "exit.lua"]);
+    assert_eq!((run.code, &*run.out), (Some(0), "out"), "{:#?}", run.said);
+}
+
+#[test]
 fn collected_posts_go_to_plugins() {
     let folder = prepared();
     let run = tickscope(
@@ -249,6 +348,13 @@ fn plugins_are_listed() {
                     option do (string) [\"\"] How to misbehave, and in which call.\n  \
                     option file (string) Where to write what came.\n  option limit (integer)\n";
     assert_eq!((run.code, &*run.out), (Some(0), expected), "{:#?}", run.said);
+    let run = tickscope(folder.path(), &["plugins", "--test", "--options", "limit=0", "libodd.so"]);
+    assert_eq!(run.code, Some(1));
+    let expected =
+        "fails the test: cannot be tested with these options (--options): options of odd: limit: expected 1";
+    assert!(run.out.contains(expected), "{}", run.out);
+    let run = tickscope(folder.path(), &["plugins", "--test", "--options", "limit=2", "libodd.so"]);
+    assert_eq!(run.code, Some(0), "{}", run.out);
     let run = tickscope(&hidden, &["plugins", "libbad.so", "nowhere.so"]);
     assert_eq!(run.code, Some(1));
     assert!(run.out.starts_with("not used: libbad.so: it is no shared library"), "{}", run.out);

@@ -25,12 +25,18 @@ pub fn rust() -> PathBuf {
     BUILT.get_or_init(build).clone()
 }
 
-/// `plugins/c-example`, with fields of its table set otherwise (`major = 2`), in `folder`.
+/// `plugins/c-example`, with fields of its table set otherwise (`major = 2`), or with a `constructor`, in `folder`.
 pub fn c(folder: &Path, name: &str, fields: &[&str]) -> PathBuf {
     let example = here().join("../../plugins/c-example/sink.c");
     let mut source = std::fs::read_to_string(example).unwrap();
     for field in fields {
         let (field, value) = field.split_once(" = ").unwrap();
+        if field == "constructor" {
+            let constructor =
+                format!("__attribute__((constructor)) static void constructed(void) {{ {value}; }}\n");
+            source.push_str(&constructor);
+            continue;
+        }
         let set = format!("    .{field} = ");
         let begin = source.find(&set).unwrap() + set.len();
         let end = begin + source[begin..].find(",\n    .").unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tickscope_core::{ArgValue, Batch, CounterValue, Event, Sample, Sink, conformance};
 use tickscope_plugin::{Direct, End, Sinks};
 
-use crate::{Said, built, load};
+use crate::{Said, built, isolated, load};
 
 fn note(out: &mut String, batch: &Batch<'_>, sample: &Sample) {
     let names = batch.dictionary;
@@ -84,8 +84,8 @@ fn every_field_of_every_sample_crosses() {
     whole.samples.iter().for_each(|sample| note(&mut expected, &whole, sample));
     expected.push_str("tick 5000\nmissed 0\n");
 
-    let plugin = load(&built::rust());
-    for size in [usize::MAX, 7, 1] {
+    let plugins = [load(&built::rust()), isolated::load(&built::rust())];
+    for (plugin, size) in plugins.iter().flat_map(|plugin| [usize::MAX, 7, 1].map(|size| (plugin, size))) {
         let file = folder.path().join(format!("{size}.txt"));
         let options = plugin.schema.read("odd", &format!("file={}", file.display())).unwrap();
         let mut sink = Direct::new(plugin.clone(), options, Said::default().log());
@@ -105,8 +105,8 @@ fn sinks_in_all_languages_conform() {
     let folder = tempfile::tempdir().unwrap();
     let cpp = folder.path().join("libcpp_count.so");
     built::compile(include_str!("../data/sink.cpp"), &cpp, &["c++", "-x", "c++", "-std=c++11"]);
-    for file in [built::rust(), built::c(folder.path(), "c_count", &[]), cpp] {
-        let plugin = load(&file);
+    let files = [built::rust(), built::c(folder.path(), "c_count", &[]), cpp];
+    for plugin in files.iter().flat_map(|file| [load(file), isolated::load(file)]) {
         let options = plugin.schema.read(&plugin.name, "").unwrap();
         let said = Said::default();
         conformance::check(|| Direct::new(plugin.clone(), options.clone(), said.log()));

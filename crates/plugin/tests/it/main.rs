@@ -3,6 +3,7 @@
 
 mod built;
 mod crossing;
+mod isolated;
 mod lifecycle;
 mod misbehaving;
 mod refusals;

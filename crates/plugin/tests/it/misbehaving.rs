@@ -80,7 +80,7 @@ fn those_that_hang_do_not_hold_up_the_end() {
     let behaviours: Vec<&str> = behaviours.iter().map(String::as_str).collect();
     let (outcomes, _) = feed(&behaviours, 2);
     for (expected, outcome) in calls.iter().zip(&outcomes) {
-        let End::Hung { call, .. } = outcome.end else { panic!("{expected}: {outcome:?}") };
+        let End::Hung { call, killed: false, .. } = outcome.end else { panic!("{expected}: {outcome:?}") };
         assert_eq!(call, *expected);
         assert!(outcome.is_bad());
     }

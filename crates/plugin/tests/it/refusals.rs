@@ -134,7 +134,11 @@ fn names_are_looked_up_in_the_folders_in_order() {
         "{error}"
     );
 
-    let found = path.list();
+    // As lists show it, whatever its file is called.
+    assert_eq!(path.find("hidden", None).unwrap().file, second.path().join("libc_count.so"));
+    assert!(path.find("prometheus", None).is_err());
+
+    let found = path.list(None);
     let told: Vec<_> = found
         .iter()
         .map(|found| match &found.plugin {
@@ -148,6 +152,13 @@ fn names_are_looked_up_in_the_folders_in_order() {
     assert_eq!(chosen.options, r#"{"loud":true}"#);
     let error = path.choose("c-count=loud=very").unwrap_err().to_string();
     assert_eq!(error, "options of c-count: loud: expected a boolean, found \"very\"");
+    let odd = second.path().join("a=b");
+    std::fs::create_dir(&odd).unwrap();
+    let inside = built::c(&odd, "c_count", &[]);
+    let asked = format!("{}=loud=true", inside.display());
+    assert_eq!(tickscope_plugin::split(&asked), (inside.to_str().unwrap(), "loud=true"));
+    assert_eq!(path.choose(&asked).unwrap().options, r#"{"loud":true}"#);
+    assert_eq!(tickscope_plugin::split("otlp=http://a/?b=c"), ("otlp", "http://a/?b=c"));
     let mut twice = [chosen.clone(), path.choose("other").unwrap(), chosen];
     tickscope_plugin::number(&mut twice);
     assert_eq!(twice.map(|chosen| chosen.name), ["c-count", "other", "c-count 2"]);

@@ -42,8 +42,74 @@ impl Odd {
                 }
                 Ok(())
             }
+            Some((crime, place)) if place == call => {
+                self.commit(crime);
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// What only a process of its own survives; none of the words above.
+    fn commit(&self, crime: &str) {
+        match crime {
+            "abort" => std::process::abort(),
+            "exit" => std::process::exit(0),
+            "spin" => loop {
+                std::hint::spin_loop();
+            },
+            // SAFETY: none. Nothing is there.
+            "segfault" => unsafe { std::ptr::without_provenance_mut::<u64>(64).write_volatile(1) },
+            "memory" => {
+                std::hint::black_box(vec![1_u8; 2 << 30]);
+            }
+            // Whatever is open, as somebody who has lost count of what is.
+            "garble" => {
+                for file in 3..16 {
+                    // SAFETY: none. They are not its own.
+                    let file = unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(file) };
+                    let _ = std::io::Write::write_all(&mut &file, &[0xff; 64]);
+                    std::mem::forget(file);
+                }
+            }
+            "shut" => {
+                let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+                let socket = |entry: &std::fs::DirEntry| {
+                    std::fs::read_link(entry.path()).is_ok_and(|file| file.to_string_lossy().starts_with("socket:"))
+                };
+                let sockets: Vec<i32> = open
+                    .filter(socket)
+                    .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+                    .filter(|file| *file > 2)
+                    .collect();
+                for file in sockets {
+                    // SAFETY: none, as above.
+                    drop(unsafe { <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(file) });
+                }
+                loop {
+                    std::thread::sleep(Duration::from_secs(3600));
+                }
+            }
+            "look" => {
+                let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+                let mut open: Vec<_> = open
+                    .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+                    .map(|file| file.display().to_string())
+                    .filter(|file| !file.starts_with("/proc/"))
+                    .collect();
+                open.sort();
+                self.host.info(&format!("open: {}", open.join(" ")));
+                println!("printed, which is no frame");
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes to what it was lent.
+    fn scribble(batch: &Batch<'_>) {
+        let samples = batch.raw_samples();
+        // SAFETY: none. They are lent to be read.
+        unsafe { samples.as_ptr().cast_mut().cast::<u8>().write_bytes(0xff, size_of_val(samples)) };
     }
 
     fn note(&mut self, batch: &Batch<'_>, sample: &Sample<'_>) -> std::fmt::Result {
@@ -158,6 +224,9 @@ impl Sink for Odd {
             return Ok(Flow::Continue);
         }
         self.may("batch")?;
+        if self.behaviour == "scribble" {
+            Self::scribble(batch);
+        }
         self.samples += batch.raw_samples().len() as u64;
         if self.file.is_some() {
             for sample in batch.samples() {

@@ -1,0 +1,301 @@
+//! `tickscope.toml`: sinks that are always on, folders of plugins, and other defaults for flags.
+//!
+//! One file is used: that of `--config`, or the first that is there of `tickscope.toml` in the current folder, in the server's
+//! folder, and the user's `tickscope/config.toml`. The defaults are given to the parser of the command line, so that flags win.
+
+mod document;
+mod settings;
+mod show;
+mod sinks;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use serde_json::{Map, Value};
+use tickscope_plugin::{Isolation, Plugin, SearchPath};
+
+use crate::cli::{self, Cli, Command};
+use crate::present::tell;
+use document::{Data, Document, Problem, Table};
+use settings::{PLUGINS, SETTINGS, Setting, WITH_SINKS};
+pub(crate) use show::run;
+use sinks::Section;
+
+const FILE: &str = "tickscope.toml";
+
+/// What a file says, and the command line with it.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    document: Document,
+    settings: Vec<Setting>,
+    folders: Vec<PathBuf>,
+    sections: Vec<Section>,
+    /// Mistakes, one a line. Only `tickscope config` goes on with them.
+    mistakes: Vec<String>,
+    /// What `--isolate` is on the command line, where it is there.
+    isolate: Option<bool>,
+}
+
+/// The command line, with the defaults of the configuration.
+///
+/// # Errors
+/// The configuration has mistakes, which were told.
+pub(crate) fn command_line() -> Result<Cli, ExitCode> {
+    let lenient = Cli::command().ignore_errors(true).try_get_matches();
+    let Some((command, matches)) = lenient.as_ref().ok().and_then(ArgMatches::subcommand) else {
+        return Ok(Cli::parse());
+    };
+    let takes_settings = SETTINGS.iter().any(|(name, _)| *name == command);
+    if !(takes_settings || WITH_SINKS.contains(&command) || command == "config") {
+        return Ok(Cli::parse());
+    }
+    let mut config = find(command, matches).map(|file| Config::read(&file)).unwrap_or_default();
+    if !config.mistakes.is_empty() && command != "config" {
+        config.mistakes.iter().for_each(|mistake| tell!("tickscope: {mistake}"));
+        return Err(ExitCode::from(2));
+    }
+    if let Some(warning) = tickscope_plugin::warning(&config.document.file) {
+        tell!("tickscope: {warning}");
+    }
+    let matches = settings::apply(Cli::command(), &config.settings).get_matches();
+    if WITH_SINKS.contains(&command) {
+        let matches = matches.subcommand().map(|(_, matches)| matches);
+        let typed = |matches: &&ArgMatches| matches.value_source("isolate") == Some(ValueSource::CommandLine);
+        config.isolate = matches.filter(typed).map(|matches| matches.get_flag("isolate"));
+    }
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let config = Arc::new(config);
+    match &mut cli.command {
+        Command::Run(run) => run.recording.sinks.config = config,
+        Command::Lua(lua) => lua.recording.sinks.config = config,
+        Command::Record(record) => record.recording.sinks.config = config,
+        Command::Collect(collect) => collect.sinks.config = config,
+        Command::Plugins(plugins) => plugins.config = config,
+        Command::Config(shown) => shown.config = config,
+        _ => {}
+    }
+    Ok(cli)
+}
+
+/// The file that is used.
+fn find(command: &str, matches: &ArgMatches) -> Option<PathBuf> {
+    // The rest of the line may be wrong: then there is less.
+    let path = |name: &str| matches.try_get_one::<PathBuf>(name).ok().flatten();
+    if matches.try_get_one::<bool>("no_config").ok().flatten() == Some(&true) {
+        return None;
+    }
+    if let Some(file) = path("config") {
+        return Some(file.clone());
+    }
+    let server = if command == "run" { path("directory") } else { None };
+    let places = places(server.map(PathBuf::as_path));
+    // One that leads nowhere is told.
+    places.into_iter().find(|file| file.symlink_metadata().is_ok())
+}
+
+/// Where files are looked for.
+fn places(server: Option<&Path>) -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    let server = server.map(|folder| folder.join(FILE));
+    let user = user.map(|folder| folder.join("tickscope/config.toml"));
+    [Some(FILE.into()), server, user].into_iter().flatten().collect()
+}
+
+impl Config {
+    fn read(file: &Path) -> Self {
+        match Document::read(file) {
+            Ok(document) => Self::of(document),
+            Err(mistakes) => Self { mistakes, ..Self::default() },
+        }
+    }
+
+    fn of(document: Document) -> Self {
+        let mut config = Self::default();
+        let mut problems = Vec::new();
+        let parser = Cli::command();
+        let folder = document.file.parent().unwrap_or(Path::new("")).to_owned();
+        for (key, value) in &document.top {
+            let flags = SETTINGS.iter().find(|(command, _)| *command == key.name);
+            let known = SETTINGS.iter().map(|(command, _)| *command).chain(["plugins", "sinks"]);
+            let Data::Table(table) = &value.data else {
+                let text = match known.clone().any(|known| known == key.name) {
+                    true => format!("{}: expected a table, found {}", key.name, value.kind()),
+                    false => format!("{} {}", key.name, tickscope_plugin::not_known(&key.name, known)),
+                };
+                problems.push(Problem::new(key.at, text));
+                continue;
+            };
+            match (key.name.as_str(), flags) {
+                (_, Some((command, flags))) => {
+                    let read =
+                        settings::read(&parser, (command, command), flags, table, &folder, &mut problems);
+                    config.settings.extend(read);
+                }
+                ("plugins", _) => config.plugins(&parser, table, &folder, &mut problems),
+                ("sinks", _) => config.sections = sinks::read(table, &folder, &mut problems),
+                (name, _) => {
+                    let text = format!("{name} {}", tickscope_plugin::not_known(name, known));
+                    problems.push(Problem::new(key.at, text));
+                }
+            }
+        }
+        config.mistakes = document.tell(&problems);
+        config.document = document;
+        config
+    }
+
+    /// `[plugins]`.
+    fn plugins(&mut self, parser: &clap::Command, table: &Table, folder: &Path, problems: &mut Vec<Problem>) {
+        let mut flags = Table::new();
+        for (key, value) in table {
+            if key.name != "folders" {
+                if PLUGINS.contains(&key.name.as_str()) {
+                    flags.push((key.clone(), value.clone()));
+                } else {
+                    let known = PLUGINS.iter().copied().chain(["folders"]);
+                    let known = tickscope_plugin::not_known(&key.name, known);
+                    problems.push(Problem::new(key.at, format!("plugins.{} {known}", key.name)));
+                }
+                continue;
+            }
+            let Data::Array(folders) = &value.data else {
+                let text = format!("plugins.folders: expected a list of texts, found {}", value.kind());
+                problems.push(Problem::new(value.at, text));
+                continue;
+            };
+            for value in folders {
+                match &value.data {
+                    Data::Text(path) => self.folders.push(folder.join(path)),
+                    _ => {
+                        let text = format!("plugins.folders: expected a text, found {}", value.kind());
+                        problems.push(Problem::new(value.at, text));
+                    }
+                }
+            }
+        }
+        // Each is told once.
+        let (first, others) = (WITH_SINKS[0], &WITH_SINKS[1..]);
+        let settings = settings::read(parser, ("plugins", first), PLUGINS, &flags, folder, problems);
+        for &command in others {
+            self.settings.extend(settings.iter().cloned().map(|setting| Setting { command, ..setting }));
+        }
+        self.settings.extend(settings);
+    }
+
+    /// Where plugins are looked for: the file's folders come first, but for those of `TICKSCOPE_PLUGINS`.
+    pub(crate) fn path(&self) -> SearchPath {
+        let mut path = SearchPath::of_this_program();
+        if std::env::var_os("TICKSCOPE_PLUGINS").is_none() {
+            path.0.splice(0..0, self.folders.iter().cloned());
+        }
+        path
+    }
+
+    /// The sinks that the file and `--sink` ask for: each loaded, or why it is not, in lines.
+    pub(crate) fn sinks(
+        &self,
+        asked: &[String],
+        isolation: &cli::Isolation,
+    ) -> Vec<Result<tickscope_plugin::Chosen, Vec<String>>> {
+        let path = self.path();
+        let wanted = self.wanted(asked);
+        wanted.iter().map(|wanted| self.load(&path, wanted, isolation)).collect()
+    }
+
+    fn wanted<'a>(&'a self, asked: &'a [String]) -> Vec<Wanted<'a>> {
+        let mut wanted: Vec<Wanted<'_>> = self
+            .sections
+            .iter()
+            .map(|section| Wanted { name: &section.plugin, section: Some(section), typed: None })
+            .collect();
+        for asked in asked {
+            let (name, typed) = tickscope_plugin::split(asked);
+            // What the file says of the same name once is the default of what is asked for first.
+            let same = |wanted: &&mut Wanted<'_>| wanted.section.is_some_and(|section| section.name == name);
+            let mut all: Vec<&mut Wanted<'_>> = wanted.iter_mut().filter(same).collect();
+            match &mut all[..] {
+                [one] if one.typed.is_none() => one.typed = Some(typed),
+                _ => wanted.push(Wanted { name, section: None, typed: Some(typed) }),
+            }
+        }
+        wanted
+            .retain(|wanted| wanted.typed.is_some() || wanted.section.is_some_and(|section| section.enabled));
+        wanted
+    }
+
+    fn load(
+        &self,
+        path: &SearchPath,
+        wanted: &Wanted<'_>,
+        isolation: &cli::Isolation,
+    ) -> Result<tickscope_plugin::Chosen, Vec<String>> {
+        let section = wanted.section;
+        let at = |text: String| match section {
+            Some(section) => {
+                format!("{}: sinks.{}: {text}", self.document.place(section.at), section.name)
+            }
+            None => text,
+        };
+        let isolate =
+            self.isolate.or(section.and_then(|section| section.isolate)).unwrap_or(isolation.isolate);
+        let memory = section.and_then(|section| section.isolate_memory).unwrap_or(isolation.isolate_memory);
+        let isolation = isolate.then(|| Isolation { memory, ..Isolation::of_this_program(cli::PLUGIN_HOST) });
+        let plugin =
+            path.find(wanted.name, isolation.as_ref()).map_err(|error| vec![at(error.to_string())])?;
+        let options = self.options(wanted, &plugin)?;
+        Ok(tickscope_plugin::Chosen { name: plugin.name.clone(), plugin: Arc::new(plugin), options })
+    }
+
+    /// The options of a sink: those of the file, and over them those of the command line; checked and completed.
+    fn options(&self, wanted: &Wanted<'_>, plugin: &Plugin) -> Result<String, Vec<String>> {
+        let typed = plugin.schema.value(wanted.typed.unwrap_or_default());
+        let typed = typed.map_err(|problem| vec![format!("options of {}: {problem}", plugin.name)])?;
+        let (mut all, mut places) = (Map::new(), BTreeMap::new());
+        for (key, value) in wanted.section.map_or(&[][..], |section| &section.options) {
+            places.insert(key.name.clone(), key.at);
+            all.insert(key.name.clone(), value.json(&key.name, &mut places));
+        }
+        for (name, value) in typed.as_object().into_iter().flatten() {
+            places.retain(|place, _| place.split(['.', '[']).next() != Some(name.as_str()));
+            all.insert(name.clone(), value.clone());
+        }
+        let mut all = Value::Object(all);
+        let problems = plugin.schema.complete(&mut all);
+        if problems.is_empty() {
+            return Ok(all.to_string());
+        }
+        let Some(section) = wanted.section else {
+            let problems: Vec<String> = problems.into_iter().map(|problem| problem.text).collect();
+            return Err(vec![format!("options of {}: {}", plugin.name, problems.join("; "))]);
+        };
+        let problem = |problem: &tickscope_plugin::Problem| {
+            // What is missing is missing where it would be.
+            let mut place = problem.place.as_str();
+            let at = loop {
+                if let Some(at) = places.get(place) {
+                    break *at;
+                }
+                match place.rfind(['.', '[']) {
+                    Some(cut) => place = &place[..cut],
+                    None => break section.at,
+                }
+            };
+            Problem::new(at, format!("sinks.{}.{}", section.name, problem.text))
+        };
+        Err(self.document.tell(&problems.iter().map(problem).collect::<Vec<_>>()))
+    }
+}
+
+/// A sink that is asked for.
+struct Wanted<'a> {
+    /// A name, or a file.
+    name: &'a str,
+    section: Option<&'a Section>,
+    /// Options of the command line, where it asks.
+    typed: Option<&'a str>,
+}

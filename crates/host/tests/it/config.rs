@@ -1,0 +1,240 @@
+//! `tickscope.toml`: what it sets, what wins over it, and what is said of its mistakes.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::built;
+
+struct Run {
+    code: Option<i32>,
+    out: String,
+    said: String,
+}
+
+fn tickscope(folder: &Path, arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.env("XDG_CONFIG_HOME", folder.join("user")).env("XDG_DATA_HOME", folder.join("data"));
+    let output = command.env_remove("TICKSCOPE_PLUGINS").output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run { code: output.status.code(), out: text(&output.stdout), said: text(&output.stderr) }
+}
+
+impl Run {
+    #[track_caller]
+    fn says(&self, lines: &[&str]) {
+        for line in lines {
+            assert!(self.said.lines().any(|said| said == *line), "{line:?}: {:#?}", self.said);
+        }
+    }
+}
+
+/// A program, and two plugins in the folder `plugins`.
+fn prepared(config: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = folder.path().join("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    built::c(&plugins, "c_count", &[]);
+    std::fs::copy(built::rust(), plugins.join("libodd.so")).unwrap();
+    std::fs::write(folder.path().join("program.lua"), "print 'done'").unwrap();
+    std::fs::write(folder.path().join("tickscope.toml"), config).unwrap();
+    folder
+}
+
+const WHOLE: &str = r#"[lua]
+depth = "trace"
+report = true
+
+[collect]
+token-file = "secret/token"
+
+[plugins]
+folders = ["plugins"]
+
+[sinks.c-count]
+loud = true
+
+[[sinks.odd]]
+file = "first.txt"
+limit = 7
+
+[[sinks.odd]]
+plugin = "./plugins/libodd.so"
+isolate = true
+options = { file = "second.txt" }
+
+[sinks.later]
+plugin = "odd"
+enabled = false
+file = "later.txt"
+limit = 3
+"#;
+
+#[test]
+fn sinks_and_flags_of_the_file_are_in_force_and_what_is_typed_wins() {
+    let folder = prepared(WHOLE);
+    let run = tickscope(folder.path(), &["lua", "--sink", "later=file=typed.txt", "program.lua"]);
+    assert_eq!((run.code, &*run.out), (Some(0), "done\n"), "{}", run.said);
+    for name in ["first.txt", "second.txt", "typed.txt"] {
+        let noted = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(noted.contains(" begin "), "depth trace has calls: {noted}");
+    }
+    assert!(!folder.path().join("later.txt").exists());
+    assert!(run.said.contains("sink c-count: opened for program.lua with {\"loud\":true}"), "{}", run.said);
+    assert!(run.said.contains("took "), "{}", run.said);
+
+    // A switch that is on is turned off, and so is the file.
+    let quiet = tickscope(folder.path(), &["lua", "--report=false", "--depth", "boundary", "program.lua"]);
+    assert_eq!(quiet.code, Some(0), "{}", quiet.said);
+    assert!(quiet.said.len() < run.said.len(), "{}", quiet.said);
+    let none = tickscope(folder.path(), &["lua", "--no-config", "program.lua"]);
+    assert_eq!((none.code, &*none.said), (Some(0), ""));
+    // What the program is given is its own.
+    let own = tickscope(folder.path(), &["lua", "--no-config", "program.lua", "--config", "nowhere"]);
+    assert_eq!((own.code, &*own.said), (Some(0), ""));
+}
+
+#[test]
+fn what_is_in_force_is_shown_with_where_it_comes_from() {
+    let folder = prepared(WHOLE);
+    let run = tickscope(folder.path(), &["config"]);
+    assert_eq!((run.code, &*run.said), (Some(0), ""), "{}", run.out);
+    let has = |set: &str, from: &str| {
+        let line = run.out.lines().find(|line| line.starts_with(set) && line.ends_with(&format!("# {from}")));
+        assert!(line.is_some(), "{set} # {from}: {}", run.out);
+    };
+    has("depth = \"trace\"", "tickscope.toml:2:1");
+    has("depth = \"sample\"", "default");
+    has("token-file = \"secret/token\"", "tickscope.toml:6:1");
+    has("loud = true", "tickscope.toml:12:1");
+    has("do = \"\"", "default of odd");
+    has("file = \"second.txt\"", "tickscope.toml:21:13");
+    has("enabled = false", "only `--sink` asks for it");
+    // It is a configuration itself, which says the same.
+    let again = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(folder.path().join("plugins"), again.path().join("plugins")).unwrap();
+    let sinks = run.out.find("\n[sinks").unwrap();
+    let plugins = format!("{}\n[plugins]\nfolders = [\"plugins\"]\n", &run.out[sinks..]);
+    std::fs::write(again.path().join("shown.toml"), plugins).unwrap();
+    let shown = tickscope(again.path(), &["config", "--config", "shown.toml"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.said);
+    assert!(shown.out.contains("limit = 7"), "{}", shown.out);
+}
+
+#[test]
+fn every_mistake_is_told_at_its_place() {
+    let folder = prepared(
+        "[run]\ndepth = \"deep\"\nbudgt = \"5ms\"\nbudget = \"5 ms\"\nstrict = 1\n[rum]\n[plugins]\nfolders = \"plugins\"\n\
+         [record]\nhz = 20000\n[sinks.odd]\nenabled = \"no\"\n[sinks]\nodder = 5\n",
+    );
+    let mistakes = [
+        "tickscope: tickscope.toml:2:9: run.depth: expected boundary, sample or trace, found deep",
+        "tickscope: tickscope.toml:4:10: run.budget: expected a time such as 50ms, 10s, 5m or 2h, found \"5 ms\"",
+        "tickscope: tickscope.toml:5:10: run.strict: expected true or false, found a number",
+        "tickscope: tickscope.toml:8:11: plugins.folders: expected a list of texts, found a text",
+        "tickscope: tickscope.toml:12:11: sinks.odd.enabled: expected true or false, found a text",
+        "tickscope: tickscope.toml:14:9: sinks.odder: expected a table, found a number",
+    ];
+    for arguments in [&["lua", "program.lua"][..], &["config"]] {
+        let run = tickscope(folder.path(), arguments);
+        assert_eq!(
+            (run.code, &*run.out),
+            (Some(if arguments.len() == 1 { 1 } else { 2 }), ""),
+            "{}",
+            run.said
+        );
+        run.says(&mistakes);
+        let unknown = "tickscope: tickscope.toml:3:1: run.budgt is not known; did you mean budget? There are budget, cfg,";
+        assert!(run.said.contains(unknown), "{}", run.said);
+        assert!(
+            run.said.contains(
+                "tickscope: tickscope.toml:6:2: rum is not known; did you mean run? There are run,"
+            )
+        );
+        assert!(run.said.contains("tickscope: tickscope.toml:10:6: record.hz: "), "{}", run.said);
+        assert_eq!(run.said.lines().count(), mistakes.len() + 3, "{}", run.said);
+    }
+    // Commands that take nothing from it do not care.
+    assert!(!tickscope(folder.path(), &["doctor"]).said.contains("tickscope.toml"));
+    assert_eq!(tickscope(folder.path(), &["lua", "--no-config", "program.lua"]).code, Some(0));
+}
+
+#[test]
+fn options_that_a_plugin_does_not_have_are_told_at_their_place() {
+    let folder = prepared(
+        "[plugins]\nfolders = [\"plugins\"]\n[sinks.odd]\nlimt = 3\nlimit = 0\n[sinks.none]\n[sinks.c-count]\n",
+    );
+    let told = [
+        "tickscope.toml:4:1: sinks.odd.limt is not known; did you mean limit? There are do, file, limit",
+        "tickscope.toml:5:1: sinks.odd.limit: expected 1 or more, found 0",
+    ];
+    let run = tickscope(folder.path(), &["lua", "program.lua"]);
+    assert_eq!((run.code, &*run.out), (Some(1), "done\n"), "{}", run.said);
+    run.says(
+        &told.map(|line| format!("tickscope: a sink is not used: {line}")).each_ref().map(|line| &**line),
+    );
+    assert!(run.said.contains(
+        "tickscope: a sink is not used: tickscope.toml:6:8: sinks.none: there is no sink \"none\""
+    ));
+    assert!(run.said.contains("sink c-count: took "), "{}", run.said);
+    let run = tickscope(folder.path(), &["config"]);
+    assert_eq!(run.code, Some(1));
+    run.says(&told.map(|line| format!("tickscope: {line}")).each_ref().map(|line| &**line));
+}
+
+#[test]
+fn files_that_are_no_configuration() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = prepared("");
+    let file = folder.path().join("tickscope.toml");
+    let refused = |expected: &str| {
+        let run = tickscope(folder.path(), &["lua", "program.lua"]);
+        assert_eq!((run.code, &*run.out), (Some(2), ""), "{}", run.said);
+        assert!(run.said.starts_with(&format!("tickscope: tickscope.toml{expected}")), "{}", run.said);
+    };
+    std::fs::write(&file, b"[run]\n# \xff\xfe").unwrap();
+    refused(":2:3: this is not UTF-8");
+    std::fs::write(&file, "#".repeat((1 << 20) + 1)).unwrap();
+    refused(": it has more than 1 MiB");
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("tickscope.toml", &file).unwrap();
+    refused(": cannot read it: ");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    refused(": it is no file");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "[lua]\ndepth = \"trace\"\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let run = tickscope(folder.path(), &["lua", "program.lua"]);
+    assert_eq!(run.code, Some(0), "{}", run.said);
+    assert!(run.said.starts_with("tickscope: everybody may write to "), "{}", run.said);
+    let run = tickscope(folder.path(), &["lua", "--config", "nowhere.toml", "program.lua"]);
+    assert_eq!(run.code, Some(2));
+    run.says(&["tickscope: nowhere.toml: cannot read it: No such file or directory (os error 2)"]);
+}
+
+#[test]
+fn the_file_is_looked_for_where_a_user_expects_it() {
+    let folder = prepared("");
+    let file = folder.path().join("tickscope.toml");
+    let user = folder.path().join("user/tickscope");
+    std::fs::create_dir_all(&user).unwrap();
+    std::fs::write(user.join("config.toml"), "[lua]\ndepth = \"boundary\"\n").unwrap();
+    assert!(tickscope(folder.path(), &["config"]).out.starts_with("# tickscope.toml\n"));
+    std::fs::remove_file(&file).unwrap();
+    let shown = tickscope(folder.path(), &["config"]).out;
+    assert!(shown.starts_with(&format!("# {}\n", user.join("config.toml").display())), "{shown}");
+    std::fs::remove_file(user.join("config.toml")).unwrap();
+    assert!(
+        tickscope(folder.path(), &["config"]).out.starts_with("# no file; looked for tickscope.toml and ")
+    );
+    // A server brings its own.
+    let server = folder.path().join("server");
+    std::fs::create_dir_all(server.join("resources")).unwrap();
+    std::fs::write(server.join("tickscope.toml"), "[run]\ndepth = \"deep\"\n").unwrap();
+    let run = tickscope(folder.path(), &["run", "server"]);
+    assert_eq!(run.code, Some(2));
+    run.says(&[
+        "tickscope: server/tickscope.toml:2:9: run.depth: expected boundary, sample or trace, found deep",
+    ]);
+}

@@ -1,0 +1,79 @@
+//! One plugin on the caller's thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError};
+
+use crate::library::Plugin;
+use crate::opened::{Failure, Health, Log, Opened};
+use crate::pack::Packer;
+
+/// A plugin as a sink on the caller's thread, for tests and for hosts that have a thread for it. A call that hangs, hangs.
+pub struct Direct {
+    plugin: Arc<Plugin>,
+    options: String,
+    log: Log,
+    packer: Packer,
+    sink: Option<Box<dyn Opened>>,
+    /// How the sink was at its end.
+    pub health: Option<Health>,
+}
+
+/// What a sink has for each call.
+const WITHIN: Duration = Duration::from_secs(1);
+
+fn failed(failure: Failure) -> SinkError {
+    SinkError::Other(failure.to_string())
+}
+
+impl Direct {
+    /// Not opened yet. `options` are from [`Schema::read`](crate::Schema::read).
+    pub fn new(plugin: Arc<Plugin>, options: String, log: Log) -> Self {
+        Self { plugin, options, log, packer: Packer::default(), sink: None, health: None }
+    }
+}
+
+impl std::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Direct").field("plugin", &self.plugin.name).finish_non_exhaustive()
+    }
+}
+
+impl Sink for Direct {
+    fn open(&mut self, metadata: &Metadata) -> Result<(), SinkError> {
+        let (name, log) = (&self.plugin.name, self.log.clone());
+        let opened = self.plugin.open(name, &self.options, metadata, log, &Arc::default());
+        self.sink = Some(opened.map_err(failed)?);
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, SinkError> {
+        let (names, body) = self.packer.pack(batch);
+        let Some(sink) = &mut self.sink else { return Ok(Flow::Continue) };
+        if let Some(names) = names
+            && sink.names(&names).map_err(failed)? == Flow::Stop
+        {
+            return Ok(Flow::Stop);
+        }
+        sink.batch(&body, 0).map_err(failed)
+    }
+
+    fn tick(&mut self, end_ns: u64) -> Result<Flow, SinkError> {
+        let Some(sink) = &mut self.sink else { return Ok(Flow::Continue) };
+        sink.tick(end_ns).map_err(failed)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        sink.flush(WITHIN).map(drop).map_err(failed)
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        let Some(mut sink) = self.sink.take() else { return Ok(()) };
+        let finished = sink.finish(WITHIN);
+        let health = sink.health();
+        self.health = health.clone().unwrap_or_default();
+        finished.and(health.map(drop)).map_err(failed)
+    }
+}
