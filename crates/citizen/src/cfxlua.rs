@@ -24,7 +24,7 @@
 //! # How
 //! `lexer` finds the tokens and replaces what is one token; `parser` walks the grammar to know where expressions and
 //! statements begin and end, `chain` and `assign` rewrite what takes more than a token. All of them only note
-//! [`Edits`]: pieces of text to put in place of, or between, those of the source.
+//! `Edits`: pieces of text to put in place of, or between, those of the source.
 //!
 //! # Source
 //! The behaviour is that of the VM FXServer pins (LuaGLM 5.4.8): a falsy value ends a chain and is its value, a chain

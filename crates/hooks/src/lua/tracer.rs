@@ -370,7 +370,7 @@ impl<R: Recorder + 'static> Tracer<R> {
         self.state().allocated()
     }
 
-    /// Memory of a machine that was attached with its [`Allocator`].
+    /// Memory of a machine that was attached with its [`Allocator`](super::Allocator).
     pub fn memory(&self, vm: VmId) -> Option<MemoryCounts> {
         Some(self.state().vm(vm)?.allocator.as_ref()?.counts())
     }
