@@ -53,6 +53,8 @@ enum Part {
     Kills,
     /// Long servers, kills of servers.
     Servers,
+    /// Each crate with none of its features, the default ones, all.
+    Features,
     /// A release built twice.
     Dist,
     /// Crates packaged.
@@ -81,6 +83,8 @@ pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         let mut command = cargo(["test", "--release", "--package", "tickscope-cli", "--test", "it", "--"]);
         command.args(["--nocapture", "kills::", "attach::"]).env("TICKSCOPE_SOAK", "full");
         run_tests("soak: kills, and a thousand times attached and left", &mut command, tally)?;
+    }
+    if options.wants(Part::Features) {
         features::run(tally)?;
     }
     if options.wants(Part::Deny) {
