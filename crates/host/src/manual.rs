@@ -71,7 +71,8 @@ mod tests {
         pages(&cli::Man { folder: folder.clone() }).expect("writes them");
         let mut command = Cli::command();
         command.build();
-        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        let shown = |below: &&Command| below.get_name() != "help" && !below.is_hide_set();
+        for below in command.get_subcommands().filter(shown) {
             let path = folder.join(format!("tickscope-{}.1", below.get_name()));
             let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("there is no {}", path.display()));
             let examples = below.get_after_help().map(ToString::to_string).unwrap_or_default();
