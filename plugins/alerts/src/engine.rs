@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::rules::{Rule, Severity};
-use crate::window::{Measured, Window};
+use crate::rules::{Limit, Rule, Severity};
+use crate::window::{Measured, SECOND_NS, Window};
 
 /// Alerts that are over and remembered.
 const MAX_HISTORY: usize = 256;
@@ -95,6 +95,8 @@ struct Watch {
     broken_ns: Option<u64>,
     open: Option<Open>,
     told_ns: Option<u64>,
+    /// When it was measured the last time.
+    seen_ns: Option<u64>,
 }
 
 /// All rules.
@@ -135,6 +137,25 @@ impl Engine {
         notices
     }
 
+    /// The same for a second that was not whole, the last. In it there is less of everything, so that only what is too much
+    /// already is looked at.
+    pub fn last(&mut self, window: &Window, now_ns: u64) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for at in 0..self.rules.len() {
+            let limit = self.rules[at].limit;
+            if matches!(limit, Limit::Below(_)) {
+                continue;
+            }
+            for measured in window.measure(&self.rules[at]) {
+                if limit.broken_by(measured.value) {
+                    let name = measured.resource.map(|resource| window.name(resource));
+                    notices.extend(self.step(at, &measured, name, now_ns));
+                }
+            }
+        }
+        notices
+    }
+
     /// One rule for one resource.
     pub fn step(
         &mut self,
@@ -157,17 +178,24 @@ impl Engine {
             fired_ns: open.fired_ns,
             time_ns: now_ns,
         };
+        // Seconds in which nothing could be measured are neither broken nor well.
+        let seen_ns = watch.seen_ns.replace(now_ns).unwrap_or(now_ns);
+        let unseen_ns = now_ns.saturating_sub(seen_ns).saturating_sub(SECOND_NS);
+        let cleared_ns = watch.open.as_mut().and_then(|open| open.cleared_ns.as_mut());
+        for begun_ns in watch.broken_ns.as_mut().into_iter().chain(cleared_ns) {
+            *begun_ns += unseen_ns;
+        }
         let Some(open) = &mut watch.open else {
             if !rule.limit.broken_by(measured.value) {
                 watch.broken_ns = None;
                 return None;
             }
             let since_ns = *watch.broken_ns.get_or_insert(now_ns);
-            if now_ns - since_ns < rule.for_ns {
+            if now_ns.saturating_sub(since_ns) < rule.for_ns {
                 return None;
             }
             self.alerts += 1;
-            let told = watch.told_ns.is_none_or(|told_ns| now_ns - told_ns >= self.cooldown_ns);
+            let told = watch.told_ns.is_none_or(|told_ns| now_ns.saturating_sub(told_ns) >= self.cooldown_ns);
             let (alert, worst) = (self.alerts, measured.value);
             let open = Open { alert, since_ns, fired_ns: now_ns, worst, told, cleared_ns: None };
             self.statistics[at].fired += 1;
@@ -184,7 +212,7 @@ impl Engine {
         if !rule.limit.cleared_by(measured.value, self.hysteresis) {
             open.cleared_ns = None;
             // What is held back, and goes on after that, is told late.
-            let over = watch.told_ns.is_none_or(|told_ns| now_ns - told_ns >= self.cooldown_ns);
+            let over = watch.told_ns.is_none_or(|told_ns| now_ns.saturating_sub(told_ns) >= self.cooldown_ns);
             if !open.told && over && rule.limit.broken_by(measured.value) {
                 open.told = true;
                 watch.told_ns = Some(now_ns);
@@ -194,13 +222,13 @@ impl Engine {
             return None;
         }
         let cleared_ns = *open.cleared_ns.get_or_insert(now_ns);
-        if now_ns - cleared_ns < rule.clear_ns {
+        if now_ns.saturating_sub(cleared_ns) < rule.clear_ns {
             return None;
         }
         let ended = open.told.then(|| notice(open, State::Resolved));
         let statistics = &mut self.statistics[at];
         statistics.resolved += 1;
-        statistics.open_ns += now_ns - open.fired_ns;
+        statistics.open_ns += now_ns.saturating_sub(open.fired_ns);
         let (fired_ns, worst, told) = (open.fired_ns, open.worst, open.told);
         let resource = name.map(str::to_owned);
         self.history.push_back(Episode {

@@ -35,11 +35,11 @@ mod window;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
+use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Names, Sample, Sink, export_sink};
 use tickscope_counts::Recording;
 
 use channels::Channels;
-use engine::Engine;
+use engine::{Engine, Notice};
 use rules::{Rule, Severity};
 use text::{Clock, Told, duration};
 use window::{SECOND_NS, Window, amount};
@@ -79,16 +79,44 @@ struct Watcher {
     engine: Engine,
     /// When the second that is counted is over.
     next_ns: u64,
+    /// The newest time.
+    last_ns: u64,
+    /// There was a tick.
+    ticks: bool,
 }
 
 impl Watcher {
     fn new(recording: Recording, resources: usize, engine: Engine, start_ns: u64) -> Self {
         let window = Window::new(recording, resources, engine.rules());
-        Self { window, engine, next_ns: start_ns.saturating_add(SECOND_NS) }
+        let next_ns = start_ns.saturating_add(SECOND_NS);
+        Self { window, engine, next_ns, last_ns: start_ns, ticks: false }
+    }
+
+    /// Takes a sample: what is to be told of the seconds that are over by then. Once there are ticks, they alone say what time
+    /// it is: beside ticks that come late, as `tickscope collect` has them, what else happens comes at once.
+    fn sample(&mut self, sample: &Sample<'_>, names: &Names) -> Vec<Notice> {
+        let tick = self.window.is_tick(sample, names);
+        if tick && !self.ticks {
+            self.ticks = true;
+            self.restart(sample.time_ns);
+        }
+        let notices = if tick || !self.ticks { self.advance(sample.time_ns) } else { Vec::new() };
+        self.window.sample(sample, names);
+        notices
+    }
+
+    /// The first tick is of a second that is over by all else that came.
+    fn restart(&mut self, time_ns: u64) {
+        let begin_ns = self.next_ns.saturating_sub(SECOND_NS);
+        if time_ns < begin_ns {
+            self.next_ns -= (begin_ns - time_ns).div_ceil(SECOND_NS) * SECOND_NS;
+            self.last_ns = time_ns;
+            self.window.restart();
+        }
     }
 
     /// Time has come to `time_ns`: what is to be told of seconds that are over.
-    fn advance(&mut self, time_ns: u64) -> Vec<engine::Notice> {
+    fn advance(&mut self, time_ns: u64) -> Vec<Notice> {
         let mut notices = Vec::new();
         let mut seconds = 0;
         while self.next_ns <= time_ns {
@@ -101,7 +129,14 @@ impl Watcher {
             self.next_ns = self.next_ns.saturating_add(SECOND_NS);
             seconds += 1;
         }
+        self.last_ns = self.last_ns.max(time_ns);
         notices
+    }
+
+    /// It is over: what is to be told of the second that was not whole.
+    fn last(&mut self) -> Vec<Notice> {
+        self.window.read();
+        self.engine.last(&self.window, self.last_ns)
     }
 }
 
@@ -143,18 +178,8 @@ impl Sink for Alerts {
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
         self.watcher.window.missing(batch.missed());
         for sample in batch.samples() {
-            if sample.time_ns >= self.watcher.next_ns {
-                for notice in self.watcher.advance(sample.time_ns) {
-                    let rule = &self.watcher.engine.rules()[notice.rule];
-                    self.channels.tell(Told {
-                        notice: &notice,
-                        rule,
-                        server: &self.server,
-                        clock: self.clock,
-                    });
-                }
-            }
-            self.watcher.window.sample(&sample, batch.names());
+            let notices = self.watcher.sample(&sample, batch.names());
+            self.tell(&notices);
         }
         Ok(Flow::Continue)
     }
@@ -165,6 +190,8 @@ impl Sink for Alerts {
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
+        let notices = self.watcher.last();
+        self.tell(&notices);
         self.channels.finish(within.saturating_sub(MARGIN));
         for line in summary(&self.watcher.engine, &self.watcher.window, self.channels.held_back(), self.clock)
         {
@@ -175,6 +202,15 @@ impl Sink for Alerts {
 
     fn health(&self) -> Health {
         self.channels.health()
+    }
+}
+
+impl Alerts {
+    fn tell(&mut self, notices: &[Notice]) {
+        for notice in notices {
+            let rule = &self.watcher.engine.rules()[notice.rule];
+            self.channels.tell(Told { notice, rule, server: &self.server, clock: self.clock });
+        }
     }
 }
 

@@ -67,6 +67,15 @@ fn the_same_is_told_once_in_the_cool_down() {
 }
 
 #[test]
+fn seconds_in_which_nothing_is_measured_are_neither_broken_nor_well() {
+    let patient = Rule { for_ns: 3 * SECOND_NS, clear_ns: 3 * SECOND_NS, ..rule(Limit::Above(50.0)) };
+    let mut engine = Engine::new(vec![patient], 0, 0.0);
+    assert_eq!(play(&mut engine, 1, &[60.0, 60.0]), []);
+    assert_eq!(play(&mut engine, 60, &[60.0, 60.0, 0.0]), [(61, Firing, 1)]);
+    assert_eq!(play(&mut engine, 90, &[0.0, 0.0, 0.0]), [(92, Resolved, 1)]);
+}
+
+#[test]
 fn statistics_and_history_are_exact() {
     let mut engine = Engine::new(vec![rule(Limit::Above(50.0))], 0, 0.0);
     play(&mut engine, 1, &[60.0, 70.0, 65.0, 0.0, 80.0, 0.0, 0.0, 90.0, 91.0]);

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
-use tickscope_abi::{Names, Sample};
+use tickscope_abi::{Event, Names, Sample};
 use tickscope_counts::{Counts, HOST, OTHER, Recording};
 
 use crate::rules::{Measure, Rule, matches};
 
 /// A second.
 pub const SECOND_NS: u64 = 1_000_000_000;
+/// Symbols of ticks that are known: a server has one.
+const MAX_TICK_SYMBOLS: usize = 16;
 
 /// What a resource had done by then.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,8 +62,10 @@ pub struct Window {
     readings: VecDeque<Reading>,
     keep: usize,
     longest: Option<LongTick>,
-    /// Running time of each resource when the tick before ended.
+    /// Running time of each resource when the tick that runs began.
     at_tick: Vec<u64>,
+    /// Symbols of ticks: an end does not say what it ends.
+    tick_symbols: Vec<u32>,
 }
 
 impl Window {
@@ -69,7 +73,8 @@ impl Window {
     pub fn new(recording: Recording, resources: usize, rules: &[Rule]) -> Self {
         let keep = rules.iter().map(|rule| rule.window_s).max().unwrap_or(1) as usize + 1;
         let readings = VecDeque::from([Reading::default()]);
-        Self { counts: Counts::new(recording, resources), readings, keep, longest: None, at_tick: Vec::new() }
+        let counts = Counts::new(recording, resources);
+        Self { counts, readings, keep, longest: None, at_tick: Vec::new(), tick_symbols: Vec::new() }
     }
 
     /// Samples are missing here.
@@ -77,10 +82,29 @@ impl Window {
         self.counts.missing(samples);
     }
 
+    /// Whether a tick begins or ends with it.
+    pub fn is_tick(&mut self, sample: &Sample<'_>, names: &Names) -> bool {
+        let ticks = &mut self.tick_symbols;
+        match sample.event {
+            Event::Begin(begin) if &*names.category(begin.category).name == "tick" => {
+                if ticks.len() < MAX_TICK_SYMBOLS && !ticks.contains(&begin.symbol) {
+                    ticks.push(begin.symbol);
+                }
+                true
+            }
+            Event::End(end) => ticks.contains(&end.symbol),
+            _ => false,
+        }
+    }
+
     /// Counts a sample.
     pub fn sample(&mut self, sample: &Sample<'_>, names: &Names) {
         if let Some(tick) = self.counts.sample(sample, names) {
             self.tick(tick.duration_ns);
+        }
+        if matches!(sample.event, Event::Begin(begin) if self.tick_symbols.contains(&begin.symbol)) {
+            self.at_tick.clear();
+            self.at_tick.extend(self.counts.resources.list().iter().map(|resource| resource.running_ns));
         }
     }
 
@@ -91,10 +115,15 @@ impl Window {
             let ran =
                 list.iter().enumerate().map(|(place, resource)| (resource.running_ns - before(place), place));
             let (running_ns, resource) = ran.max_by_key(|(ran, _)| *ran).unwrap_or_default();
-            self.longest = Some(LongTick { duration_ns, resource, running_ns });
+            // On several threads, more may have run than the tick took.
+            self.longest = Some(LongTick { duration_ns, resource, running_ns: running_ns.min(duration_ns) });
         }
-        self.at_tick.clear();
-        self.at_tick.extend(list.iter().map(|resource| resource.running_ns));
+    }
+
+    /// What was counted until now is of no second.
+    pub fn restart(&mut self) {
+        self.read();
+        self.readings.drain(..self.readings.len() - 1);
     }
 
     /// A second is over.
@@ -123,8 +152,8 @@ impl Window {
         self.counts.resources.list().get(resource).map_or("", |resource| &resource.name)
     }
 
-    /// What a rule measures now. Nothing where it cannot be known: no tick ended, or too little of a second has been seen to
-    /// say that there is less than there should be.
+    /// What a rule measures now. Nothing where it cannot be known: no tick of those that there should be ended, so that what
+    /// happened in it is not known yet, or too little of a second has been seen to say that there is less than there should be.
     pub fn measure(&self, rule: &Rule) -> Vec<Measured> {
         let last = self.readings.len() - 1;
         let back = last.saturating_sub(rule.window_s as usize);
@@ -133,6 +162,8 @@ impl Window {
         let ticks = now.ticks - then.ticks;
         let server = |value, blame| vec![Measured { resource: None, value, blame }];
         match rule.measure {
+            // A server that hangs is not well.
+            measure if now.ticks > 0 && ticks == 0 && measure != Measure::TicksPerS => Vec::new(),
             Measure::LateTicksPerMinute => {
                 let late = now.late - then.late;
                 server(late as f64 * 60.0 / seconds, (late > 0).then(|| self.busiest(now, then)).flatten())

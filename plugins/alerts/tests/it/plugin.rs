@@ -1,7 +1,10 @@
 //! The library, loaded, against the host's rules; the console and the file.
 
 use serde_json::{Value, json};
-use tickscope_core::{ArgRange, CategoryId, CounterValue, Event, Metadata, Scope, Sink};
+use tickscope_core::{
+    ArgRange, CategoryId, CounterValue, End, Event, Metadata, Outcome, Scope, Sink, SymbolId,
+};
+use tickscope_trial::Server;
 
 use crate::{city, hitch, play, trial};
 
@@ -80,11 +83,12 @@ fn check(rule: Value, expected: &str) {
     let heap = server.symbol("bank", "lua.heap_bytes");
     server.push(Event::Counter { symbol: heap, value: CounterValue::Int(600_000_000) });
     for _ in 0..20 {
+        server.ticks(2, 250, 40, pay);
         let big = server.begin(pay, CategoryId::EVENT);
         server.end(big, 4_000_000);
-        server.ticks(4, 250, 40, pay);
         let (category, scope, args) = (CategoryId::ERROR, Scope::Track, ArgRange::NONE);
         server.push(Event::Instant { symbol: buy, category, scope, args });
+        server.ticks(2, 250, 40, pay);
     }
     let played = play(&server, &json!({"rules": [rule], "cooldown_s": 0}));
     let first = played.said.first().map(String::as_str).unwrap_or_default();
@@ -119,7 +123,7 @@ fn every_measure_has_words() {
     );
     check(
         json!({"measure": "errors_per_minute", "above": 10}),
-        "Warning: errors-per-minute: <!shop> reports 11 errors a minute, allowed are at most 10, since 18:04:17 UTC",
+        "Warning: errors-per-minute: <!shop> reports 11 errors a minute, allowed are at most 10, since 18:04:16 UTC",
     );
     check(
         json!({"measure": "calls_per_s", "above": 4, "window_s": 4}),
@@ -149,6 +153,86 @@ fn the_rules_without_rules_are_for_a_slow_server() {
     let pay = server.symbol("bank", "pay");
     server.ticks(80, 250, 9, pay);
     assert_eq!(play(&server, &json!({})).said, Vec::<String>::new());
+}
+
+/// A tick that is cut off by the end of the recording.
+fn hang(server: &mut Server, pay: SymbolId, ms: u64) {
+    let tick = server.symbol("", "main loop");
+    let (begin_ns, outcome) = (Server::START_NS + server.now_ms * 1_000_000, Outcome::Truncated);
+    let (outer, inner) = (server.begin(tick, CategoryId::TICK), server.begin(pay, CategoryId::EVENT));
+    server.now_ms += ms;
+    for (span, symbol) in [(inner, pay), (outer, tick)] {
+        server.push(Event::End(End { span, symbol, begin_ns, outcome, bytes: 0, args: ArgRange::NONE }));
+    }
+}
+
+#[test]
+fn a_server_that_is_stopped_while_it_hangs_is_told() {
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(20, 250, 9, pay);
+    hang(&mut server, pay, 4_200);
+    let said = play(&server, &json!({})).said;
+    assert_eq!(
+        said[0],
+        "Error: CRITICAL long-tick: a tick took 4200 ms, allowed is at most 500, since 18:04:14 UTC; bank ran 4200 ms of it"
+    );
+}
+
+#[test]
+fn a_hang_ends_no_alert_and_no_tick_is_blamed_for_more_than_it_took() {
+    let mut server = city();
+    let (pay, wait) = (server.symbol("bank", "pay"), server.symbol("bank", "wait"));
+    server.ticks(20, 250, 40, pay);
+    // Between ticks, which is in none of them.
+    let between = server.begin(wait, CategoryId::EVENT);
+    server.now_ms += 900;
+    server.end(between, 0);
+    hang(&mut server, pay, 60_000);
+    let rules = json!([
+        {"measure": "ms_per_s", "above": 100, "clear_s": 0},
+        {"measure": "tick_ms", "above": 1000},
+        {"measure": "ticks_per_s", "below": 1},
+    ]);
+    let said = play(&server, &json!({"rules": rules, "cooldown_s": 0})).said;
+    assert_eq!(
+        said[..3],
+        [
+            "Warning: ms-per-s: bank runs 168 ms of each second, allowed is at most 100, since 18:04:10 UTC",
+            "Warning: ticks-per-s: 0.8 ticks a second, allowed are at least 1, since 18:04:18 UTC; bank ran most, 100 % of the time",
+            "Warning: tick-ms: a tick took 60000 ms, allowed is at most 1000, since 18:05:10 UTC; bank ran 60000 ms of it",
+        ],
+        "{said:?}"
+    );
+    assert!(!said.iter().any(|line| line.contains("resolved")), "{said:?}");
+}
+
+#[test]
+fn what_comes_before_the_ticks_of_its_time_is_no_time_without_ticks() {
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    let heap = server.symbol("bank", "lua.heap_bytes");
+    for _ in 0..30 {
+        // Ticks come when the flights that may cover them are over, heaps at once.
+        server.now_ms += 70_000;
+        server.push(Event::Counter { symbol: heap, value: CounterValue::Int(600_000_000) });
+        server.now_ms -= 70_000;
+        server.ticks(3, 250, 9, pay);
+        server.ticks(1, 250, 75, pay);
+    }
+    let rules = json!([
+        {"measure": "ticks_per_s", "below": 3},
+        {"measure": "late_ticks_per_minute", "above": 61},
+        {"measure": "heap_mb", "above": 512, "for_s": 10},
+    ]);
+    let said = play(&server, &json!({"rules": rules})).said;
+    assert_eq!(
+        said[..2],
+        [
+            "Warning: heap-mb: the Lua heap of bank is 600 MB, allowed is at most 512, since 18:04:06 UTC",
+            "Info: 1 alert: 1 warning; 1 still open"
+        ]
+    );
 }
 
 #[test]
