@@ -77,6 +77,8 @@ fn texts_of(linked: &Linked) -> Result<Vec<String>> {
 }
 
 fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    // As REUSE has it: each file in there is one, called after the licence.
+    let all = folder.file_name().is_some_and(|name| name == "LICENSES");
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().to_lowercase();
@@ -84,7 +86,7 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
             if depth > 1 && !ASIDE.contains(&name.as_str()) && !name.starts_with('.') {
                 find(&entry.path(), depth - 1, files)?;
             }
-        } else if NAMES.iter().any(|begin| name.starts_with(begin)) && is_text(&name) {
+        } else if (all || NAMES.iter().any(|begin| name.starts_with(begin))) && is_text(&name) {
             files.push(entry.path());
         }
     }
@@ -132,6 +134,7 @@ mod tests {
         for (name, file, text) in [
             ("a", "LICENSE", "Do what\nyou like"),
             ("b", "third/x/COPYING.txt", "Do  what you like\n"),
+            ("b", "LICENSES/Own.txt", "Own words"),
             ("c", "tests/LICENSE", "no"),
             ("d", "license.rs", "fn main() {}"),
         ] {
@@ -156,6 +159,7 @@ mod tests {
         let page = text(&release, &all).unwrap();
         assert!(page.contains("\na 1.0.0, b 1.0.0\n\nDo what\nyou like\n"), "{page}");
         assert!(page.contains("Copyright (c) Ann\n"), "{page}");
+        assert!(page.contains("\nb 1.0.0\n\nOwn words\n"), "{page}");
         let error = text(&release, &[linked("c", "Zlib")]).unwrap_err().to_string();
         assert!(error.starts_with("c 1.0.0 is under Zlib"), "{error}");
     }
