@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use mlua::MultiValue;
 use mlua::chunk::ChunkMode;
-use tickscope_core::{CategoryId, LinkKind, Outcome, Recorder, SwitchReason};
+use tickscope_core::{CategoryId, CounterValue, LinkKind, Outcome, Recorder, SwitchReason};
 
 use crate::host::{Host, error_text};
 use crate::probe::{Boundary, link};
@@ -428,6 +428,11 @@ impl<R: Recorder + 'static> Host<R> {
         resource.generation.set(resource.generation.get() + 1);
         self.close(resource);
         resource.state.set(ResourceState::Stopped);
+        let recorder = self.probe.recorder();
+        if recorder.enabled(CategoryId::METRIC) {
+            // Who watches heaps is not to take the last size for what it still has.
+            recorder.counter(recorder.now(), resource.symbols.heap_bytes, CounterValue::Int(0));
+        }
         if let Some(span) = span {
             self.probe.end(span, Outcome::Ok);
         }

@@ -2,7 +2,8 @@
 
 use tickscope_citizen::PlayerSpec;
 use tickscope_core::{
-    CategoryId, Depth, Event, LinkKind, Outcome, RecordingSink, Runtime, SwitchReason, TrackId, TrackKind,
+    CategoryId, CounterValue, Depth, Event, LinkKind, Outcome, RecordingSink, Runtime, SwitchReason, TrackId,
+    TrackKind,
 };
 
 use crate::world::World;
@@ -285,20 +286,25 @@ fn heaps_are_counted_when_they_change() {
             "CreateThread(function() while true do Wait(0) Keep = {} for i = 1, 1000 do Keep[i] = {} end end end)",
         ),
         ("b/main.lua", ""),
+        ("c/main.lua", "CreateThread(function() Wait(300) StopResource('b') end)"),
     ];
     let (sink, _) = World::new(&files).record(20);
-    let count = |resource: &str| {
+    let told = |resource: &str| -> Vec<CounterValue> {
         let of = |event: &Event| match event {
-            Event::Counter { symbol, .. } => {
+            Event::Counter { symbol, value } => {
                 let symbol = sink.dictionary.symbol(*symbol);
-                &*symbol.name == "lua.heap_bytes" && &*symbol.resource == resource
+                (&*symbol.name == "lua.heap_bytes" && &*symbol.resource == resource).then_some(*value)
             }
-            _ => false,
+            _ => None,
         };
-        sink.samples.iter().filter(|sample| of(&sample.event)).count()
+        sink.samples.iter().filter_map(|sample| of(&sample.event)).collect()
     };
-    assert!(count("a") >= 2, "{}", count("a"));
-    assert_eq!(count("b"), 1, "a heap that stands still is counted once");
+    assert!(told("a").len() >= 2, "{:?}", told("a"));
+    let b = told("b");
+    assert!(
+        matches!(b[..], [CounterValue::Int(1..), CounterValue::Int(0)]),
+        "a heap that stands still is counted once, and once more when it is gone: {b:?}"
+    );
 }
 
 #[test]
