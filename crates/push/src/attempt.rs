@@ -55,8 +55,10 @@ pub(crate) fn send(
 ) -> Outcome {
     let place = post.to.place();
     let mut request = Request::post(post.to.uri());
-    for each in &post.headers {
-        request = request.header(&each.name, &each.value);
+    if let Some(headers) = request.headers_mut() {
+        for each in &post.headers {
+            headers.insert(&each.name, each.value.clone());
+        }
     }
     if gzipped {
         request = request.header(header::CONTENT_ENCODING, "gzip");

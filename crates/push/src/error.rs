@@ -21,6 +21,12 @@ pub enum Error {
         /// As it was given.
         name: String,
     },
+    /// A header that follows from the address and the body.
+    #[error("the header {name:?} follows from what is sent; leave it out")]
+    HeaderOurs {
+        /// As it was given.
+        name: String,
+    },
     /// The value of a header.
     #[error("the header {name:?} has a value that HTTP does not allow: a line break, for one")]
     HeaderValue {

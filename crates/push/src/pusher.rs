@@ -1,12 +1,17 @@
 //! The queue, and the thread that empties it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use crate::attempt::{Answer, Outcome, agent, gzip, send};
-use crate::target::Post;
+use crate::target::{Post, Target};
+
+/// Targets whose failing is remembered one by one.
+const MAX_FAILING: usize = 64;
+/// No wait is longer, whoever asks for it.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// How to post.
 #[derive(Clone, Debug)]
@@ -21,12 +26,12 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// How long one request may take, the answer included.
     pub request_limit: Duration,
-    /// How long after it was queued a post is still worth sending.
+    /// How long after it was queued a post is still worth sending: a day at most.
     pub keep: Duration,
     /// From a request that failed to the next, the first time; then twice as long each time. A random part of its second
     /// half is left out.
     pub first_wait: Duration,
-    /// The longest of these waits. The receiver may ask for a longer one.
+    /// The longest of these waits. The receiver may ask for a longer one, up to a day.
     pub longest_wait: Duration,
     /// Whether bodies are compressed.
     pub gzip: bool,
@@ -67,7 +72,7 @@ pub struct Report {
     pub lost: u64,
     /// Posts that wait or are on their way.
     pub waiting: usize,
-    /// The newest request failed.
+    /// Of some target, the newest request failed: [`Pusher::failing`] says of which.
     pub failing: bool,
     /// What was wrong the last time that something was.
     pub error: Option<String>,
@@ -87,6 +92,8 @@ struct State {
     /// One is on its way.
     busy: bool,
     report: Report,
+    /// Targets whose newest request failed, and why.
+    failing: BTreeMap<String, String>,
     /// Requests that failed one after the other.
     failures: u32,
     not_before: Instant,
@@ -121,6 +128,7 @@ impl Pusher {
             bytes: 0,
             busy: false,
             report: Report::default(),
+            failing: BTreeMap::new(),
             failures: 0,
             not_before: Instant::now(),
             asked: false,
@@ -138,6 +146,7 @@ impl Pusher {
         let settings = &self.shared.settings;
         let mut state = self.shared.lock();
         let size = post.body.len();
+        state.expire(settings.keep, Instant::now());
         let full = state.waiting() >= settings.queue_posts
             || state.bytes.saturating_add(size) > settings.queue_bytes;
         if full || state.until.is_some() || state.closed {
@@ -162,10 +171,16 @@ impl Pusher {
         Report { waiting: state.waiting(), ..state.report.clone() }
     }
 
-    /// Sends what waits, for as long as `within`. What waits for a second attempt is tried once more at once, unless its
+    /// Why the newest request to that target failed, whatever its query; `None` when it did not, or there was none. Of as many
+    /// as 64 targets it is known.
+    pub fn failing(&self, target: &Target) -> Option<String> {
+        self.shared.lock().failing.get(&target.without_query()).cloned()
+    }
+
+    /// Sends what waits, for as long as `within`, a day at most. What waits for a second attempt is tried once more at once, unless its
     /// receiver asked for time; what is not sent by then is lost. Nothing waits in the report.
     pub fn finish(self, within: Duration) -> Report {
-        let until = Instant::now() + within;
+        let until = later(Instant::now(), within);
         let mut state = self.shared.lock();
         state.until = Some(until);
         if !state.asked {
@@ -219,24 +234,30 @@ impl State {
             return;
         }
         let mut over = true;
+        let target = queued.post.to.without_query();
+        if let Outcome::Refused(why) | Outcome::Later { why, .. } = &outcome {
+            if self.failing.len() < MAX_FAILING || self.failing.contains_key(&target) {
+                self.failing.insert(target, why.clone());
+            }
+        } else {
+            self.failing.remove(&target);
+        }
+        self.report.failing = !self.failing.is_empty();
         match outcome {
             Outcome::Sent(remark) => {
                 self.report.sent += 1;
                 self.report.bytes += queued.post.body.len() as u64;
                 self.report.remarked += u64::from(remark.is_some());
-                self.report.failing = false;
                 self.report.error = remark.or_else(|| self.report.error.take());
                 self.failures = 0;
             }
             Outcome::Refused(why) => {
                 self.report.lost += 1;
-                self.report.failing = true;
                 self.report.error = Some(why);
                 self.failures = 0;
             }
             Outcome::Later { why, asked } => {
                 self.report.retried += 1;
-                self.report.failing = true;
                 // Cut short by the end, a request says less than the one before.
                 if self.until.is_none_or(|until| now < until) || self.report.error.is_none() {
                     self.report.error = Some(why);
@@ -244,7 +265,7 @@ impl State {
                 self.failures = self.failures.saturating_add(1);
                 self.asked = asked.is_some();
                 let wait = settings.wait(self.failures, fastrand::f64());
-                self.not_before = now + asked.unwrap_or_default().max(wait).min(settings.keep);
+                self.not_before = later(now, asked.unwrap_or_default().max(wait));
                 over = false;
             }
         }
@@ -258,7 +279,11 @@ impl State {
 
     /// Lets go of what is too old.
     fn expire(&mut self, keep: Duration, now: Instant) {
-        while self.queue.front().is_some_and(|queued| now.saturating_duration_since(queued.since) > keep) {
+        while self
+            .queue
+            .front()
+            .is_some_and(|queued| now.saturating_duration_since(queued.since) > keep.min(LONGEST))
+        {
             if let Some(queued) = self.queue.pop_front() {
                 self.bytes -= queued.size;
                 self.report.lost += 1;
@@ -267,11 +292,16 @@ impl State {
     }
 }
 
+/// So long after `now`, a day at most: there are times that no clock has.
+fn later(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait.min(LONGEST)).unwrap_or(now)
+}
+
 impl Settings {
     /// The wait after so many failures; `random` is of 0 to 1.
     fn wait(&self, failures: u32, random: f64) -> Duration {
         let doubled = self.first_wait.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        doubled.min(self.longest_wait).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
+        doubled.min(self.longest_wait).min(LONGEST).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
     }
 }
 
@@ -327,7 +357,7 @@ impl Shared {
             } else if let Some(queued) = state.queue.pop_front() {
                 state.busy = true;
                 let left = state.until.map(|until| until.saturating_duration_since(now));
-                let limit = self.settings.request_limit;
+                let limit = self.settings.request_limit.min(LONGEST);
                 return Some((queued, left.map_or(limit, |left| left.min(limit))));
             }
         }
@@ -359,6 +389,7 @@ mod tests {
             bytes: 5,
             busy: true,
             report: Report::default(),
+            failing: BTreeMap::new(),
             failures: 0,
             not_before: now,
             asked: false,
@@ -368,7 +399,7 @@ mod tests {
     }
 
     fn queued(since: Instant) -> Queued {
-        let to = crate::Target::new("http://h/").expect("an address");
+        let to = Target::new("http://h/").expect("an address");
         Queued {
             post: Post { to, headers: Vec::new(), body: b"hello".to_vec() },
             size: 5,
@@ -396,7 +427,28 @@ mod tests {
         check(None, 250, 500);
         check(Some(0), 250, 500);
         check(Some(7), 7_000, 7_000);
-        check(Some(3_600), 100_000, 100_000);
+        // What waits is too old by then; what comes after it waits as well.
+        check(Some(3_600), 3_600_000, 3_600_000);
+        check(Some(u64::MAX), 86_400_000, 86_400_000);
+    }
+
+    #[test]
+    fn times_that_no_clock_has_are_a_day() {
+        let (now, max) = (Instant::now(), Duration::MAX);
+        let settings = Settings {
+            keep: max,
+            first_wait: max,
+            longest_wait: max,
+            request_limit: max,
+            ..Settings::default()
+        };
+        let mut state = state(now);
+        state.take(queued(now), Outcome::Later { why: "busy".into(), asked: Some(max) }, &settings, now);
+        assert_eq!(state.not_before - now, LONGEST);
+        state.expire(settings.keep, now + LONGEST + Duration::from_secs(1));
+        assert_eq!(state.report.lost, 1);
+        let pusher = Pusher::start(settings).expect("a thread");
+        assert_eq!(pusher.finish(max), Report::default());
     }
 
     #[test]

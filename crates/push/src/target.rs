@@ -3,9 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ureq::http::{HeaderName, HeaderValue, Uri};
+use ureq::http::{HeaderName, HeaderValue, Uri, header};
 
 use crate::Error;
+
+/// Headers that follow from the address, the body and how it is sent.
+const OURS: [HeaderName; 5] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+];
 
 /// An address that can be posted to. Shows itself as scheme, host and port: the rest is often a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,6 +96,11 @@ impl Target {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
+    /// What is the same in all posts to one place and path.
+    pub(crate) fn without_query(&self) -> String {
+        format!("{}{}", self.place, self.uri.path())
+    }
+
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -141,10 +155,13 @@ impl Header {
     /// Checks name and value.
     ///
     /// # Errors
-    /// When HTTP does not allow one of them.
+    /// When HTTP does not allow one of them, or the name is of a header that follows from address and body.
     pub fn new(name: &str, value: &str) -> Result<Self, Error> {
         let owned = || name.to_owned();
         let checked = HeaderName::try_from(name.trim()).map_err(|_| Error::HeaderName { name: owned() })?;
+        if OURS.contains(&checked) {
+            return Err(Error::HeaderOurs { name: owned() });
+        }
         let value = HeaderValue::try_from(value.trim()).map_err(|_| Error::HeaderValue { name: owned() })?;
         Ok(Self { name: checked, value })
     }
@@ -161,7 +178,7 @@ impl fmt::Debug for Header {
 pub struct Post {
     /// Where to.
     pub to: Target,
-    /// Headers, the body's `Content-Type` among them.
+    /// Headers, the body's `Content-Type` among them. Of several with one name the last is sent.
     pub headers: Vec<Header>,
     /// What.
     pub body: Vec<u8>,
@@ -215,6 +232,9 @@ mod tests {
         for (name, value) in [("a b", "x"), ("", "x"), ("x", "secret\r\nInjected: yes")] {
             let error = Header::new(name, value).expect_err(name).to_string();
             assert!(!error.contains("secret"), "{error}");
+        }
+        for name in ["Host", "content-length", "Content-Encoding", "Transfer-Encoding", "Connection"] {
+            assert_eq!(Header::new(name, "x"), Err(Error::HeaderOurs { name: name.into() }));
         }
         assert_eq!(Target::new("http://a/").map(|target| target.is_loopback()), Ok(false));
         assert_eq!(Target::new("http://127.0.0.9/").map(|target| target.is_loopback()), Ok(true));

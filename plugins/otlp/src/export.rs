@@ -37,7 +37,7 @@ impl Exporter {
     /// To the paths `/v1/traces` and `/v1/metrics` behind `endpoint`.
     pub fn start(
         endpoint: &str,
-        mut headers: Vec<Header>,
+        given: Vec<Header>,
         encoding: Encoding,
         gzip: bool,
         resource: Resource,
@@ -45,13 +45,12 @@ impl Exporter {
         // Some tools ask for the whole address; here it may be given too.
         let base = endpoint.trim().trim_end_matches('/').trim_end_matches("/v1/traces");
         let base = Target::new(base).map_err(|error| Error::new(format!("endpoint: {error}")))?;
-        headers.push(Header::new(
-            "Content-Type",
-            match encoding {
-                Encoding::Protobuf => "application/x-protobuf",
-                Encoding::Json => "application/json",
-            },
-        )?);
+        let content_type = match encoding {
+            Encoding::Protobuf => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        };
+        // A user's word is the last.
+        let headers = [Header::new("Content-Type", content_type)?].into_iter().chain(given).collect();
         let settings = Settings {
             name: "otlp".into(),
             user_agent: concat!("tickscope-otlp/", env!("CARGO_PKG_VERSION")).into(),
@@ -85,6 +84,12 @@ impl Exporter {
     /// How it goes.
     pub fn report(&self) -> Report {
         self.pusher.report()
+    }
+
+    /// What does not arrive, and why; each of what is sent has a place of its own in the list.
+    pub fn failing(&self) -> [(&'static str, Option<String>); 2] {
+        [("traces", &self.traces), ("metrics", &self.metrics)]
+            .map(|(what, target)| (what, self.pusher.failing(target)))
     }
 
     /// Sends what waits.

@@ -5,7 +5,7 @@
 //! an earlier tick is no parent in this one.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Names, Range, Sample, link_kind_name, outcome_name};
 use tickscope_push::Limit;
@@ -15,12 +15,14 @@ use crate::proto::{self, KeyValue, Value};
 
 /// Spans that are followed at a time.
 const MAX_OPEN: usize = 1 << 16;
-/// Threads that are followed.
+/// Threads that are followed at a time.
 const MAX_RINGS: usize = 1 << 12;
 /// Tracks that are followed: a host has no more names than these.
 const MAX_TRACKS: usize = 1 << 24;
 /// Causes that are kept, a power of two: a link to one that is older than so many may be left out.
 const MAX_CAUSES: usize = 1 << 16;
+/// Traces that are known, a power of two: of an older one, a span that comes late is one more trace.
+const MAX_TRACES: usize = 1 << 12;
 /// Arguments of a span, and bytes of a text among them.
 const MAX_ARGS: usize = 32;
 const MAX_TEXT: usize = 1024;
@@ -127,14 +129,72 @@ pub struct Follower {
     ids: Ids,
     clock: Clock,
     thresholds: Thresholds,
-    limit: Limit,
-    rings: Vec<Ring>,
+    traces: Traces,
+    rings: Rings,
     tracks: Vec<Vec<Open>>,
     open: usize,
     causes: Causes,
     ready: Vec<proto::Span>,
-    /// Ticks and single spans that were left out, for there were too many.
-    pub left_out: u64,
+}
+
+/// Threads by the numbers of their rings, which are never given again: whoever waits for work may be one that is over.
+#[derive(Debug, Default)]
+struct Rings {
+    slots: HashMap<u32, Ring>,
+}
+
+impl Rings {
+    fn get(&self, ring: u32) -> Option<&Ring> {
+        self.slots.get(&ring)
+    }
+
+    fn get_mut(&mut self, ring: u32) -> Option<&mut Ring> {
+        self.slots.get_mut(&ring)
+    }
+
+    /// That of a thread which may be new; `None` when too many are busy. Where there are many, those on which nothing is open
+    /// are let go of, all at once.
+    fn at(&mut self, ring: u32, tracks: &[Vec<Open>]) -> Option<&mut Ring> {
+        if self.slots.len() >= MAX_RINGS && !self.slots.contains_key(&ring) {
+            let open = |track: &u32| tracks.get(*track as usize).is_some_and(|open| !open.is_empty());
+            self.slots.retain(|_, ring| ring.chain.iter().any(open));
+            if self.slots.len() >= MAX_RINGS {
+                return None;
+            }
+        }
+        Some(self.slots.entry(ring).or_default())
+    }
+}
+
+/// Which traces are sent: so many a minute, and so many spans in each. A new one takes the place of an old one.
+#[derive(Debug)]
+struct Traces {
+    limit: Limit,
+    max_spans: usize,
+    /// Ids, and how many spans more may be sent.
+    slots: Vec<(u128, usize)>,
+    /// Traces that were left out, for there were too many.
+    left_out: u64,
+}
+
+impl Traces {
+    /// Whether so many spans of a trace are sent.
+    fn take(&mut self, trace: u128, spans: usize, now_ns: u64) -> bool {
+        if self.slots.is_empty() {
+            self.slots.resize(MAX_TRACES, (0, 0));
+        }
+        let (known, left) = &mut self.slots[mixed(trace as u64) as usize & (MAX_TRACES - 1)];
+        if *known == trace && *left > 0 {
+            *left = left.saturating_sub(spans);
+            return true;
+        }
+        let taken = self.limit.take(now_ns);
+        // One that is left out is counted once, however many of its spans there are.
+        self.left_out += u64::from(!taken && *known != trace);
+        *left = if taken { self.max_spans.saturating_sub(spans) } else { 0 };
+        *known = trace;
+        taken
+    }
 }
 
 /// What later spans may name as their cause: a new one takes the place of an old one.
@@ -178,14 +238,23 @@ impl Follower {
             ids,
             clock,
             thresholds,
-            limit: Limit::new(per_minute),
-            rings: Vec::new(),
+            traces: Traces {
+                limit: Limit::new(per_minute),
+                max_spans: thresholds.max_spans,
+                slots: Vec::new(),
+                left_out: 0,
+            },
+            rings: Rings::default(),
             tracks: Vec::new(),
             open: 0,
             causes: Causes::default(),
             ready: Vec::new(),
-            left_out: 0,
         }
+    }
+
+    /// Traces that were left out, for there were too many.
+    pub fn left_out(&self) -> u64 {
+        self.traces.left_out
     }
 
     /// Spans that are to be sent, since this was asked.
@@ -210,7 +279,7 @@ impl Follower {
 
     /// Samples are missing: nobody knows what is open.
     fn forget(&mut self) {
-        self.rings.clear();
+        self.rings.slots.clear();
         self.tracks.clear();
         self.open = 0;
     }
@@ -225,7 +294,7 @@ impl Follower {
             }
             Event::End(end) => self.end(batch, sample, end),
             Event::Resume(switch) => {
-                let Some(Ring { chain, .. }) = at(&mut self.rings, ring, MAX_RINGS) else { return };
+                let Some(Ring { chain, .. }) = self.rings.at(ring, &self.tracks) else { return };
                 if chain.is_empty() && switch.host != track {
                     chain.push(switch.host);
                 }
@@ -234,7 +303,7 @@ impl Follower {
                 }
             }
             Event::Suspend(switch) => {
-                let Some(Ring { chain, .. }) = self.rings.get_mut(ring as usize) else { return };
+                let Some(Ring { chain, .. }) = self.rings.get_mut(ring) else { return };
                 if let Some(depth) = chain.iter().rposition(|running| *running == track) {
                     chain.truncate(depth);
                 }
@@ -289,7 +358,7 @@ impl Follower {
             let depth = open.iter().rposition(|open| tick == 0 || open.tick == tick)?;
             Some((track as usize, depth))
         };
-        let running = self.rings.get(ring as usize).and_then(|ring| {
+        let running = self.rings.get(ring).and_then(|ring| {
             let place = ring.chain.iter().rposition(|running| *running == track)?;
             Some((&ring.chain[..=place], ring.tick))
         });
@@ -300,7 +369,7 @@ impl Follower {
     }
 
     fn begin(&mut self, batch: &Batch<'_>, sample: &Sample<'_>, begin: &Begin, kind: Kind) {
-        let Some(ring) = at(&mut self.rings, sample.ring, MAX_RINGS) else { return };
+        let Some(ring) = self.rings.at(sample.ring, &self.tracks) else { return };
         if ring.chain.is_empty() && batch.names().track(sample.track).kind_name() == "thread" {
             ring.chain.push(sample.track);
         }
@@ -369,7 +438,7 @@ impl Follower {
         let (end_ns, bytes, outcome) = (sample.time_ns, end.bytes, end.outcome);
         let ended = Ended { open, end_ns, duration_ns, bytes, outcome };
         let slow = duration_ns >= self.thresholds.span_ns;
-        let Some(ring) = self.rings.get_mut(sample.ring as usize) else { return };
+        let Some(ring) = self.rings.get_mut(sample.ring) else { return };
         if kind == Kind::Tick && group == end.span && ring.tick == end.span {
             ring.tick = 0;
             self.tick(sample.ring, ended, batch.names());
@@ -380,18 +449,15 @@ impl Follower {
                     ring.left_out += longest(&mut ring.ended, self.thresholds.max_spans);
                 }
             }
-        } else if slow && kind != Kind::Tick {
-            match self.limit.take(sample.time_ns) {
-                true => self.ready.push(ended.write(batch.names(), self.clock)),
-                false => self.left_out += 1,
-            }
+        } else if slow && kind != Kind::Tick && self.traces.take(ended.open.place.trace, 1, sample.time_ns) {
+            self.ready.push(ended.write(batch.names(), self.clock));
         }
     }
 
     /// A tick ended: is it worth sending?
     fn tick(&mut self, ring: u32, root: Ended, names: &Names) {
         let Thresholds { tick_ns, span_ns, max_spans } = self.thresholds;
-        let Some(ring) = self.rings.get_mut(ring as usize) else { return };
+        let Some(ring) = self.rings.get_mut(ring) else { return };
         let mut inside = std::mem::take(&mut ring.ended);
         let late = tick_ns > 0 && root.duration_ns > tick_ns;
         if !late {
@@ -400,11 +466,10 @@ impl Follower {
         if !late && inside.is_empty() {
             return;
         }
-        if !self.limit.take(root.end_ns) {
-            self.left_out += 1;
+        let left_out = ring.left_out + longest(&mut inside, max_spans);
+        if !self.traces.take(root.open.place.trace, inside.len() + 1, root.end_ns) {
             return;
         }
-        let left_out = ring.left_out + longest(&mut inside, max_spans);
         let id = root.open.place.span;
         let mut root = root.write(names, self.clock);
         if late {

@@ -78,8 +78,8 @@ struct Otlp {
     /// When metrics are next, by the recording's clock.
     next_ns: u64,
     last_ns: u64,
-    /// The user was told that the receiver is away.
-    told: bool,
+    /// The user was told that these do not arrive.
+    told: [bool; 2],
     end: Report,
 }
 
@@ -171,7 +171,7 @@ impl Sink for Otlp {
             interval_ns,
             next_ns: clock.start_ns.saturating_add(interval_ns),
             last_ns: clock.start_ns,
-            told: false,
+            told: [false; 2],
             end: Report::default(),
         })
     }
@@ -196,15 +196,14 @@ impl Sink for Otlp {
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
         self.send_spans();
         let Some(exporter) = &self.exporter else { return Ok(()) };
-        let report = exporter.report();
-        match (report.failing, self.told) {
-            (true, false) => {
-                self.host.warning(&format!("nothing arrives: {}", report.error.unwrap_or_default()))
+        for ((what, why), told) in exporter.failing().into_iter().zip(&mut self.told) {
+            match (&why, *told) {
+                (Some(why), false) => self.host.warning(&format!("{what} do not arrive: {why}")),
+                (None, true) => self.host.info(&format!("{what} arrive again")),
+                _ => {}
             }
-            (false, true) => self.host.info("messages arrive again"),
-            _ => {}
+            *told = why.is_some();
         }
-        self.told = report.failing;
         Ok(())
     }
 
@@ -224,8 +223,8 @@ impl Sink for Otlp {
         if degraded {
             message.extend(report.error);
         }
-        if self.follower.left_out > 0 {
-            let left_out = self.follower.left_out;
+        if self.follower.left_out() > 0 {
+            let left_out = self.follower.left_out();
             message.push(format!("{left_out} traces more than traces_per_minute allows were left out"));
         }
         let message = message.join("; ");

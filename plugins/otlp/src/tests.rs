@@ -28,6 +28,7 @@ const TEXT: &str = "no money0af7651916cd43dd8448eb211c80319cb7ad6b716920333100f0
 struct Feed {
     follower: Follower,
     names: Names,
+    ring: u32,
     track: u32,
     begun: Vec<(u64, u32)>,
 }
@@ -47,7 +48,7 @@ impl Feed {
 
     fn with(thresholds: Thresholds, per_minute: u32) -> Self {
         let follower = Follower::new(Ids::new(1, 2), clock(), thresholds, per_minute);
-        Self { follower, names: names(), track: MAIN, begun: Vec::new() }
+        Self { follower, names: names(), ring: 0, track: MAIN, begun: Vec::new() }
     }
 
     fn push_with(
@@ -58,8 +59,14 @@ impl Feed {
         args: &[TickscopeArg],
         missed: u64,
     ) {
-        let sample =
-            TickscopeSample { time_ns: at_ms * MS, ring: 0, track: self.track, kind, spare: 0, event };
+        let sample = TickscopeSample {
+            time_ns: at_ms * MS,
+            ring: self.ring,
+            track: self.track,
+            kind,
+            spare: 0,
+            event,
+        };
         let raw = TickscopeBatch {
             missed,
             samples: &sample,
@@ -444,13 +451,60 @@ fn errors_are_events_and_a_status() {
 }
 
 #[test]
+fn a_trace_is_one_however_many_spans_of_it_are_slow() {
+    let nested = |feed: &mut Feed, at: u64| {
+        let outer = feed.begin(at, "http", PAY);
+        let inner = feed.begin(at + 1, "sql", PRICE);
+        feed.end(at + 21, inner);
+        feed.end(at + 30, outer);
+        feed.sent().len()
+    };
+    let mut feed = Feed::with(thresholds(), 2);
+    assert_eq!([0, 100, 200, 300].map(|at| nested(&mut feed, at)), [2, 2, 0, 0]);
+    assert_eq!(feed.follower.left_out(), 2);
+    // One that goes on for ever is bounded as others are.
+    let mut feed = Feed::with(thresholds(), 2);
+    let outer = feed.begin(0, "http", PAY);
+    for at in 1..20 {
+        let inner = feed.begin(at * 20, "sql", PRICE);
+        feed.end(at * 20 + 15, inner);
+    }
+    feed.end(500, outer);
+    assert_eq!(feed.sent().len(), 2 * thresholds().max_spans);
+}
+
+#[test]
+fn threads_come_and_go_without_end() {
+    let mut feed = Feed::new();
+    let busy = feed.begin(0, "tick", TICK);
+    for ring in 1..10_000 {
+        feed.ring = ring;
+        feed.track = if ring % 2 == 0 { COROUTINE } else { QUERY };
+        let span = feed.begin(u64::from(ring), "event", PAY);
+        feed.end(u64::from(ring), span);
+    }
+    let slow = feed.begin(10_000, "tick", TICK);
+    feed.end(10_060, slow);
+    // What began before them goes on.
+    feed.ring = 0;
+    feed.on(MAIN).end(10_100, busy);
+    assert_eq!(tree(&feed.sent()).len(), 1);
+    feed.ring = 10_001;
+    let slow = feed.begin(10_200, "tick", TICK);
+    let pay = feed.begin(10_201, "event", PAY);
+    feed.end(10_202, pay);
+    feed.end(10_260, slow);
+    assert_eq!(tree(&feed.sent()), [("tick", "", 60), ("event bank:pay", "tick", 1)]);
+}
+
+#[test]
 fn what_is_too_much_is_counted_and_what_is_missing_is_forgotten() {
     let mut feed = Feed::with(thresholds(), 2);
     for at in 0..5 {
         let span = feed.begin(at * 100, "event", PAY);
         feed.end(at * 100 + 20, span);
     }
-    assert_eq!((feed.sent().len(), feed.follower.left_out), (2, 3));
+    assert_eq!((feed.sent().len(), feed.follower.left_out()), (2, 3));
 
     let mut feed = Feed::new();
     let tick = feed.begin(0, "tick", TICK);

@@ -9,7 +9,8 @@
 //!
 //! # Guarantees
 //! The recording does not wait for it, nor for the network. The times of all profiles together are those that `tickscope
-//! convert --to pprof` finds in the capture. Series are bounded: as many as resources are told apart. A server that is away is tried again
+//! convert --to pprof` finds in the capture; memory is no less than there, and more where an estimate went down again after it
+//! was sent. Series are bounded: as many as resources are told apart. A server that is away is tried again
 //! for five minutes.
 //!
 //! # Refuses
@@ -191,7 +192,8 @@ impl Pyroscope {
             ];
             let to = self.target.query(&query)?;
             let content = Header::new("Content-Type", "application/octet-stream")?;
-            let headers = self.headers.iter().cloned().chain([content]).collect();
+            // A user's word is the last.
+            let headers = [content].into_iter().chain(self.headers.iter().cloned()).collect();
             if let Some(pusher) = &self.pusher {
                 pusher.post(Post { to, headers, body });
             }

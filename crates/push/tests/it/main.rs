@@ -5,7 +5,7 @@ mod server;
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use server::{Act, Server};
 use tickscope_push::{Header, Post, Pusher, Report, Settings, Target};
@@ -44,6 +44,19 @@ fn push(settings: Settings, acts: Vec<Act>) -> (Report, Vec<server::Asked>) {
 #[track_caller]
 fn check_sum(report: &Report, posted: u64) {
     assert_eq!(report.sent + report.lost + report.waiting as u64, posted, "{report:?}");
+}
+
+/// Waits until `look` finds something, but not for ever.
+#[track_caller]
+fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < LIMIT, "no {what} in {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -168,9 +181,7 @@ fn a_place_where_nobody_listens_is_tried_until_the_end() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let pusher = Pusher::start(settings()).unwrap();
     assert!(pusher.post(post(&address, "hello")));
-    while pusher.report().retried < 3 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait("third retry", || (pusher.report().retried >= 3).then_some(()));
     let report = pusher.report();
     assert_eq!((report.waiting, report.failing), (1, true));
     let report = pusher.finish(Duration::from_millis(50));
@@ -186,9 +197,7 @@ fn a_server_without_tls_is_no_https() {
     let pusher = Pusher::start(settings()).unwrap();
     let to = Target::new(&format!("https://{}/secret", server.address())).unwrap();
     pusher.post(Post { to, headers: Vec::new(), body: Vec::new() });
-    while pusher.report().error.is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait("error", || (pusher.report().error.is_some()).then_some(()));
     let error = pusher.report().error.unwrap();
     assert!(error.starts_with(&format!("https://{}: ", server.address())), "{error}");
     assert!(!error.contains("secret"), "{error}");
@@ -201,9 +210,7 @@ fn the_end_does_not_wait_for_a_server_that_hangs() {
     for body in ["a", "b", "c"] {
         pusher.post(post(server.address(), body));
     }
-    while server.asked().is_empty() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait("request", || (!server.asked().is_empty()).then_some(()));
     let report = pusher.finish(Duration::from_millis(50));
     check_sum(&report, 3);
     assert_eq!((report.lost, report.waiting), (3, 0));
@@ -225,9 +232,7 @@ fn a_wait_of_our_own_is_cut_short_at_the_end() {
     let server = Server::start(vec![Act::Close, OK]);
     let pusher = Pusher::start(Settings { first_wait: long, longest_wait: long, ..settings() }).unwrap();
     pusher.post(post(server.address(), "hello"));
-    while pusher.report().retried == 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait("retry", || (pusher.report().retried > 0).then_some(()));
     assert_eq!(pusher.finish(LIMIT).sent, 1);
 }
 
@@ -280,15 +285,52 @@ fn what_an_answer_says_may_be_looked_at() {
 
 #[test]
 fn a_pusher_that_is_dropped_leaves_what_waits() {
-    let (_hold, held) = std::sync::mpsc::channel();
+    let (hold, held) = std::sync::mpsc::channel();
     let server = Server::start(vec![Act::Hold(held), OK]);
-    let pusher = Pusher::start(settings()).unwrap();
+    let pusher = Pusher::start(Settings { name: "dropped".into(), ..settings() }).unwrap();
     pusher.post(post(server.address(), "a"));
-    while server.asked().is_empty() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait("request", || (!server.asked().is_empty()).then_some(()));
     pusher.post(post(server.address(), "b"));
     drop(pusher);
-    drop(_hold);
-    drop(server);
+    hold.send(()).unwrap();
+    let runs = |task: std::fs::DirEntry| {
+        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "dropped\n")
+    };
+    wait("end of the thread", || {
+        (!std::fs::read_dir("/proc/self/task").unwrap().flatten().any(runs)).then_some(())
+    });
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_target_that_fails_is_known_apart_from_others() {
+    let no = Act::Answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let server = Server::start(vec![OK, no, OK, OK]);
+    let pusher = Pusher::start(settings()).unwrap();
+    let target = |path: &str| Target::new(&format!("http://{}/{path}", server.address())).unwrap();
+    let post = |path: &str| {
+        assert!(pusher.post(Post { to: target(path), headers: Vec::new(), body: b"x".to_vec() }));
+        wait("answer", || (pusher.report().waiting == 0).then_some(()));
+        let of = |path: &str| pusher.failing(&target(path)).is_some();
+        (of("traces"), of("metrics"), pusher.report().failing)
+    };
+    assert_eq!(post("traces"), (false, false, false));
+    assert_eq!(post("metrics?from=1"), (false, true, true));
+    // That others arrive says nothing of it.
+    assert_eq!(post("traces"), (false, true, true));
+    assert!(pusher.failing(&target("metrics")).unwrap().contains(" answered 404 Not Found"));
+    assert_eq!(post("metrics?from=2"), (false, false, false));
+}
+
+#[test]
+fn of_several_headers_with_one_name_the_last_is_sent() {
+    let server = Server::start(vec![OK]);
+    let pusher = Pusher::start(settings()).unwrap();
+    let mut twice = post(server.address(), "hello");
+    twice.headers.push(Header::new("content-type", "text/markdown").unwrap());
+    assert!(pusher.post(twice));
+    assert_eq!(pusher.finish(LIMIT).sent, 1);
+    let head = server.asked()[0].head.to_lowercase();
+    let kinds: Vec<&str> = head.lines().filter(|line| line.starts_with("content-type")).collect();
+    assert_eq!(kinds, ["content-type: text/markdown"]);
 }

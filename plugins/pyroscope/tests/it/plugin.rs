@@ -59,6 +59,8 @@ fn resources_beyond_the_limit_share_a_label() {
     assert!(time.contains("other") && time.contains("banking"), "{time:?}");
     // They are in names of functions still.
     assert!(!time.contains("\u{5}shops") && time.contains("@shops"), "{time:?}");
+    // That is where a label would be.
+    assert!(unpacked(&posted("", 1).0[0].body).contains("\u{5}shops"));
 }
 
 #[test]
@@ -90,6 +92,7 @@ fn what_pyroscope_would_refuse_is_one_line_at_the_start() {
         (r#"{"labels": {"a": "b,c=d"}}"#, "labels: a: Pyroscope takes no comma and no brace in a value"),
         (r#"{"labels": {"a": ["b"]}}"#, "labels: a: expected a text or a number"),
         (r#"{"headers": {"a b": "x"}}"#, "headers: "),
+        (r#"{"headers": {"Host": "x"}}"#, "headers: the header \"Host\" follows from what is sent"),
         (r#"{"headers": {"a": "env:TICKSCOPE_NOT_THERE"}}"#, "TICKSCOPE_NOT_THERE"),
     ];
     for (options, expected) in cases {
