@@ -1,14 +1,13 @@
 //! An opened sink in this process, called on the thread it is on.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tickscope_abi::raw::*;
 use tickscope_core::{Flow, Metadata};
 
-use crate::opened::{self, Failure, Health, Level, Log, MAX_LINES, Opened, nanos};
+use crate::opened::{self, Failure, Health, Level, Lines, Log, Opened, nanos};
 use crate::pack::{self, Body, NewNames};
 
 /// What a sink's `TickscopeHost` leads to. Never freed: threads of the plugin may use it for as long as they like.
@@ -16,7 +15,7 @@ struct HostSide {
     table: TickscopeHost,
     name: String,
     log: Log,
-    lines: AtomicU64,
+    lines: Lines,
     reason: Mutex<Option<String>>,
 }
 
@@ -36,7 +35,7 @@ impl HostSide {
             },
             name: name.to_owned(),
             log,
-            lines: AtomicU64::new(0),
+            lines: Lines::default(),
             reason: Mutex::new(None),
         }));
         // SAFETY: it was made here, is never freed, and is shared only once this is written.
@@ -52,7 +51,7 @@ impl HostSide {
 unsafe extern "C" fn log_line(context: *mut c_void, level: u32, text: TickscopeText) {
     // SAFETY: the caller's; it lives for ever.
     let (side, text) = unsafe { (&*context.cast::<HostSide>(), line(text)) };
-    if side.lines.fetch_add(1, Ordering::Relaxed) < MAX_LINES {
+    if side.lines.admit() {
         let level = match level {
             TICKSCOPE_ERROR => Level::Error,
             TICKSCOPE_WARNING => Level::Warning,
@@ -161,6 +160,7 @@ impl Opened for Instance {
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Failure> {
+        self.host.lines.last_words();
         // SAFETY: as in `take`.
         let answer = self.table.finish.map(|call| unsafe { call(self.sink, nanos(within)) });
         self.answer(answer.unwrap_or(TICKSCOPE_CONTINUE)).map(drop)
@@ -191,7 +191,7 @@ impl Opened for Instance {
     }
 
     fn unsaid(&self) -> u64 {
-        self.host.lines.load(Ordering::Relaxed).saturating_sub(MAX_LINES)
+        self.host.lines.unsaid()
     }
 }
 

@@ -1,16 +1,17 @@
 //! An opened sink, wherever it runs: what it can be asked, and what it may say.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use tickscope_abi::Health;
 use tickscope_core::Flow;
 
 use crate::pack::{Body, NewNames};
 
-/// Lines of one sink that are shown. The rest are counted.
-pub(crate) const MAX_LINES: u64 = 100;
+/// Lines of one sink that are shown in a minute, and once more at its end. The rest are counted.
+const MAX_LINES: u64 = 100;
+const MINUTE: Duration = Duration::from_secs(60);
 const MAX_LINE: usize = 1000;
 
 /// How urgent a line of a sink is.
@@ -48,6 +49,45 @@ impl fmt::Display for Failure {
 impl From<String> for Failure {
     fn from(reason: String) -> Self {
         Self::Said(reason)
+    }
+}
+
+/// Which lines of a sink are shown: a flood is cut, and somebody who speaks now and then for weeks is heard.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Mutex<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    since: Option<Instant>,
+    shown: u64,
+    unsaid: u64,
+}
+
+impl Lines {
+    /// Whether one more is shown.
+    pub(crate) fn admit(&self) -> bool {
+        let mut heard = self.lock();
+        let now = Instant::now();
+        if heard.since.is_none_or(|since| now.duration_since(since) >= MINUTE) {
+            (heard.since, heard.shown) = (Some(now), 0);
+        }
+        let shown = heard.shown < MAX_LINES;
+        heard.shown += u64::from(shown);
+        heard.unsaid += u64::from(!shown);
+        shown
+    }
+
+    /// The sink says its last words: what it said before does not count.
+    pub(crate) fn last_words(&self) {
+        self.lock().since = None;
+    }
+
+    pub(crate) fn unsaid(&self) -> u64 {
+        self.lock().unsaid
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

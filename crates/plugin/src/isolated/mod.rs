@@ -25,7 +25,7 @@ pub(crate) use leash::Leash;
 
 use crate::error::Why;
 use crate::library::{Able, Code, Described, Plugin};
-use crate::opened::{Failure, Level, Log, MAX_LINES, Opened, line, nanos};
+use crate::opened::{Failure, Level, Lines, Log, Opened, line, nanos};
 use crate::pack::{self, Body, NewNames};
 
 /// What one frame of a sink's process may have: a schema has 1 MiB at most.
@@ -213,7 +213,7 @@ pub(crate) struct Isolated {
     able: Able,
     name: String,
     log: Log,
-    lines: u64,
+    lines: Lines,
     unsaid: u64,
     /// Its process is not spoken to any more.
     dead: bool,
@@ -233,7 +233,8 @@ impl Isolated {
         let line = Line::start(isolation, leash, None);
         let line = line.map_err(|error| format!("it gets no process: {error}"))?;
         let able = plugin.able;
-        let mut sink = Self { line, able, name: name.to_owned(), log, lines: 0, unsaid: 0, dead: false };
+        let mut sink =
+            Self { line, able, name: name.to_owned(), log, lines: Lines::default(), unsaid: 0, dead: false };
         let described = loaded(&mut sink.line, &plugin.file, isolation, &mut |_, _| {});
         match described {
             Ok(Ok(_)) => {}
@@ -265,8 +266,7 @@ impl Isolated {
     ) -> Result<T, Failure> {
         let Self { line: connection, name, log, lines, .. } = self;
         let say = |level, bytes: &[u8]| {
-            *lines += 1;
-            if *lines <= MAX_LINES {
+            if lines.admit() {
                 log(name, level, &line(bytes));
             }
         };
@@ -319,6 +319,7 @@ impl Opened for Isolated {
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Failure> {
+        self.lines.last_words();
         self.call(kind::FINISH, |out| out.u64(nanos(within))).map(drop)
     }
 
@@ -350,7 +351,7 @@ impl Opened for Isolated {
     }
 
     fn unsaid(&self) -> u64 {
-        self.unsaid.saturating_add(self.lines.saturating_sub(MAX_LINES))
+        self.unsaid.saturating_add(self.lines.unsaid())
     }
 }
 
