@@ -1,6 +1,7 @@
 //! Where alerts are told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -9,13 +10,16 @@ use serde::Deserialize;
 use tickscope_abi::{Error, Health, Host};
 use tickscope_push::{Answer, Header, Limit, Post, Pusher, Report, Settings, Target, secret};
 
-use crate::engine::State;
+use crate::engine::{Notice, State};
 use crate::mail::{self, Mail, Mailer, Security};
 use crate::rules::Severity;
-use crate::text::Told;
+use crate::text::{Teller, Told};
 
 /// PagerDuty's own address.
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// Alerts that wait for room in a channel.
+const MAX_WAITING: usize = 1_000;
 
 /// A channel as a user writes it.
 #[derive(Debug, Deserialize)]
@@ -33,8 +37,7 @@ pub struct Given {
     headers: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     server: String,
-    #[serde(default = "starttls")]
-    security: Security,
+    security: Option<Security>,
     #[serde(default)]
     user: String,
     #[serde(default)]
@@ -45,16 +48,31 @@ pub struct Given {
     to: Vec<String>,
 }
 
+impl Given {
+    /// An option that does nothing for channels of this kind.
+    fn idle(&self) -> Option<&'static str> {
+        let mail = self.kind == Kind::Email;
+        let given = [
+            ("url", mail && !self.url.is_empty()),
+            ("headers", mail && !self.headers.is_empty()),
+            ("key", self.kind != Kind::Pagerduty && !self.key.is_empty()),
+            ("server", !mail && !self.server.is_empty()),
+            ("security", !mail && self.security.is_some()),
+            ("user", !mail && !self.user.is_empty()),
+            ("password", !mail && !self.password.is_empty()),
+            ("from", !mail && !self.from.is_empty()),
+            ("to", !mail && !self.to.is_empty()),
+        ];
+        given.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+}
+
 fn warning() -> Severity {
     Severity::Warning
 }
 
 fn ten() -> u32 {
     10
-}
-
-fn starttls() -> Security {
-    Security::Starttls
 }
 
 /// Kinds of channels.
@@ -103,8 +121,12 @@ struct Channel {
     min: Severity,
     limit: Limit,
     way: Way,
-    /// Alerts that were not told here, for there were too many in a minute.
+    /// Open alerts that are not told yet, for there are too many in a minute: the worst first, then the oldest.
+    waiting: BTreeMap<(Reverse<Severity>, u64), Notice>,
+    /// Those that were over, or too many, before there was room.
     held_back: u64,
+    /// Open alerts that were told.
+    told: HashSet<u64>,
     /// The user was told that it does not work.
     warned: bool,
 }
@@ -113,8 +135,6 @@ struct Channel {
 #[derive(Default)]
 pub struct Channels {
     list: Vec<Channel>,
-    /// Which of them were told of an open alert, by its number.
-    told: HashMap<u64, Vec<usize>>,
 }
 
 impl Channels {
@@ -142,6 +162,9 @@ impl Channels {
             }
             secret(given).map_err(|error| wrong(&error))
         };
+        if let Some(name) = given.idle() {
+            return Err(wrong(&format!("`{name}` means nothing here; leave it out")));
+        }
         let way = match given.kind {
             Kind::Email => {
                 let login = match (&*given.user, &*given.password) {
@@ -150,10 +173,10 @@ impl Channels {
                 };
                 let settings = mail::Settings {
                     server: read("server", &given.server)?,
-                    security: given.security,
+                    security: given.security.unwrap_or(Security::Starttls),
                     login,
                     from: read("from", &given.from)?,
-                    to: given.to.clone(),
+                    to: given.to.iter().map(|to| read("to", to)).collect::<Result<_, _>>()?,
                 };
                 Way::Mail(Mailer::start(&settings).map_err(|error| wrong(&error))?)
             }
@@ -186,32 +209,32 @@ impl Channels {
 
     fn add(&mut self, name: String, min: Severity, per_minute: u32, way: Way) {
         let limit = Limit::new(per_minute);
-        self.list.push(Channel { name, min, limit, way, held_back: 0, warned: false });
+        self.list.push(Channel {
+            name,
+            min,
+            limit,
+            way,
+            waiting: BTreeMap::new(),
+            held_back: 0,
+            told: HashSet::new(),
+            warned: false,
+        });
     }
 
-    /// Tells a begin wherever it is bad enough, and an end wherever the begin was told.
-    pub fn tell(&mut self, told: Told<'_>) {
-        let notice = told.notice;
-        match notice.state {
-            State::Firing => {
-                let mut places = Vec::new();
-                for (place, channel) in self.list.iter_mut().enumerate() {
-                    if told.rule.severity < channel.min {
-                        continue;
-                    }
-                    if channel.limit.take(notice.time_ns) {
-                        channel.send(told);
-                        places.push(place);
-                    } else {
-                        channel.held_back += 1;
-                    }
-                }
-                self.told.insert(notice.alert, places);
+    /// Tells begins wherever they are bad enough, the worst first, and an end wherever the begin was told. What there was no
+    /// room for in a minute is told when there is, if it is still so.
+    pub fn tell(&mut self, notices: &[Notice], now_ns: u64, teller: Teller<'_>) {
+        for channel in &mut self.list {
+            for notice in notices {
+                channel.take(teller.told(notice));
             }
-            State::Resolved => {
-                for place in self.told.remove(&notice.alert).unwrap_or_default() {
-                    self.list[place].send(told);
+            while let Some(entry) = channel.waiting.first_entry() {
+                if !channel.limit.take(now_ns) {
+                    break;
                 }
+                let notice = Notice { time_ns: now_ns, ..entry.remove() };
+                channel.told.insert(notice.alert);
+                channel.send(teller.told(&notice));
             }
         }
     }
@@ -266,7 +289,7 @@ impl Channels {
 
     /// Alerts that channels did not tell, for there were too many in a minute.
     pub fn held_back(&self) -> u64 {
-        self.list.iter().map(|channel| channel.held_back).sum()
+        self.list.iter().map(|channel| channel.held_back + channel.waiting.len() as u64).sum()
     }
 
     /// What was told and lost in all.
@@ -290,6 +313,23 @@ impl Channels {
 }
 
 impl Channel {
+    fn take(&mut self, told: Told<'_>) {
+        let Told { notice, rule, .. } = told;
+        let place = (Reverse(rule.severity), notice.alert);
+        match notice.state {
+            State::Firing if rule.severity < self.min => {}
+            State::Firing => {
+                self.waiting.insert(place, notice.clone());
+                if self.waiting.len() > MAX_WAITING {
+                    self.waiting.pop_last();
+                    self.held_back += 1;
+                }
+            }
+            State::Resolved if self.told.remove(&notice.alert) => self.send(told),
+            State::Resolved => self.held_back += u64::from(self.waiting.remove(&place).is_some()),
+        }
+    }
+
     fn send(&mut self, told: Told<'_>) {
         match &mut self.way {
             Way::Console(host) => {

@@ -41,11 +41,11 @@ use tickscope_counts::Recording;
 use channels::Channels;
 use engine::{Engine, Notice};
 use rules::{Rule, Severity};
-use text::{Clock, Told, duration};
+use text::{Clock, Teller, duration};
 use window::{SECOND_NS, Window, amount};
 
 /// Seconds without a sample that are looked at one by one. Beyond it, nothing is open any more that could change.
-const MAX_SECONDS: u64 = 10_000;
+const MAX_SECONDS: usize = 10_000;
 /// Alerts that are shown at the end.
 const SHOWN: usize = 10;
 /// Of the time there is at the end, what the way back to the host may take.
@@ -70,6 +70,7 @@ struct Alerts {
     watcher: Watcher,
     channels: Channels,
     server: String,
+    pid: u32,
     clock: Clock,
 }
 
@@ -85,6 +86,12 @@ struct Watcher {
     ticks: bool,
 }
 
+/// A second that is over, and what is to be told of it.
+struct Second {
+    end_ns: u64,
+    notices: Vec<Notice>,
+}
+
 impl Watcher {
     fn new(recording: Recording, resources: usize, engine: Engine, start_ns: u64) -> Self {
         let window = Window::new(recording, resources, engine.rules());
@@ -92,17 +99,17 @@ impl Watcher {
         Self { window, engine, next_ns, last_ns: start_ns, ticks: false }
     }
 
-    /// Takes a sample: what is to be told of the seconds that are over by then. Once there are ticks, they alone say what time
+    /// Takes a sample: the seconds that are over by then, and what is to be told of each. Once there are ticks, they alone say what time
     /// it is: beside ticks that come late, as `tickscope collect` has them, what else happens comes at once.
-    fn sample(&mut self, sample: &Sample<'_>, names: &Names) -> Vec<Notice> {
+    fn sample(&mut self, sample: &Sample<'_>, names: &Names) -> Vec<Second> {
         let tick = self.window.is_tick(sample, names);
         if tick && !self.ticks {
             self.ticks = true;
             self.restart(sample.time_ns);
         }
-        let notices = if tick || !self.ticks { self.advance(sample.time_ns) } else { Vec::new() };
+        let seconds = if tick || !self.ticks { self.advance(sample.time_ns) } else { Vec::new() };
         self.window.sample(sample, names);
-        notices
+        seconds
     }
 
     /// The first tick is of a second that is over by all else that came.
@@ -115,28 +122,27 @@ impl Watcher {
         }
     }
 
-    /// Time has come to `time_ns`: what is to be told of seconds that are over.
-    fn advance(&mut self, time_ns: u64) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        let mut seconds = 0;
+    /// Time has come to `time_ns`: the seconds that are over.
+    fn advance(&mut self, time_ns: u64) -> Vec<Second> {
+        let mut seconds = Vec::new();
         while self.next_ns <= time_ns {
-            if seconds == MAX_SECONDS {
+            if seconds.len() == MAX_SECONDS {
                 self.next_ns = time_ns.saturating_add(SECOND_NS);
                 break;
             }
             self.window.read();
-            notices.extend(self.engine.look(&self.window, self.next_ns));
+            let notices = self.engine.look(&self.window, self.next_ns);
+            seconds.push(Second { end_ns: self.next_ns, notices });
             self.next_ns = self.next_ns.saturating_add(SECOND_NS);
-            seconds += 1;
         }
         self.last_ns = self.last_ns.max(time_ns);
-        notices
+        seconds
     }
 
     /// It is over: what is to be told of the second that was not whole.
-    fn last(&mut self) -> Vec<Notice> {
+    fn last(&mut self) -> Second {
         self.window.read();
-        self.engine.last(&self.window, self.last_ns)
+        Second { end_ns: self.last_ns, notices: self.engine.last(&self.window, self.last_ns) }
     }
 }
 
@@ -171,6 +177,7 @@ impl Sink for Alerts {
             watcher: Watcher::new(Recording::of(metadata), options.resources, engine, start_ns),
             channels,
             server,
+            pid: metadata.pid(),
             clock: Clock { start_ns, start_unix_ns: metadata.unix_ns(start_ns) },
         })
     }
@@ -178,8 +185,9 @@ impl Sink for Alerts {
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
         self.watcher.window.missing(batch.missed());
         for sample in batch.samples() {
-            let notices = self.watcher.sample(&sample, batch.names());
-            self.tell(&notices);
+            for second in self.watcher.sample(&sample, batch.names()) {
+                self.tell(&second);
+            }
         }
         Ok(Flow::Continue)
     }
@@ -190,8 +198,8 @@ impl Sink for Alerts {
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
-        let notices = self.watcher.last();
-        self.tell(&notices);
+        let second = self.watcher.last();
+        self.tell(&second);
         self.channels.finish(within.saturating_sub(MARGIN));
         for line in summary(&self.watcher.engine, &self.watcher.window, self.channels.held_back(), self.clock)
         {
@@ -206,11 +214,10 @@ impl Sink for Alerts {
 }
 
 impl Alerts {
-    fn tell(&mut self, notices: &[Notice]) {
-        for notice in notices {
-            let rule = &self.watcher.engine.rules()[notice.rule];
-            self.channels.tell(Told { notice, rule, server: &self.server, clock: self.clock });
-        }
+    fn tell(&mut self, second: &Second) {
+        let rules = self.watcher.engine.rules();
+        let teller = Teller { rules, server: &self.server, pid: self.pid, clock: self.clock };
+        self.channels.tell(&second.notices, second.end_ns, teller);
     }
 }
 
@@ -265,7 +272,8 @@ fn summary(engine: &Engine, window: &Window, held_back: u64, clock: Clock) -> Ve
         lines.push(format!("{time} {}{resource}, {end}, at worst {worst}", rule.name));
     }
     if skipped > 0 {
-        lines.push(format!("and {skipped} before these"));
+        let before = fired - (history.len() - skipped) as u64;
+        lines.push(format!("and {before} before these"));
     }
     lines
 }

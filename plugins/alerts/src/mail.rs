@@ -21,6 +21,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const END_WAIT: Duration = Duration::from_millis(200);
 /// For each step of a conversation with the server.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of what a server says that are shown.
+const MAX_SAID: usize = 160;
 
 /// How the connection is kept from others.
 #[derive(Clone, Copy, Debug, serde::Deserialize, PartialEq, Eq)]
@@ -74,12 +76,15 @@ struct Shared {
 impl Mailer {
     /// Checks addresses, and starts the thread. It connects when there is a mail.
     pub fn start(settings: &Settings) -> Result<Self, Error> {
-        let address = |text: &str| {
+        // They may come from the environment: no line shows them.
+        let address = |name: &str, text: &str| {
             let parsed = text.parse::<Mailbox>();
-            parsed.map_err(|error| Error::new(format!("{text:?} is no address for mail: {error}")))
+            parsed.map_err(|error| {
+                Error::new(format!("{name}: expected an address, as you@example.com: {error}"))
+            })
         };
-        let from = address(&settings.from)?;
-        let to = settings.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?;
+        let from = address("from", &settings.from)?;
+        let to = settings.to.iter().map(|to| address("to", to)).collect::<Result<Vec<_>, _>>()?;
         if to.is_empty() {
             return Err(Error::new("to: expected somebody who gets the mail"));
         }
@@ -92,6 +97,10 @@ impl Mailer {
         let work = move || {
             let _end = end; // dropped when all is sent
             for mail in mails {
+                // What is not on its way by then is counted as lost.
+                if sharing.until().is_some_and(|until| until <= Instant::now()) {
+                    break;
+                }
                 let mut message = Message::builder().from(from.clone()).subject(mail.subject);
                 for to in &to {
                     message = message.to(to.clone());
@@ -107,11 +116,12 @@ impl Mailer {
 
     /// Queues a mail; whether there was room. Never waits.
     pub fn send(&self, mail: Mail) -> bool {
+        // The thread may be done with it at once: it is counted before.
+        let mut report = self.shared.report();
         let queued = self.queue.as_ref().is_some_and(|queue| match queue.try_send(mail) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         });
-        let mut report = self.shared.report();
         if queued {
             report.waiting += 1;
         } else {
@@ -201,7 +211,7 @@ impl Shared {
     }
 }
 
-/// All that the error says, its causes included, on one line.
+/// What the error says, its causes included, on one short line without addresses, which servers repeat.
 fn reason(error: &lettre::transport::smtp::Error) -> String {
     let mut reason = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -213,24 +223,40 @@ fn reason(error: &lettre::transport::smtp::Error) -> String {
         }
         cause = error.source();
     }
-    reason.replace(['\r', '\n'], " ")
+    let words = reason.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let shown = words.filter(|word| !word.is_empty()).map(|word| if word.contains('@') { "…" } else { word });
+    let line = shown.collect::<Vec<_>>().join(" ");
+    line[..line.floor_char_boundary(MAX_SAID)].to_owned()
+}
+
+/// Host and port. What is no server is not shown: it may have a password in it.
+fn server(given: &str) -> Result<(&str, Option<u16>), Error> {
+    let wrong =
+        || Error::new("server: expected a host, perhaps with a port, as smtp.example.com or 127.0.0.1:2525");
+    if given.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok((given, None));
+    }
+    let (host, port) = match given.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']').ok_or_else(wrong)?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
+            (host, behind)
+        }
+        None => given.split_at(given.find(':').unwrap_or(given.len())),
+    };
+    let plain = |letter: char| letter.is_alphanumeric() || "-._:".contains(letter);
+    if host.is_empty() || !host.chars().all(plain) {
+        return Err(wrong());
+    }
+    match port.strip_prefix(':') {
+        Some(port) => port.parse().map(|port| (host, Some(port))).map_err(|_| wrong()),
+        None if port.is_empty() => Ok((host, None)),
+        None => Err(wrong()),
+    }
 }
 
 fn transport(settings: &Settings) -> Result<SmtpTransport, Error> {
-    let (host, port) = match settings.server.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            let number = port.parse::<u16>();
-            let number = number.map_err(|_| {
-                Error::new(format!("server: expected a port behind the colon, found {port:?}"))
-            })?;
-            (host, Some(number))
-        }
-        _ => (&*settings.server, None),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Err(Error::new("server: expected one, as smtp.example.com or 127.0.0.1:2525"));
-    }
+    let (host, port) = server(&settings.server)?;
     let (tls, usual) = match settings.security {
         Security::Tls => (Tls::Wrapper(parameters(host)?), 465),
         Security::Starttls => (Tls::Required(parameters(host)?), 587),
@@ -251,4 +277,37 @@ fn transport(settings: &Settings) -> Result<SmtpTransport, Error> {
 
 fn parameters(host: &str) -> Result<TlsParameters, Error> {
     TlsParameters::new(host.to_owned()).map_err(|error| Error::new(format!("server: {}", reason(&error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server;
+
+    #[test]
+    fn a_server_is_a_host_and_a_port_and_nothing_secret() {
+        for (given, host, port) in [
+            ("smtp.example.com", "smtp.example.com", None),
+            ("127.0.0.1:2525", "127.0.0.1", Some(2525)),
+            ("::1", "::1", None),
+            ("[::1]:25", "::1", Some(25)),
+            ("почта.example", "почта.example", None),
+        ] {
+            assert_eq!(server(given).ok(), Some((host, port)), "{given}");
+        }
+        for given in [
+            "",
+            ":25",
+            "h:",
+            "user:secret",
+            "smtp://user:secret@host",
+            "user:secret@host:25",
+            "host/secret",
+            "host:25:secret",
+            "[::1]secret",
+            "[secret",
+        ] {
+            let error = server(given).expect_err(given).to_string();
+            assert!(error.starts_with("server: expected a host") && !error.contains("secret"), "{error}");
+        }
+    }
 }

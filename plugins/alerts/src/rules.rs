@@ -80,6 +80,11 @@ impl Measure {
         }
     }
 
+    /// Whether it is the server's, and no resource's.
+    fn is_of_server(self) -> bool {
+        matches!(self, Self::LateTicksPerMinute | Self::TickMs | Self::TicksPerS)
+    }
+
     /// Seconds that are looked back, where the rule does not say.
     fn window_s(self) -> u64 {
         if self == Self::ErrorsPerMinute { 60 } else { 10 }
@@ -148,8 +153,7 @@ pub struct Rule {
 pub struct Given {
     name: Option<String>,
     measure: Measure,
-    #[serde(default = "anything")]
-    resource: String,
+    resource: Option<String>,
     above: Option<f64>,
     below: Option<f64>,
     #[serde(default = "warning")]
@@ -176,7 +180,7 @@ fn ten() -> f64 {
 /// The rules that were given, or those for a server with a budget of 50 ms.
 ///
 /// # Errors
-/// When a rule has no limit or two, or two have one name.
+/// When a rule has no limit or two, or what means nothing for it, or two have one name.
 pub fn rules(given: Vec<Given>) -> Result<Vec<Rule>, Error> {
     if given.is_empty() {
         return Ok(defaults());
@@ -193,6 +197,12 @@ pub fn rules(given: Vec<Given>) -> Result<Vec<Rule>, Error> {
                 )));
             }
         };
+        if given.resource.is_some() && given.measure.is_of_server() {
+            return Err(Error::new(format!(
+                "rules[{index}]: `resource` means nothing for {}, which is of the whole server; leave it out",
+                given.measure.name()
+            )));
+        }
         if rules.iter().any(|rule| rule.name == name) {
             return Err(Error::new(format!(
                 "rules[{index}]: a rule is called {name} already; give it another `name`"
@@ -201,7 +211,7 @@ pub fn rules(given: Vec<Given>) -> Result<Vec<Rule>, Error> {
         rules.push(Rule {
             name,
             measure: given.measure,
-            resource: given.resource,
+            resource: given.resource.unwrap_or_else(anything),
             limit,
             severity: given.severity,
             window_s: given.window_s.unwrap_or(given.measure.window_s()),
@@ -310,6 +320,11 @@ mod tests {
         assert_eq!(
             check(twice),
             Err("rules[1]: a rule is called tick-ms already; give it another `name`".into())
+        );
+        assert_eq!(
+            check(r#"[{"measure": "tick_ms", "above": 1, "resource": "bank"}]"#),
+            Err("rules[0]: `resource` means nothing for tick_ms, which is of the whole server; leave it out"
+                .into())
         );
         assert_eq!(check("[]").map(|rules| rules.len()), Ok(5));
     }

@@ -67,6 +67,30 @@ pub fn duration(ns: u64) -> String {
     }
 }
 
+/// What all notices of a recording share.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller<'a> {
+    /// By place.
+    pub rules: &'a [Rule],
+    /// What the user calls the server.
+    pub server: &'a str,
+    /// The process that is recorded; 0 where it is none of this machine.
+    pub pid: u32,
+    /// For times.
+    pub clock: Clock,
+}
+
+impl<'a> Teller<'a> {
+    /// The notice with all of it.
+    pub fn told<'n>(self, notice: &'n Notice) -> Told<'n>
+    where
+        'a: 'n,
+    {
+        let Self { rules, server, pid, clock } = self;
+        Told { notice, rule: &rules[notice.rule], server, pid, clock }
+    }
+}
+
 /// A notice, with all that is needed to tell it.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
@@ -76,11 +100,18 @@ pub struct Told<'a> {
     pub rule: &'a Rule,
     /// What the user calls the server.
     pub server: &'a str,
+    /// The process that is recorded, or 0.
+    pub pid: u32,
     /// For times.
     pub clock: Clock,
 }
 
 impl Told<'_> {
+    /// The server, and which of its processes.
+    fn place(&self) -> String {
+        if self.pid == 0 { self.server.to_owned() } else { format!("{} (pid {})", self.server, self.pid) }
+    }
+
     fn is_over(&self) -> bool {
         self.notice.state == State::Resolved
     }
@@ -146,18 +177,15 @@ impl Told<'_> {
     /// One line for a subject: what, where.
     pub fn subject(&self) -> String {
         let value = self.sentence(self.notice.value);
-        cut(&format!("[{}] {}: {}: {value}", self.label(), self.server, self.rule.name), 200).to_owned()
+        cut(&format!("[{}] {}: {}: {value}", self.label(), self.place(), self.rule.name), 200).to_owned()
     }
 
-    /// The same in each recording of this server, so that services know it again.
+    /// The same for as long as the process is, so that services know it again.
     pub fn key(&self) -> String {
         let resource = self.notice.resource.as_deref().unwrap_or_default();
-        let [server, rule, resource] =
-            [(self.server, 60), (&*self.rule.name, 60), (resource, 110)].map(|(text, limit)| {
-                let text = &text[..text.floor_char_boundary(limit)];
-                text.replace(['/', '\n'], "_")
-            });
-        format!("tickscope/{server}/{rule}/{resource}")
+        let [server, rule, resource] = [(self.server, 60), (&*self.rule.name, 60), (resource, 110)]
+            .map(|(text, limit)| part(text, limit));
+        format!("tickscope/{server}/{}/{rule}/{resource}", self.pid)
     }
 
     /// Everything, for files and programs.
@@ -171,6 +199,7 @@ impl Told<'_> {
             "state": if self.is_over() { "resolved" } else { "firing" },
             "severity": self.rule.severity.name(),
             "server": self.server,
+            "pid": self.pid,
             "rule": self.rule.name,
             "resource": self.notice.resource,
             "measure": self.rule.measure.name(),
@@ -194,7 +223,7 @@ impl Told<'_> {
     pub fn slack(&self) -> Value {
         // Slack's three, so that a name is no mention and no link.
         let text = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let title = text(&format!("{} {} on {}", self.label(), self.rule.name, self.server));
+        let title = text(&format!("{} {} on {}", self.label(), self.rule.name, self.place()));
         json!({
             "text": cut(&format!("{title}: {}", text(&self.body())), MAX_SUMMARY),
             "attachments": [{
@@ -214,7 +243,7 @@ impl Told<'_> {
             // Names are no mentions.
             "allowed_mentions": {"parse": []},
             "embeds": [{
-                "title": cut(&format!("{} {} on {}", self.label(), self.rule.name, self.server), 250),
+                "title": cut(&format!("{} {} on {}", self.label(), self.rule.name, self.place()), 250),
                 "description": cut(&self.body(), MAX_SUMMARY),
                 "color": self.color(),
                 "timestamp": self.clock.iso(self.notice.time_ns),
@@ -235,7 +264,7 @@ impl Told<'_> {
             Severity::Emergency => "critical",
         };
         let mut payload = json!({
-            "summary": cut(&format!("{} on {}: {}", self.rule.name, self.server, self.body()), MAX_SUMMARY),
+            "summary": cut(&format!("{} on {}: {}", self.rule.name, self.place(), self.body()), MAX_SUMMARY),
             "source": self.server,
             "severity": severity,
             "timestamp": self.clock.iso(self.notice.time_ns),
@@ -251,7 +280,7 @@ impl Told<'_> {
     /// Of a mail.
     pub fn mail(&self) -> String {
         let Notice { since_ns, time_ns, .. } = *self.notice;
-        let mut lines = vec![self.line(), String::new(), format!("server    {}", self.server)];
+        let mut lines = vec![self.line(), String::new(), format!("server    {}", self.place())];
         if let Some(resource) = &self.notice.resource {
             lines.push(format!("resource  {resource}"));
         }
@@ -271,6 +300,19 @@ impl Told<'_> {
             Severity::Emergency => 0x8b_00_00,
         }
     }
+}
+
+/// Of a key: short, and without what stands between parts. What was changed has the text's hash behind it, so that two long
+/// names that begin alike are two.
+fn part(text: &str, limit: usize) -> String {
+    let plain = text.replace(['/', '\n'], "_");
+    if plain == text && text.len() <= limit {
+        return plain;
+    }
+    // FNV-1a, which is the same tomorrow.
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{}~{hash:016x}", &plain[..plain.floor_char_boundary(limit - 17)])
 }
 
 fn cut(text: &str, characters: usize) -> &str {
@@ -307,6 +349,17 @@ mod tests {
         // Before the start, and beyond all times.
         assert_eq!(clock.iso(0), "2026-11-26T18:04:04.999Z");
         assert!(Clock { start_ns: 0, start_unix_ns: u64::MAX }.iso(u64::MAX).starts_with("2554-"));
+    }
+
+    #[test]
+    fn keys_are_short_and_different() {
+        assert_eq!(part("garage", 60), "garage");
+        let long = "гараж".repeat(20);
+        let [one, other] = ["1", "2"].map(|end| part(&format!("{long}{end}"), 110));
+        assert!(one != other && one.len() <= 110 && one.starts_with("гараж"), "{one} {other}");
+        // By another program.
+        assert_eq!(part("a/b", 60), "a_b~e620c3190468cf61");
+        assert_ne!(part("a/b", 60), part("a\nb", 60));
     }
 
     #[test]

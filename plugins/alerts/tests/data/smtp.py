@@ -12,7 +12,7 @@ class Handler:
             seen.add(address)
             return "451 4.7.1 Come again"
         if address.startswith("no@"):
-            return "550 5.1.1 Nobody is called so"
+            return f"550 5.1.1 <{address}>: Nobody is called so"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -93,6 +93,7 @@ fn a_server_that_asks_for_time_gets_it_and_one_that_refuses_is_believed() {
     let played = mailed(&server, "no@example.com", &json!({}));
     assert_eq!((played.health.written, played.health.lost), (0, 2));
     let message = &played.health.message;
+    assert!(message.contains("550") && !message.contains("no@example.com"), "{message}");
     let place = format!("email: 2 lost: 127.0.0.1:{}: ", server.port);
     assert!(message.starts_with(&place) && message.contains("Nobody is called so"), "{message}");
 

@@ -48,6 +48,7 @@ fn alerts_begin_and_end_by_the_recordings_clock() {
             "state": "firing",
             "severity": "critical",
             "server": "city",
+            "pid": 4711,
             "rule": "late-ticks-per-minute",
             "resource": null,
             "measure": "late_ticks_per_minute",
@@ -58,7 +59,7 @@ fn alerts_begin_and_end_by_the_recordings_clock() {
             "fired": "2026-11-26T18:04:12.000Z",
             "time": "2026-11-26T18:04:12.000Z",
             "alert": 2,
-            "key": "tickscope/city/late-ticks-per-minute/",
+            "key": "tickscope/city/4711/late-ticks-per-minute/",
             "text": "48 late ticks a minute, allowed are at most 30, since 18:04:12 UTC; bank ran most, 97 % of the time",
         })
     );
@@ -275,7 +276,24 @@ fn options_that_cannot_be_are_one_line() {
             "channels[0] (webhook): headers: A: expected text".into(),
         ),
         (email(json!({"server": ""})), "channels[0] (email): expected `server`".into()),
-        (email(json!({"server": "h:x"})), "channels[0] (email): server: expected a port behind the colon, found \"x\"".into()),
+        (email(json!({"server": "h:x"})), "channels[0] (email): server: expected a host, perhaps with a port, as smtp.example.com or 127.0.0.1:2525".into()),
+        (
+            email(json!({"to": ["env:TICKSCOPE_NOT_THERE"]})),
+            "channels[0] (email): the environment has no variable \"TICKSCOPE_NOT_THERE\"".into(),
+        ),
+        (email(json!({"url": "secret"})), "channels[0] (email): `url` means nothing here; leave it out".into()),
+        (
+            json!({"channels": [{"kind": "webhook", "url": "http://h/", "user": "secret"}]}),
+            "channels[0] (webhook): `user` means nothing here; leave it out".into(),
+        ),
+        (
+            json!({"channels": [{"kind": "slack", "url": "http://h/", "key": "secret"}]}),
+            "channels[0] (slack): `key` means nothing here; leave it out".into(),
+        ),
+        (
+            json!({"channels": [{"kind": "webhook", "url": "http://h/", "headers": {"Host": "secret"}}]}),
+            "channels[0] (webhook): the header \"Host\" follows from what is sent; leave it out".into(),
+        ),
         (email(json!({"to": []})), "channels[0] (email): to: expected somebody who gets the mail".into()),
         (
             email(json!({"server": "smtp.example.com", "user": "u", "password": "secret"})),
@@ -288,7 +306,11 @@ fn options_that_cannot_be_are_one_line() {
         assert!(error.contains(&reason), "{error}\nis not\n{reason}");
         assert!(!error.contains("secret"), "{error}");
     }
-    let mut sink = trial().direct(&email(json!({"from": "nobody"})).to_string());
+    let mut sink = trial().direct(&email(json!({"from": "secret"})).to_string());
     let error = sink.open(&Metadata::default()).unwrap_err().to_string();
-    assert!(error.contains("channels[0] (email): \"nobody\" is no address for mail: "), "{error}");
+    assert!(
+        error.contains("channels[0] (email): from: expected an address, as you@example.com: "),
+        "{error}"
+    );
+    assert!(!error.contains("secret"), "{error}");
 }

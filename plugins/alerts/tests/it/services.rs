@@ -54,10 +54,10 @@ fn slack_and_discord_get_messages_without_mentions() {
         bodies(&receiver.got()),
         [
             json!({
-                "text": format!("CRITICAL busy on city: {escaped}"),
+                "text": format!("CRITICAL busy on city (pid 4711): {escaped}"),
                 "attachments": [{
                     "color": "#d44a3a",
-                    "title": "CRITICAL busy on city",
+                    "title": "CRITICAL busy on city (pid 4711)",
                     "text": escaped,
                     "fallback": format!("CRITICAL busy: {escaped}"),
                     "ts": 1_795_716_246,
@@ -67,7 +67,7 @@ fn slack_and_discord_get_messages_without_mentions() {
                 "username": "Tickscope",
                 "allowed_mentions": {"parse": []},
                 "embeds": [{
-                    "title": "CRITICAL busy on city",
+                    "title": "CRITICAL busy on city (pid 4711)",
                     "description": body,
                     "color": 0xd4_4a_3a,
                     "timestamp": "2026-11-26T18:04:06.000Z",
@@ -96,9 +96,9 @@ fn pagerduty_is_told_of_the_end_by_the_same_key() {
                 json!({
                     "routing_key": "0123456789abcdef0123456789abcdef",
                     "event_action": "trigger",
-                    "dedup_key": "tickscope/city/long/",
+                    "dedup_key": "tickscope/city/4711/long/",
                     "payload": {
-                        "summary": "long on city: a tick took 75 ms, allowed is at most 70, since 18:04:11 UTC; bank ran 74 ms of it",
+                        "summary": "long on city (pid 4711): a tick took 75 ms, allowed is at most 70, since 18:04:11 UTC; bank ran 74 ms of it",
                         "source": "city",
                         "severity": theirs,
                         "timestamp": "2026-11-26T18:04:11.000Z",
@@ -109,7 +109,7 @@ fn pagerduty_is_told_of_the_end_by_the_same_key() {
                 json!({
                     "routing_key": "0123456789abcdef0123456789abcdef",
                     "event_action": "resolve",
-                    "dedup_key": "tickscope/city/long/",
+                    "dedup_key": "tickscope/city/4711/long/",
                 }),
             ]
         );
@@ -130,7 +130,9 @@ fn each_channel_gets_what_is_bad_enough_for_it() {
         let said = play_until(&hitch(), &options, |_| receiver.got().len() == 4 - place).said;
         let bodies = bodies(&receiver.got());
         let told: Vec<&str> = bodies.iter().map(|body| body["severity"].as_str().unwrap()).collect();
-        assert_eq!(told, levels[place..], "{min}");
+        // The worst first.
+        let expected: Vec<&str> = levels[place..].iter().rev().copied().collect();
+        assert_eq!(told, expected, "{min}");
         let shown = said.iter().filter(|line| line.contains(": a tick took 75 ms")).count();
         assert_eq!(shown, 4 - place, "{said:?}");
     }
@@ -153,6 +155,33 @@ fn a_channel_is_sent_so_many_a_minute_and_the_end_of_those_it_was_told() {
     assert_eq!(told, expected.into_iter().flatten().collect::<Vec<_>>());
     let sums = said.iter().find(|line| line.starts_with("Info: 10 alerts")).unwrap();
     assert!(sums.ends_with("; 7 not told by a channel, for there were too many a minute"), "{sums}");
+}
+
+#[test]
+fn what_there_was_no_room_for_is_told_later_the_worst_first() {
+    let mut server = city();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(4 * 60, 250, 75, pay);
+    let rule =
+        |severity: &str| json!({"name": severity, "measure": "tick_ms", "above": 70, "severity": severity});
+    let rules = ["info", "warning", "critical", "emergency"].map(rule);
+    let receiver = Receiver::start(200, "text/plain", b"ok");
+    let url = format!("http://{}/", receiver.address());
+    let channel = json!({"kind": "webhook", "url": url, "per_minute": 2, "min": "info"});
+    let said =
+        play_until(&server, &json!({"rules": rules, "channels": [channel]}), |_| receiver.got().len() == 3);
+    let told: Vec<String> =
+        bodies(&receiver.got()).iter().map(|body| format!("{} {}", body["severity"], body["time"])).collect();
+    assert_eq!(
+        told,
+        [
+            "\"emergency\" \"2026-11-26T18:04:06.000Z\"",
+            "\"critical\" \"2026-11-26T18:04:06.000Z\"",
+            "\"warning\" \"2026-11-26T18:04:36.000Z\"",
+        ]
+    );
+    let sums = said.said.iter().find(|line| line.starts_with("Info: 4 alerts")).unwrap();
+    assert!(sums.ends_with("; 1 not told by a channel, for there were too many a minute"), "{sums}");
 }
 
 #[test]
