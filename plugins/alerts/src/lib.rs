@@ -20,8 +20,8 @@
 //! the recording starts, in one line. Keys, passwords and addresses of webhooks are in no line.
 //!
 //! # Deliberately absent
-//! Looking at a server from outside: while it hangs there are no samples, and no time passes here; the long tick is told when
-//! it ends. Learning what is usual: limits are numbers.
+//! Looking at a server from outside: while it hangs there are no samples of it, and no time passes here; the long tick is told
+//! when it ends, or when the recording does. Learning what is usual: limits are numbers.
 
 mod channels;
 mod engine;
@@ -46,6 +46,8 @@ use window::{SECOND_NS, Window, amount};
 
 /// Seconds without a sample that are looked at one by one. Beyond it, nothing is open any more that could change.
 const MAX_SECONDS: usize = 10_000;
+/// How long ticks may be later than all else: `tickscope collect` holds them back for 70 s.
+const BEHIND_NS: u64 = 120 * SECOND_NS;
 /// Alerts that are shown at the end.
 const SHOWN: usize = 10;
 /// Of the time there is at the end, what the way back to the host may take.
@@ -82,8 +84,8 @@ struct Watcher {
     next_ns: u64,
     /// The newest time.
     last_ns: u64,
-    /// There was a tick.
-    ticks: bool,
+    /// Where ticks run, once there was one.
+    ring: Option<u32>,
 }
 
 /// A second that is over, and what is to be told of it.
@@ -96,18 +98,18 @@ impl Watcher {
     fn new(recording: Recording, resources: usize, engine: Engine, start_ns: u64) -> Self {
         let window = Window::new(recording, resources, engine.rules());
         let next_ns = start_ns.saturating_add(SECOND_NS);
-        Self { window, engine, next_ns, last_ns: start_ns, ticks: false }
+        Self { window, engine, next_ns, last_ns: start_ns, ring: None }
     }
 
-    /// Takes a sample: the seconds that are over by then, and what is to be told of each. Once there are ticks, they alone say what time
-    /// it is: beside ticks that come late, as `tickscope collect` has them, what else happens comes at once.
+    /// Takes a sample: the seconds that are over by then, and what is to be told of each. Once there are ticks, the thread that
+    /// they run on says what time it is, and others are behind: beside ticks that come late, as `tickscope collect` has them,
+    /// what else happens comes at once.
     fn sample(&mut self, sample: &Sample<'_>, names: &Names) -> Vec<Second> {
-        let tick = self.window.is_tick(sample, names);
-        if tick && !self.ticks {
-            self.ticks = true;
+        if self.window.is_tick(sample, names) && self.ring.replace(sample.ring).is_none() {
             self.restart(sample.time_ns);
         }
-        let seconds = if tick || !self.ticks { self.advance(sample.time_ns) } else { Vec::new() };
+        let behind_ns = if self.ring.is_none_or(|ring| ring == sample.ring) { 0 } else { BEHIND_NS };
+        let seconds = self.advance(sample.time_ns.saturating_sub(behind_ns));
         self.window.sample(sample, names);
         seconds
     }
@@ -130,7 +132,7 @@ impl Watcher {
                 self.next_ns = time_ns.saturating_add(SECOND_NS);
                 break;
             }
-            self.window.read();
+            self.window.read(self.next_ns.saturating_sub(self.last_ns) / SECOND_NS);
             let notices = self.engine.look(&self.window, self.next_ns);
             seconds.push(Second { end_ns: self.next_ns, notices });
             self.next_ns = self.next_ns.saturating_add(SECOND_NS);
@@ -141,7 +143,7 @@ impl Watcher {
 
     /// It is over: what is to be told of the second that was not whole.
     fn last(&mut self) -> Second {
-        self.window.read();
+        self.window.read(0);
         Second { end_ns: self.last_ns, notices: self.engine.last(&self.window, self.last_ns) }
     }
 }

@@ -38,6 +38,8 @@ struct Reading {
     figures: Vec<Figures>,
     /// The longest since the reading before.
     longest: Option<LongTick>,
+    /// Seconds before it of which nothing is known yet: what runs then is counted when it ends.
+    silent: u64,
 }
 
 /// Who is most likely to blame, in words.
@@ -122,12 +124,12 @@ impl Window {
 
     /// What was counted until now is of no second.
     pub fn restart(&mut self) {
-        self.read();
+        self.read(0);
         self.readings.drain(..self.readings.len() - 1);
     }
 
-    /// A second is over.
-    pub fn read(&mut self) {
+    /// A second is over, and of `silent` before its end nothing came.
+    pub fn read(&mut self, silent: u64) {
         let figures = self.counts.resources.list().iter().map(|resource| Figures {
             running_ns: resource.running_ns,
             allocated: resource.allocated,
@@ -140,6 +142,7 @@ impl Window {
             late: self.counts.late,
             figures: figures.collect(),
             longest: self.longest.take(),
+            silent,
         };
         self.readings.push_back(reading);
         if self.readings.len() > self.keep {
@@ -181,6 +184,7 @@ impl Window {
             Measure::TicksPerS if now.ticks == 0 || last - back < rule.window_s as usize => Vec::new(),
             Measure::TicksPerS => server(ticks as f64 / seconds, self.busiest(now, then)),
             measure => {
+                let then_silent = then.silent as f64;
                 let full = last - back == rule.window_s as usize;
                 let of = |(place, now): (usize, &Figures)| {
                     let then = then.figures.get(place).copied().unwrap_or_default();
@@ -188,9 +192,11 @@ impl Window {
                     let value = match measure {
                         Measure::MsPerTick if ticks == 0 => return None,
                         Measure::MsPerTick => running_ms / ticks as f64,
-                        Measure::MsPerS => running_ms / seconds,
+                        Measure::MsPerS => running_ms / (seconds + then_silent),
                         Measure::HeapMb => now.heap? as f64 / 1e6,
-                        Measure::AllocatedMbPerS => (now.allocated - then.allocated) as f64 / 1e6 / seconds,
+                        Measure::AllocatedMbPerS => {
+                            (now.allocated - then.allocated) as f64 / 1e6 / (seconds + then_silent)
+                        }
                         Measure::ErrorsPerMinute => (now.errors - then.errors) as f64 * 60.0 / seconds,
                         _ => (now.calls - then.calls) as f64 / seconds,
                     };

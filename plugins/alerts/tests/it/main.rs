@@ -38,9 +38,14 @@ fn play(server: &Server, options: &Value) -> Played {
 /// Ends the recording once `ready`, which is given what was said, has come true: at the end there is not much time.
 #[track_caller]
 fn play_until(server: &Server, options: &Value, ready: impl Fn(&[String]) -> bool) -> Played {
-    let trial = trial();
     let mut made = RecordingSink::default();
     server.play(&mut made).unwrap();
+    play_made(&made, options, ready)
+}
+
+#[track_caller]
+fn play_made(made: &RecordingSink, options: &Value, ready: impl Fn(&[String]) -> bool) -> Played {
+    let trial = trial();
     let mut sink = trial.direct(&options.to_string());
     sink.open(&made.metadata).unwrap();
     sink.batch(&made.as_batch()).unwrap();
