@@ -1,5 +1,6 @@
 //! Cargo, and what its test runner prints.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::process::Command;
 
@@ -27,14 +28,23 @@ pub struct Results {
     pub failed: Vec<String>,
     /// Tests that are marked as ignored, by name and reason.
     pub ignored: Vec<String>,
+    /// What tests that passed said they had skipped, for something is not on this machine.
+    pub skipped: BTreeSet<String>,
     /// Test binaries that came to their end.
     pub binaries: u64,
+    /// What follows is what tests printed, which may look like anything.
+    printed: bool,
 }
 
 impl Results {
     /// Takes one line of output.
     pub fn line(&mut self, line: &str) {
-        if let Some(rest) = line.strip_prefix("test result: ") {
+        if let Some(what) = line.strip_prefix("skipped: ") {
+            self.skipped.insert(what.to_owned());
+        } else if matches!(line, "successes:" | "failures:") {
+            self.printed = true;
+        } else if let Some(rest) = line.strip_prefix("test result: ") {
+            self.printed = false;
             self.binaries += 1;
             let number = |word: &str| -> u64 {
                 rest.split(['.', ';'])
@@ -44,6 +54,7 @@ impl Results {
             self.passed += number("passed");
         } else if let Some((name, verdict)) =
             line.strip_prefix("test ").and_then(|line| line.rsplit_once(" ... "))
+            && !self.printed
         {
             if verdict.starts_with("FAILED") {
                 self.failed.push(name.to_owned());
@@ -62,15 +73,18 @@ impl Results {
     }
 }
 
-/// Runs a `cargo test` command and adds what it says to the tally.
+/// Runs a `cargo test` command and adds what it says to the tally. Tests that pass show what they print: it may be what they skip.
 pub fn run_tests(what: &str, command: &mut Command, tally: &mut Tally) -> Result<()> {
     let mut results = Results::default();
+    if command.get_args().all(|argument| argument != "--") {
+        command.args(["--", "--show-output"]);
+    }
     let status = process::watch(command, |line| results.line(line))?;
     tally.pass_silently(results.passed);
     for test in &results.failed {
         tally.fail(what, test);
     }
-    for test in &results.ignored {
+    for test in results.ignored.iter().chain(&results.skipped) {
         tally.skip(what, test);
     }
     ensure!(
@@ -114,6 +128,16 @@ mod tests {
         assert_eq!(results.failed, ["c"]);
         assert_eq!(results.ignored, ["d: ignored, needs a network"]);
         assert_eq!(results.binaries, 1);
+    }
+
+    #[test]
+    fn what_a_test_that_passed_did_not_do_is_told() {
+        let results = read(
+            "test a ... ok\n\nsuccesses:\n\n---- a stdout ----\nskipped: sqlite3 is not installed\ntest b ... FAILED\n\n\n\
+             successes:\n    a\n\ntest result: ok. 1 passed; 0 failed; 0 ignored\ntest c ... FAILED\n",
+        );
+        assert_eq!(results.skipped, BTreeSet::from(["sqlite3 is not installed".to_owned()]));
+        assert_eq!((results.passed, results.failed), (1, vec!["c".to_owned()]));
     }
 
     #[test]
