@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use tickscope_abi::{Batch, Begin, Event, Metadata, Names, Sample};
 
+use crate::losses::Losses;
 use crate::resources::{CALLS, Resources};
 use crate::running::{Frame, Running};
 
 /// Upper bounds of the buckets for ticks: close to each other around 50 ms, which is what a server has for one.
 pub const TICK_BOUNDS_MS: [u64; 16] = [1, 2, 5, 10, 20, 30, 40, 50, 60, 75, 100, 150, 250, 500, 1000, 2500];
 
-/// Rings whose losses are told apart.
-const MAX_RINGS: usize = 1 << 16;
 /// Counters of heaps that are followed.
 const MAX_HEAPS: usize = 4096;
 /// Symbols of ticks that are known: a server has one.
@@ -95,11 +94,7 @@ pub struct Counts {
     pub missed: u64,
     /// Events that the recording lost before anybody saw them.
     pub lost: u64,
-    /// Lost events by what gaps told, and by what the accounts of rings did.
-    gaps: u64,
-    accounted: u64,
-    /// By ring, in all.
-    dropped: HashMap<u32, u64>,
+    losses: Losses,
     running: Running,
     /// Symbols of ticks: an end does not say what it ends.
     tick_symbols: Vec<u32>,
@@ -118,9 +113,7 @@ impl Counts {
             samples: 0,
             missed: 0,
             lost: 0,
-            gaps: 0,
-            accounted: 0,
-            dropped: HashMap::new(),
+            losses: Losses::default(),
             running: Running::default(),
             tick_symbols: Vec::new(),
             heaps: HashMap::new(),
@@ -193,18 +186,9 @@ impl Counts {
             Event::Counter { symbol, value } if is_heap(&names.symbol(symbol).name) => {
                 self.heap(symbol, value.as_f64() as u64, track, names);
             }
-            Event::Gap(events) => {
-                self.gaps = self.gaps.saturating_add(events);
-                self.lost = self.lost.max(self.gaps);
-            }
-            // Also those of threads that got no ring, and those after which a ring recorded nothing more.
-            Event::Account(account) => {
-                if self.dropped.len() < MAX_RINGS || self.dropped.contains_key(&ring) {
-                    let before = self.dropped.insert(ring, account.dropped).unwrap_or(0);
-                    let more = account.dropped.saturating_sub(before);
-                    self.accounted = self.accounted.saturating_add(more);
-                }
-                self.lost = self.lost.max(self.accounted);
+            Event::Gap(_) | Event::Account(_) => {
+                self.losses.sample(sample);
+                self.lost = self.losses.lost();
             }
             _ => {}
         }

@@ -3,7 +3,8 @@
 //! A plugin that puts out figures holds [`Counts`], gives it every batch, and reads its fields whenever it puts something out.
 //! They only grow, but for heaps; what happened in a second or in a tick is the difference of two readings.
 //!
-//! One that writes rows holds [`Spans`], which makes whole spans of the samples that they began and ended with.
+//! One that writes rows holds [`Spans`], which makes whole spans of the samples that they began and ended with, and
+//! [`Losses`], which adds up what the recording lost.
 //!
 //! ```
 //! use tickscope_abi::{Batch, Error, Flow, Host, Metadata, Sink, export_sink};
@@ -45,6 +46,7 @@
 //! Figures by player, event or function: there is no bound to how many there are.
 
 mod counts;
+mod losses;
 mod resources;
 mod running;
 mod spans;
@@ -52,5 +54,6 @@ mod spans;
 mod tests;
 
 pub use counts::{Counts, Histogram, Recording, TICK_BOUNDS_MS, Tick};
+pub use losses::Losses;
 pub use resources::{CALLS, HOST, OTHER, Resource, Resources};
 pub use spans::{Span, Spans, TickSpan};

@@ -43,6 +43,9 @@ pub struct Span {
     pub link_kind: u32,
     /// The number of the tick of its thread that it began in, or that it is; 0 outside of ticks.
     pub tick: u64,
+    /// That tick's span, which its number is not enough to find: a host that is started anew while it is recorded counts from 1
+    /// again. 0 outside of ticks.
+    pub tick_span: u64,
 }
 
 impl Span {
@@ -74,8 +77,18 @@ struct Open {
     parent: u64,
     link: u64,
     link_kind: u32,
-    tick: u64,
+    /// Span and number.
+    tick: (u64, u64),
     is_tick: bool,
+}
+
+/// A count, by whoever wrote it: captures and posts have signed numbers.
+fn count(value: ArgValue<'_>) -> Option<u64> {
+    match value {
+        ArgValue::Uint(number) => Some(number),
+        ArgValue::Int(number) => u64::try_from(number).ok(),
+        _ => None,
+    }
 }
 
 /// Makes whole spans of samples. Memory is bounded.
@@ -146,10 +159,8 @@ impl Spans {
         let category = &*names.category(begin.category).name;
         let is_tick = category == "tick";
         if is_tick {
-            let told = batch.args(begin.args).find_map(|arg| match arg {
-                ("tick", ArgValue::Uint(number)) => Some(number),
-                _ => None,
-            });
+            let told =
+                batch.args(begin.args).find(|(name, _)| *name == "tick").and_then(|(_, value)| count(value));
             self.newest_tick = told.unwrap_or(self.newest_tick.saturating_add(1));
             if self.ticks.len() < MAX_THREADS || self.ticks.contains_key(&ring) {
                 self.ticks.insert(ring, (begin.span, self.newest_tick));
@@ -165,7 +176,10 @@ impl Spans {
             parent: begin.parent,
             link: begin.link,
             link_kind: begin.link_kind,
-            tick: if is_tick { self.newest_tick } else { self.ticks.get(&ring).map_or(0, |tick| tick.1) },
+            tick: match is_tick {
+                true => (begin.span, self.newest_tick),
+                false => self.ticks.get(&ring).copied().unwrap_or_default(),
+            },
             is_tick,
         };
         self.open.insert(begin.span, open);
@@ -197,17 +211,15 @@ impl Spans {
             parent: open.map_or(0, |open| open.parent),
             link: open.map_or(0, |open| open.link),
             link_kind: open.map_or(0, |open| open.link_kind),
-            tick: open.map_or(0, |open| open.tick),
+            tick: open.map_or(0, |open| open.tick.1),
+            tick_span: open.map_or(0, |open| open.tick.0),
         };
         let tick = open.filter(|open| open.is_tick).map(|open| {
             let told = |wanted: &str| {
-                batch.args(end.args).find_map(|(name, value)| match value {
-                    ArgValue::Uint(number) if name == wanted => Some(number),
-                    _ => None,
-                })
+                batch.args(end.args).find(|(name, _)| *name == wanted).and_then(|(_, value)| count(value))
             };
             TickSpan {
-                number: open.tick,
+                number: open.tick.1,
                 late: self.budget_ns > 0 && span.duration_ns() > self.budget_ns,
                 open: end.outcome == TRUNCATED,
                 run_delay_ns: told("run_delay_ns"),

@@ -8,7 +8,7 @@
 //! This page decides which rows there are and when they are written, [`Table`] writes them.
 //!
 //! # Guarantees
-//! A file that has its name is whole: it is written under another one and renamed. Each holds one group of rows, of at most a
+//! A file that has its name is whole, and no other is written over it: it is written under another one and renamed. Each holds one group of rows, of at most a
 //! minute, so that a recording that is killed leaves no more than that out. Memory is bounded: the rows of one file, and names.
 //!
 //! # Refuses
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
-use tickscope_counts::Spans;
+use tickscope_counts::{Losses, Spans};
 
 pub use rows::Rows;
 pub use table::{SPANS, TICKS, Table};
@@ -55,6 +55,14 @@ struct Parquet {
     since: Option<Instant>,
     start_ns: u64,
     start_unix_ns: u64,
+    /// Samples that this sink was too slow for.
+    missed: u64,
+    /// Events that the recording lost.
+    losses: Losses,
+    /// Rows that could not be written, and why the first could not.
+    unwritten: u64,
+    problem: String,
+    host: Host,
 }
 
 impl Sink for Parquet {
@@ -81,7 +89,7 @@ impl Sink for Parquet {
                 "description": "Leave out spans that are shorter, in microseconds."
             },
             "rows": {
-                "type": "integer", "minimum": 1, "maximum": 1000000, "default": 200000,
+                "type": "integer", "minimum": 1, "maximum": 500000, "default": 200000,
                 "description": "Rows of a file at most."
             },
             "every_s": {
@@ -91,7 +99,7 @@ impl Sink for Parquet {
         }
     }"#;
 
-    fn open(options: &str, metadata: &Metadata<'_>, _host: Host) -> Result<Self, Error> {
+    fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
         let options: Options = serde_json::from_str(options)?;
         let subject = metadata.subject().trim_end_matches('/');
         let last = subject.rsplit('/').next().unwrap_or_default();
@@ -106,21 +114,28 @@ impl Sink for Parquet {
             since: None,
             start_ns: metadata.start_ns(),
             start_unix_ns,
+            missed: 0,
+            losses: Losses::default(),
+            unwritten: 0,
+            problem: String::new(),
+            host,
             options,
         })
     }
 
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
         if batch.missed() > 0 {
+            self.missed = self.missed.saturating_add(batch.missed());
             self.spans.missing();
         }
         self.rows.names(batch.names());
         for sample in batch.samples() {
+            self.losses.sample(&sample);
             let Some((span, tick)) = self.spans.sample(&sample, batch) else { continue };
             // The hour of a row is that in which its span ended: then it was written.
             let hour = civil::hour(self.unix_ns(span.end_ns));
             if self.rows.hour() != hour {
-                self.write()?;
+                self.write();
                 self.rows.begin(hour);
             }
             let begin_unix_ns = self.unix_ns(span.begin_ns);
@@ -135,27 +150,41 @@ impl Sink for Parquet {
                 self.rows.span(&span, begin_unix_ns, batch.names());
             }
             if self.rows.len() >= self.options.rows {
-                self.write()?;
+                self.write();
             }
         }
         if !self.rows.is_empty() {
             self.since.get_or_insert_with(Instant::now);
         }
-        self.write_if_due()?;
+        self.write_if_due();
         Ok(Flow::Continue)
     }
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
-        self.write_if_due()
+        self.write_if_due();
+        Ok(())
     }
 
+    // What waits is no more than a file, and that takes less than a sink has for its end.
     fn finish(&mut self, _within: Duration) -> Result<(), Error> {
-        self.write()
+        self.write();
+        Ok(())
     }
 
     fn health(&self) -> Health {
         let (written, bytes) = self.table.written();
-        Health { written, bytes, ..Health::default() }
+        let mut messages = Vec::new();
+        if self.unwritten > 0 {
+            messages.push(format!("{} rows are not there: {}", self.unwritten, self.problem));
+        }
+        if self.losses.lost() > 0 {
+            messages.push(format!("the recording lost {} events", self.losses.lost()));
+        }
+        if self.missed > 0 {
+            messages.push(format!("spans of {} missed samples are not there", self.missed));
+        }
+        let degraded = self.unwritten > 0;
+        Health { degraded, message: messages.join("; "), written, lost: self.unwritten, bytes }
     }
 }
 
@@ -164,15 +193,21 @@ impl Parquet {
         self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed())
     }
 
-    fn write_if_due(&mut self) -> Result<(), Error> {
-        let due = self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.options.every_s);
-        if due { self.write() } else { Ok(()) }
+    fn write_if_due(&mut self) {
+        if self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.options.every_s) {
+            self.write();
+        }
     }
 
-    /// Puts the rows that wait into files of their own.
-    fn write(&mut self) -> Result<(), Error> {
+    /// Puts the rows that wait into files of their own. A disk that is full may have room again for the next.
+    fn write(&mut self) {
         self.since = None;
-        self.table.write(&mut self.rows)
+        let Err((rows, error)) = self.table.write(&mut self.rows) else { return };
+        if self.unwritten == 0 {
+            self.problem = error.to_string();
+            self.host.warning(&format!("{error}: {rows} rows are not there, later ones may be"));
+        }
+        self.unwritten = self.unwritten.saturating_add(rows);
     }
 
     /// Whether spans of the category are written.

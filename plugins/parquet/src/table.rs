@@ -1,8 +1,10 @@
 //! Files: columns, folders, and names that whole files alone have.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parquet::basic::Compression;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
@@ -53,14 +55,20 @@ pub const TICKS: &str = "message ticks {
 #[derive(Debug)]
 pub struct Table {
     folder: PathBuf,
-    /// Tells the files of recordings apart that write to one folder.
+    /// The recording's part of names. Another sink of it may have the same, and one in another container.
     recording: String,
     files: u64,
     rows: u64,
     bytes: u64,
 }
 
+/// The longest name of a server's folder, in bytes: file systems bear 255.
+const MAX_NAME: usize = 200;
+/// A file is written within seconds. One that nobody wrote to for so long, a killed recording left.
+const STALE: Duration = Duration::from_secs(3600);
+
 type Group<'w> = SerializedRowGroupWriter<'w, File>;
+type Fill = fn(&mut Group<'_>, &Rows) -> Result<(), ParquetError>;
 
 impl Table {
     /// Makes the server's folder in `folder`.
@@ -69,13 +77,15 @@ impl Table {
     /// When it cannot be made.
     pub fn new(folder: &Path, server: &str, start_unix_ns: u64, pid: u32) -> Result<Self, Error> {
         let known = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-        let mut server: String = server.chars().map(|c| if known(c) { c } else { '_' }).take(100).collect();
+        let mut server: String = server.chars().map(|c| if known(c) { c } else { '_' }).collect();
+        server.truncate(server.floor_char_boundary(MAX_NAME));
         if server.is_empty() {
             server.push_str("unnamed");
         }
         let folder = folder.join(format!("server={server}"));
         fs::create_dir_all(&folder)
             .map_err(|error| Error::new(format!("cannot make the folder {}: {error}", folder.display())))?;
+        remove_stale(&folder);
         let recording = format!("{}-{pid}", start_unix_ns / 1_000_000_000);
         Ok(Self { folder, recording, files: 0, rows: 0, bytes: 0 })
     }
@@ -85,47 +95,47 @@ impl Table {
         (self.rows, self.bytes)
     }
 
-    /// Writes the rows that wait, each kind to a file of its own, and forgets them.
+    /// Writes the rows that wait, each kind to a file of its own, and forgets them, also those that cannot be written.
     ///
     /// # Errors
-    /// When a file cannot be written, with its name.
-    pub fn write(&mut self, rows: &mut Rows) -> Result<(), Error> {
+    /// How many could not be, and when a file cannot be written, with its name.
+    pub fn write(&mut self, rows: &mut Rows) -> Result<(), (u64, Error)> {
         if rows.is_empty() {
             return Ok(());
         }
         self.files += 1;
-        let count = rows.len() as u64;
-        if !rows.spans.is_empty() {
-            self.file("spans", SPANS, rows, spans)?;
-        }
-        if !rows.ticks.is_empty() {
-            self.file("ticks", TICKS, rows, ticks)?;
+        let mut failed: Option<(u64, Error)> = None;
+        for (kind, schema, count, fill) in
+            [("spans", SPANS, rows.spans.len(), spans as Fill), ("ticks", TICKS, rows.ticks.len(), ticks)]
+        {
+            let count = count as u64;
+            if count == 0 {
+                continue;
+            }
+            match self.file(kind, schema, rows, fill) {
+                Ok(()) => self.rows += count,
+                Err(error) => {
+                    let before = failed.take().map_or(0, |(before, _)| before);
+                    failed = Some((before + count, error));
+                }
+            }
         }
         rows.spans.clear();
         rows.ticks.clear();
-        self.rows += count;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    fn file(
-        &mut self,
-        kind: &str,
-        schema: &str,
-        rows: &Rows,
-        fill: fn(&mut Group<'_>, &Rows) -> Result<(), ParquetError>,
-    ) -> Result<(), Error> {
+    fn file(&mut self, kind: &str, schema: &str, rows: &Rows, fill: Fill) -> Result<(), Error> {
         let folder = self.folder.join(format!("hour={}", civil::name(rows.hour)));
-        let name = format!("{kind}-{}-{}.parquet", self.recording, self.files);
-        let file = folder.join(&name);
-        // Readers of folders leave out what begins with a dot.
-        let unfinished = folder.join(format!(".{name}.part"));
+        let claimed = fs::create_dir_all(&folder).and_then(|()| self.claim(&folder, kind));
+        let Claimed { target, unfinished, file } = claimed.map_err(|error| {
+            Error::new(format!("cannot write {}: {error}", self.name(&folder, kind).display()))
+        })?;
         let write = || -> Result<u64, Box<dyn std::error::Error>> {
-            fs::create_dir_all(&folder)?;
             let properties = WriterProperties::builder()
                 .set_compression(Compression::SNAPPY)
                 .set_created_by(concat!("tickscope-parquet ", env!("CARGO_PKG_VERSION")).to_owned());
             let schema = Arc::new(parse_message_type(schema)?);
-            let target = File::create(&unfinished)?;
             let mut writer = SerializedFileWriter::new(target, schema, Arc::new(properties.build()))?;
             let mut group = writer.next_row_group()?;
             fill(&mut group, rows)?;
@@ -145,6 +155,51 @@ impl Table {
                 let _ = fs::remove_file(&unfinished);
                 Err(Error::new(format!("cannot write {}: {error}", file.display())))
             }
+        }
+    }
+
+    fn name(&self, folder: &Path, kind: &str) -> PathBuf {
+        folder.join(format!("{kind}-{}-{}.parquet", self.recording, self.files))
+    }
+
+    /// A name that nobody has, and its file under another. Who gives a file its name made the unfinished one before; so a name
+    /// that is free while that is there stays free.
+    fn claim(&mut self, folder: &Path, kind: &str) -> std::io::Result<Claimed> {
+        loop {
+            let file = self.name(folder, kind);
+            if !file.try_exists()? {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                // Readers of folders leave out what begins with a dot.
+                let unfinished = self.folder.join(format!(".{name}.part"));
+                match File::create_new(&unfinished) {
+                    Ok(_) if file.try_exists()? => fs::remove_file(&unfinished)?,
+                    Ok(target) => return Ok(Claimed { target, unfinished, file }),
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.files += 1;
+        }
+    }
+}
+
+/// A file that gets its name when it is whole.
+struct Claimed {
+    target: File,
+    unfinished: PathBuf,
+    file: PathBuf,
+}
+
+/// Takes away what killed recordings left unfinished.
+fn remove_stale(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = [".spans-", ".ticks-"].iter().any(|begin| name.starts_with(begin))
+            && name.ends_with(".parquet.part");
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if ours && age().is_some_and(|age| age > STALE) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

@@ -79,8 +79,56 @@ fn what_is_written_can_be_chosen() {
     written(folder.path(), "");
     let categories = rows(&folder.path().join(SPANS), &["category"]);
     assert_eq!(categories, ["native", "event", "tick", "io"]);
-    written(folder.path(), ", \"min_duration_us\": 4");
-    assert_eq!(rows(&folder.path().join(SPANS), &["category"]), ["tick"]);
+    let other = tempfile::tempdir().unwrap();
+    written(other.path(), ", \"min_duration_us\": 4");
+    assert_eq!(rows(&other.path().join(SPANS), &["category"]), ["tick"]);
+}
+
+#[test]
+fn sinks_of_one_recording_write_to_files_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = conformance::example();
+    let options = format!("{{\"folder\": {:?}, \"rows\": 2}}", folder.path());
+    let mut sinks = [sink(&options), sink(&options)];
+    for sink in &mut sinks {
+        sink.open(&example.metadata).unwrap();
+        sink.batch(&example.as_batch()).unwrap();
+    }
+    for sink in &mut sinks {
+        sink.finish().unwrap();
+    }
+    let found = files(folder.path());
+    let all: usize = found.iter().map(|file| rows(&folder.path().join(file), &["span"]).len()).sum();
+    assert_eq!(all, 2 * 5, "{found:?}");
+    assert!(found.iter().all(|file| file.ends_with(".parquet")), "{found:?}");
+}
+
+#[test]
+fn names_that_are_being_written_are_left_alone_and_old_ones_are_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = folder.path().join("server=city_one_ä");
+    std::fs::create_dir(&server).unwrap();
+    let (old, new) = (
+        server.join(".ticks-1700000000-1-1.parquet.part"),
+        server.join(".spans-1790000000-4711-1.parquet.part"),
+    );
+    std::fs::write(&old, "x").unwrap();
+    std::fs::write(&new, "x").unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    written(folder.path(), ALL);
+    assert!(!old.exists());
+    assert_eq!(std::fs::read_to_string(&new).unwrap(), "x");
+    let found = files(folder.path());
+    assert!(found.iter().any(|file| file.ends_with("/spans-1790000000-4711-2.parquet")), "{found:?}");
+}
+
+#[test]
+fn a_name_is_as_long_as_file_systems_bear() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = sink(&format!("{{\"folder\": {:?}, \"server\": {:?}}}", folder.path(), "城".repeat(100)));
+    sink.open(&Metadata::default()).unwrap();
+    assert!(folder.path().join(format!("server={}", "城".repeat(66))).is_dir());
 }
 
 /// The example, so many nanoseconds later.
@@ -145,6 +193,33 @@ fn places_that_cannot_be_written_are_told() {
     let server = folder.path().join("server=examples__quoted_");
     std::fs::remove_dir(&server).unwrap();
     std::fs::write(&server, "x").unwrap();
-    let error = second.finish().unwrap_err().to_string();
-    assert!(error.contains("cannot write") && error.contains("spans-1790000000-4711-1.parquet"), "{error}");
+    second.finish().unwrap();
+    let health = second.health.clone().unwrap();
+    assert!(health.degraded && health.written == 0 && health.lost == 5, "{health:?}");
+    let why = [
+        "5 rows are not there: cannot write ",
+        "ticks-1790000000-4711-1.parquet",
+        "the recording lost 3 events",
+    ];
+    assert!(why.iter().all(|why| health.message.contains(why)), "{}", health.message);
+}
+
+#[test]
+fn a_disk_that_has_room_again_is_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let trial = tickscope_trial::Trial::new("tickscope-parquet");
+    let mut sink = trial.direct(&format!("{{\"folder\": {:?}, \"rows\": 5}}", folder.path()));
+    let example = conformance::example();
+    sink.open(&example.metadata).unwrap();
+    let server = folder.path().join("server=examples__quoted_");
+    std::fs::remove_dir(&server).unwrap();
+    std::fs::write(&server, "x").unwrap();
+    sink.batch(&example.as_batch()).unwrap();
+    sink.batch(&example.as_batch()).unwrap();
+    std::fs::remove_file(&server).unwrap();
+    sink.batch(&example.as_batch()).unwrap();
+    sink.finish().unwrap();
+    let health = sink.health.clone().unwrap();
+    assert_eq!((health.written, health.lost), (5, 10), "{health:?}");
+    assert_eq!(trial.said().len(), 1, "{:?}", trial.said());
 }
