@@ -364,7 +364,8 @@ pub(crate) struct Isolation {
 pub(crate) struct Plugins {
     /// Files to look at instead of those that are found.
     pub(crate) files: Vec<PathBuf>,
-    /// Open each with its default options, and give it a small recording with one of everything, in batches of several sizes.
+    /// Open each with its default options in an empty folder, and give it a small recording with one of everything, in batches of
+    /// several sizes. What it writes there is removed.
     #[arg(long)]
     pub(crate) test: bool,
     /// Options for the test, as behind --sink NAME=.

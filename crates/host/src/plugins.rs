@@ -1,10 +1,11 @@
 //! Sink plugins: those that `--sink` asks for, and `tickscope plugins`.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError, conformance};
 use tickscope_plugin::{Direct, End, Found, Isolation, Level, Log, Outcome, Plugin, Sinks};
@@ -164,7 +165,7 @@ impl<S: Sink> Sink for Beside<S> {
 /// `tickscope plugins`.
 pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
     let (path, isolation) = (options.config.path(), isolation(&options.isolation));
-    let found = if options.files.is_empty() {
+    let mut found = if options.files.is_empty() {
         path.list(isolation.as_ref())
     } else {
         let look = |file: &PathBuf| Found {
@@ -174,10 +175,17 @@ pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
         };
         options.files.iter().map(look).collect()
     };
+    if options.test {
+        // An isolated one is loaded again when it is tested.
+        for plugin in found.iter_mut().filter_map(|found| found.plugin.as_mut().ok()) {
+            plugin.file = std::path::absolute(&plugin.file)?;
+        }
+    }
+    let warnings: Vec<_> = found.iter().map(|found| tickscope_plugin::warning(&found.file)).collect();
+    let _empty = options.test.then(Empty::enter).transpose()?;
     let (mut entries, mut good) = (Vec::new(), true);
-    for found in found {
+    for (found, warning) in found.into_iter().zip(warnings) {
         let file = found.file.display().to_string();
-        let warning = tickscope_plugin::warning(&found.file);
         match found.plugin {
             Ok(plugin) => {
                 let plugin = Arc::new(plugin);
@@ -210,6 +218,27 @@ pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
 fn print(text: &str) -> Result<()> {
     use std::io::Write;
     Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// An empty folder that this process is in: by their defaults plugins write into the one they are started in, over what
+/// recordings left there. It goes with what was written; nobody goes back, for a plugin that hangs may write on.
+struct Empty(PathBuf);
+
+impl Empty {
+    fn enter() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("tickscope-plugins-{}", std::process::id()));
+        let told = || format!("cannot make the folder {} to test plugins in", folder.display());
+        std::fs::DirBuilder::new().mode(0o700).create(&folder).with_context(told)?;
+        let empty = Self(folder);
+        std::env::set_current_dir(&empty.0)?;
+        Ok(empty)
+    }
+}
+
+impl Drop for Empty {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What is wrong with how it takes a recording with one of everything.

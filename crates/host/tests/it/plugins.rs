@@ -355,6 +355,22 @@ fn plugins_are_listed() {
     assert!(run.out.contains(expected), "{}", run.out);
     let run = tickscope(folder.path(), &["plugins", "--test", "--options", "limit=2", "libodd.so"]);
     assert_eq!(run.code, Some(0), "{}", run.out);
+    // What it writes by itself goes nowhere.
+    let temporary = tempfile::tempdir().unwrap();
+    let before = std::fs::read_dir(folder.path()).unwrap().count();
+    for isolation in [&[][..], &["--isolate"]] {
+        let arguments = ["plugins", "--test", "--options", "file=odd.txt", "libodd.so"];
+        let run = Command::new(env!("CARGO_BIN_EXE_tickscope"))
+            .args([&arguments, isolation].concat())
+            .current_dir(folder.path())
+            .env("TMPDIR", temporary.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("takes all that a recording may hold"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
     let run = tickscope(&hidden, &["plugins", "libbad.so", "nowhere.so"]);
     assert_eq!(run.code, Some(1));
     assert!(run.out.starts_with("not used: libbad.so: it is no shared library"), "{}", run.out);
