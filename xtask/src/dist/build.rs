@@ -77,7 +77,7 @@ fn build(release: &Path, plugins: &[Package], prepare: impl Fn(&mut Command)) ->
 }
 
 /// Where sources lie on this machine, and what is written in their place. Of two that fit, the later is taken.
-fn places(folder: &Path) -> Result<Vec<(String, &'static str)>> {
+pub fn places(folder: &Path) -> Result<Vec<(String, &'static str)>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("no home of cargo")?;
     let sysroot = process::capture(Command::new("rustc").args(["--print", "sysroot"]))?;

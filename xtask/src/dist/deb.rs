@@ -24,21 +24,32 @@ const SCRIPTS: &[&str] = &["postinst", "prerm", "postrm"];
 const MAINTAINER: &str = "The Tickscope authors <tickscope@tickscope.invalid>";
 
 /// What the package is called, without a folder.
-pub fn file_name(release: &Release) -> Result<String> {
-    Ok(format!("tickscope_{}_{}.deb", release.version, architecture(release)?))
+pub fn file_name(release: &Release, architecture: &str) -> String {
+    format!("tickscope_{}_{architecture}.deb", version(release))
 }
 
-/// Debian's word for the processor.
-fn architecture(release: &Release) -> Result<&'static str> {
+/// Debian's word for the processor, where it is known here.
+pub fn architecture(release: &Release) -> Option<&'static str> {
     match release.target.split('-').next() {
-        Some("x86_64") => Ok("amd64"),
-        Some("aarch64") => Ok("arm64"),
-        _ => anyhow::bail!("Debian's name for {} is not known here", release.target),
+        Some("x86_64") => Some("amd64"),
+        Some("aarch64") => Some("arm64"),
+        _ => None,
     }
 }
 
+/// What comes before a release sorts before it: in Debian's order only behind `~`.
+fn version(release: &Release) -> String {
+    release.version.replacen('-', "~", 1)
+}
+
 /// Makes the package of what is in `from`, staged below `work`.
-pub fn package(from: &Tree, release: &Release, work: &Path, package: &Path) -> Result<()> {
+pub fn package(
+    from: &Tree,
+    release: &Release,
+    architecture: &str,
+    work: &Path,
+    package: &Path,
+) -> Result<()> {
     let mut tree = Tree::new(work.join("deb"))?;
     for file in from.files() {
         let Some(place) = place(file) else { continue };
@@ -71,7 +82,7 @@ pub fn package(from: &Tree, release: &Release, work: &Path, package: &Path) -> R
     tree.text("DEBIAN/md5sums", &sums)?;
     tree.text("DEBIAN/conffiles", "/etc/default/tickscope-collect\n")?;
     let depends = depends(work, &programs)?;
-    tree.text("DEBIAN/control", &control(release, bytes, &depends)?)?;
+    tree.text("DEBIAN/control", &control(release, architecture, bytes, &depends))?;
     for script in SCRIPTS {
         let text = fs::read(ours.join(script)).with_context(|| format!("cannot read {script}"))?;
         tree.bytes(&format!("DEBIAN/{script}"), &text, true)?;
@@ -107,8 +118,8 @@ fn place(file: &str) -> Option<String> {
     Some(format!("usr/share/doc/tickscope/{file}"))
 }
 
-fn control(release: &Release, bytes: u64, depends: &str) -> Result<String> {
-    Ok(format!(
+fn control(release: &Release, architecture: &str, bytes: u64, depends: &str) -> String {
+    format!(
         "Package: tickscope\nVersion: {}\nArchitecture: {}\nMaintainer: {MAINTAINER}\nInstalled-Size: {}\n\
          Depends: {depends}\nSection: devel\nPriority: optional\nHomepage: {}\n\
          Description: tells why the tick of a game server was late\n \
@@ -116,11 +127,11 @@ fn control(release: &Release, bytes: u64, depends: &str) -> Result<String> {
          coroutines, and names the resource, the function and the line. It plays the\n \
          resources of a FiveM server directory, takes what a live FXServer posts, and\n \
          records programs that have Lua inside, unchanged.\n",
-        release.version,
-        architecture(release)?,
+        version(release),
+        architecture,
         bytes.div_ceil(1024),
         release.repository,
-    ))
+    )
 }
 
 /// Which packages have the libraries that `programs` need, in the versions they need.
@@ -150,7 +161,7 @@ fn changelog(release: &Release) -> Result<String> {
     Ok(format!(
         "tickscope ({}) stable; urgency=medium\n\n  * What changed is in {}/blob/v{}/crates/host/CHANGELOG.md\n\n \
          -- {MAINTAINER}  {}\n",
-        release.version,
+        version(release),
         release.repository,
         release.version,
         String::from_utf8_lossy(&date.stdout).trim(),

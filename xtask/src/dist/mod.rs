@@ -35,6 +35,9 @@ pub struct Options {
     /// Where the files go.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out: PathBuf,
+    /// Also from files that are not committed: what is made is then nobody's release.
+    #[arg(long)]
+    dirty: bool,
     /// Where cargo builds them; what other builds leave there is not made anew, so keep it for this.
     #[arg(long, value_name = "DIR")]
     build: Option<PathBuf>,
@@ -42,6 +45,15 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let plugins = chosen(&options.plugins)?;
+    let mut status = Command::new("git");
+    status.current_dir(metadata::root()).args(["status", "--porcelain"]);
+    // Sources without a history are as they were given.
+    let changed = process::output(&mut status).map(|output| output.stdout).unwrap_or_default();
+    let changed = String::from_utf8_lossy(&changed);
+    ensure!(
+        options.dirty || changed.is_empty(),
+        "not committed:\n{changed}commit it, or take it all the same with --dirty"
+    );
     let folder = options.build.clone().unwrap_or_else(|| metadata::target_dir().join("dist"));
     fs::create_dir_all(&folder)?;
     let release = Release::here()?;
@@ -130,12 +142,15 @@ fn make(release: &Release, built: &Built, work: &Path, out: &Path) -> Result<Vec
     let bill = out.join(format!("{}.cdx.json", release.name()));
     fs::copy(tree.path("sbom.cdx.json"), &bill)?;
     let mut made = vec![archive, bill];
-    if process::find("dpkg-deb").is_some() && process::find("dpkg-shlibdeps").is_some() {
-        let package = out.join(deb::file_name(release)?);
-        deb::package(&tree, release, work, &package)?;
-        made.push(package);
-    } else {
-        println!("no Debian package: dpkg-deb and dpkg-shlibdeps are not installed (dpkg-dev)");
+    let tools = process::find("dpkg-deb").is_some() && process::find("dpkg-shlibdeps").is_some();
+    match deb::architecture(release) {
+        Some(architecture) if tools => {
+            let package = out.join(deb::file_name(release, architecture));
+            deb::package(&tree, release, architecture, work, &package)?;
+            made.push(package);
+        }
+        Some(_) => println!("no Debian package: dpkg-deb and dpkg-shlibdeps are not installed (dpkg-dev)"),
+        None => println!("no Debian package: Debian's name for {} is not known here", release.target),
     }
     let sums = out.join("SHA256SUMS");
     fs::write(&sums, pack::sums(out, &made)?)?;

@@ -38,7 +38,9 @@ pub fn text(release: &Release, linked: &[Linked]) -> Result<String> {
         let place = linked.repository.as_deref().unwrap_or("");
         let _ = writeln!(page, "{} {}: {}  {place}", linked.name, linked.version, linked.licence);
     }
-    let _ = write!(page, "\nThe standard library of {rustc}: MIT OR Apache-2.0\n{BESIDE}");
+    let library =
+        "https://github.com/rust-lang/rust, whose COPYRIGHT-library.html names who wrote what of it";
+    let _ = write!(page, "\nThe standard library of {rustc}: MIT OR Apache-2.0, {library}\n{BESIDE}");
     // Texts that differ in spaces alone are one.
     let mut texts: BTreeMap<String, (Vec<String>, String)> = BTreeMap::new();
     for linked in &others {

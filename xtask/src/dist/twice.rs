@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::build;
 use crate::cargo::cargo;
 use crate::metadata;
 use crate::process;
@@ -71,10 +72,9 @@ fn silent(out: &Path, work: &Path) -> Result<()> {
     let folder = out.with_extension("unpacked");
     fs::create_dir_all(&folder)?;
     process::capture(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&folder))?;
-    let home = std::env::home_dir().context("no home")?;
     let mut grep = Command::new("grep");
     grep.args(["--recursive", "--files-with-matches", "--fixed-strings", "--text"]);
-    for place in [work, &home.join(".cargo"), &home.join(".rustup")] {
+    for (place, _) in build::places(work)? {
         grep.arg("-e").arg(place);
     }
     let found = process::output(grep.arg("--").arg(&folder))?;

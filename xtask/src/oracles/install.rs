@@ -165,12 +165,13 @@ pub fn run(tally: &mut Tally) -> Result<()> {
 fn debian() -> Result<()> {
     ensure!(process::find("apt-get").is_some(), "no apt-get: this is not Debian");
     let missing: Vec<&str> = PACKAGES.iter().copied().filter(|package| !installed(package)).collect();
-    if missing.is_empty() {
+    let unpacked = UNPACKED.iter().all(|package| folder().join("debian").join(package).is_dir());
+    if missing.is_empty() && unpacked {
         println!("every Debian package is installed");
         return Ok(());
     }
     process::show(Command::new("apt-get").args(["update", "-q"]))?;
-    apt_install(&missing)
+    if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
 }
 
 /// Debian's node, unless there is one: a newer one from elsewhere conflicts with Debian's npm.
@@ -205,9 +206,12 @@ fn python() -> Result<()> {
 }
 
 fn engine(package: &str, version: &str, inner: &str, name: &str) -> Result<()> {
-    let target = folder().join(name);
-    if target.is_dir() {
+    let (target, mark) = (folder().join(name), folder().join(name).join(".version"));
+    if fs::read_to_string(&mark).is_ok_and(|found| found == version) {
         return Ok(());
+    }
+    if target.exists() {
+        fs::remove_dir_all(&target)?;
     }
     let work = fresh("npm")?;
     let mut pack = Command::new("npm");
@@ -215,6 +219,7 @@ fn engine(package: &str, version: &str, inner: &str, name: &str) -> Result<()> {
     process::show(&mut pack)?;
     let archive = only_file(&work, ".tgz")?;
     process::show(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&work).arg(inner))?;
+    fs::write(work.join(inner).join(".version"), version)?;
     fs::rename(work.join(inner), &target)?;
     fs::remove_dir_all(&work)?;
     Ok(())
@@ -248,13 +253,13 @@ fn fetch_source(package: &str) -> Result<()> {
         fetched = download(&format!("{pool}/{file}"), hash, &archive);
     }
     fetched?;
-    fs::create_dir_all(&target)?;
+    let tree = work.join("tree");
+    fs::create_dir_all(&tree)?;
     let mut unpack = Command::new("tar");
-    unpack.arg("-xf").arg(&archive).arg("-C").arg(&target).arg("--strip-components=1");
-    if let Err(error) = process::capture(&mut unpack) {
-        fs::remove_dir_all(&target)?;
-        return Err(error);
-    }
+    process::capture(unpack.arg("-xf").arg(&archive).arg("-C").arg(&tree).arg("--strip-components=1"))?;
+    fs::create_dir_all(folder().join("debian"))?;
+    // All of it or nothing.
+    fs::rename(tree, target)?;
     fs::remove_dir_all(&work)?;
     Ok(())
 }
@@ -286,7 +291,13 @@ fn unpack(package: &str) -> Result<()> {
 /// alone.
 fn source_options() -> Result<Vec<String>> {
     let apt = folder().join("apt");
-    let (file, lists) = (apt.join("debian-source.sources"), apt.join("lists"));
+    // Debian's images have the one, its installer writes the other.
+    let images = Path::new("/etc/apt/sources.list.d/debian.sources");
+    let (from, name, binary, source) = match images.is_file() {
+        true => (images, "debian-source.sources", "Types: deb\n", "Types: deb-src\n"),
+        false => (Path::new("/etc/apt/sources.list"), "debian-source.list", "deb ", "deb-src "),
+    };
+    let (file, lists) = (apt.join(name), apt.join("lists"));
     let options = vec![
         format!("-oDir::Etc::sourcelist={}", file.display()),
         "-oDir::Etc::sourceparts=/dev/null".to_owned(),
@@ -295,11 +306,11 @@ fn source_options() -> Result<Vec<String>> {
     ];
     if !file.is_file() {
         fs::create_dir_all(lists.join("partial"))?;
-        let debian = fs::read_to_string("/etc/apt/sources.list.d/debian.sources")
-            .context("cannot read the sources of this Debian")?;
+        let debian = fs::read_to_string(from)
+            .with_context(|| format!("cannot read the sources of this Debian, {}", from.display()))?;
         let mut update = Command::new("apt-get");
-        let edited = debian.replace("Types: deb\n", "Types: deb-src\n");
-        fs::write(&file, edited)?;
+        let lines = debian.split_inclusive('\n').filter(|line| !line.starts_with("deb-src "));
+        fs::write(&file, lines.collect::<String>().replace(binary, source))?;
         update.args(&options).args(["update", "-q", "-q"]);
         if let Err(error) = process::capture(&mut update) {
             fs::remove_file(&file)?;
