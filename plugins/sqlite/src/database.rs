@@ -1,8 +1,11 @@
 //! The database: one transaction from flush to flush, indices at the end.
 
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use tickscope_abi::{ArgValue, CounterValue, Error, LinkPoint, Names, Track, link_kind_name, outcome_name};
@@ -13,7 +16,8 @@ pub const SCHEMA: &str = include_str!("schema.sql");
 /// What the header of a file of ours says of itself: "Tick".
 const APPLICATION_ID: i32 = 0x5469_636b;
 /// Made when all rows are there, the most useful first.
-const INDICES: [&str; 6] = [
+const INDICES: [&str; 7] = [
+    "CREATE INDEX ticks_number ON ticks (number)",
     "CREATE INDEX spans_tick ON spans (tick)",
     "CREATE INDEX spans_symbol ON spans (symbol)",
     "CREATE INDEX spans_parent ON spans (parent)",
@@ -21,6 +25,11 @@ const INDICES: [&str; 6] = [
     "CREATE INDEX instant_args_instant ON instant_args (instant)",
     "CREATE INDEX counters_symbol ON counters (symbol, time_ns)",
 ];
+
+/// How long another program that writes into the database is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// When the log beside the file has so many bytes it goes into the file.
+const CHECKPOINT_BYTES: u64 = 4 << 20;
 
 /// A value of an argument or a fact.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +76,20 @@ pub struct Database {
     symbols: usize,
     tracks: Vec<Track>,
     rows: u64,
+    /// A transaction is open. Where another program holds the lock there is none, and rows are left out.
+    writes: bool,
+    left_out: u64,
+    /// Held to the end: no other recording takes the file.
+    _lock: Lock,
+}
+
+/// What a file lacks at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Indices that were not made.
+    pub indices: bool,
+    /// The log is still beside it.
+    pub log: bool,
 }
 
 impl Database {
@@ -76,6 +99,7 @@ impl Database {
     /// When there is another, when it is being written, when it cannot be made.
     pub fn create(file: &Path, start_ns: u64) -> Result<Self, Error> {
         let told = |error: rusqlite::Error| Error::new(format!("cannot write {}: {error}", file.display()));
+        let lock = Lock::take(file)?;
         if file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             clear(file)?;
         }
@@ -85,6 +109,9 @@ impl Database {
             // Rows lie in the log until it is a few megabytes long; who reads sees them, and nobody waits for the disk.
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
+            // When there is time for it: see `commit`. The log that was emptied does not keep the size it had.
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            connection.pragma_update(None, "journal_size_limit", CHECKPOINT_BYTES.cast_signed())?;
             connection.pragma_update(None, "cache_size", -16_384)?;
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             connection.set_prepared_statement_cache_capacity(32);
@@ -93,7 +120,8 @@ impl Database {
         };
         prepare().map_err(told)?;
         let (file, tracks) = (file.to_owned(), Vec::new());
-        Ok(Self { connection, file, start_ns, symbols: 0, tracks, rows: 0 })
+        let (symbols, rows, left_out) = (0, 0, 0);
+        Ok(Self { connection, file, start_ns, symbols, tracks, rows, writes: true, left_out, _lock: lock })
     }
 
     /// Monotonic time of the recording's start.
@@ -104,6 +132,16 @@ impl Database {
     /// Rows written.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Rows that could not be written because another program held the file.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Bytes of the log beside the file: some megabytes, and more while somebody reads for long.
+    pub fn log_bytes(&self) -> u64 {
+        beside(&self.file, "-wal").metadata().map_or(0, |metadata| metadata.len())
     }
 
     /// Bytes of the file, with what is not in it yet.
@@ -122,6 +160,10 @@ impl Database {
     }
 
     fn insert(&mut self, statement: &str, values: &[&dyn ToSql]) -> Result<(), Error> {
+        if !self.writes {
+            self.left_out += 1;
+            return Ok(());
+        }
         let inserted = self.connection.prepare_cached(statement).and_then(|mut known| known.execute(values));
         self.rows += 1;
         inserted.map(|_| ()).map_err(|error| self.told(error))
@@ -147,8 +189,8 @@ impl Database {
         self.insert(
             "INSERT OR REPLACE INTO ticks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
-                tick.number.cast_signed(),
                 span.id.cast_signed(),
+                tick.number.cast_signed(),
                 begin,
                 span.duration_ns().cast_signed(),
                 tick.late,
@@ -177,7 +219,7 @@ impl Database {
                 span.bytes,
                 outcome_name(span.outcome),
                 some(span.parent),
-                some(span.tick),
+                some(span.tick_span),
                 some(span.link),
                 some(span.link).map(|_| link_kind_name(span.link_kind)),
             ],
@@ -238,6 +280,9 @@ impl Database {
 
     /// Symbols and tracks that are new.
     pub fn names(&mut self, names: &Names) -> Result<(), Error> {
+        if !self.writes {
+            return Ok(());
+        }
         for id in self.symbols..names.symbols().len() {
             let symbol = &names.symbols()[id];
             self.insert(
@@ -262,7 +307,7 @@ impl Database {
     /// A track, if it is new or has another name now.
     pub fn track(&mut self, id: u32, names: &Names) -> Result<(), Error> {
         let (at, track) = (id as usize, names.track(id));
-        if at >= names.tracks().len() || self.tracks.get(at) == Some(track) {
+        if !self.writes || at >= names.tracks().len() || self.tracks.get(at) == Some(track) {
             return Ok(());
         }
         self.insert(
@@ -276,35 +321,121 @@ impl Database {
         Ok(())
     }
 
-    /// What was written can be read, and a kill does not take it.
-    pub fn commit(&mut self) -> Result<(), Error> {
-        // The next one begins at once: no other recording can have the file in between.
-        let done = self.connection.execute_batch("COMMIT; BEGIN IMMEDIATE");
-        done.map_err(|error| self.told(error))
-    }
-
-    /// The last rows, one file without a log beside it, and indices; whether there was time for all of them until `until`.
-    pub fn finish(&mut self, until: Instant) -> Result<bool, Error> {
-        self.connection.execute_batch("COMMIT").map_err(|error| self.told(error))?;
-        // One who reads holds it up; then the log stays, which the next reader takes.
-        let left = self.connection.pragma_update(None, "journal_mode", "DELETE");
-        if let Err(error) = left
-            && error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy)
-            && error.sqlite_error_code() != Some(ErrorCode::DatabaseLocked)
-        {
-            return Err(self.told(error));
+    /// What was written can be read, and a kill does not take it. Whether rows can be written on: another program may hold the
+    /// file, and then they are left out until a later call finds it free.
+    pub fn commit(&mut self) -> Result<bool, Error> {
+        self.end()?;
+        if self.log_bytes() >= CHECKPOINT_BYTES {
+            self.checkpoint()?;
         }
-        let late = move || Instant::now() > until;
-        self.connection.progress_handler(10_000, Some(late)).map_err(|error| self.told(error))?;
-        for index in INDICES {
-            match self.connection.execute_batch(index) {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                    return Ok(false);
-                }
-                made => made.map_err(|error| self.told(error))?,
+        self.connection.busy_timeout(PATIENCE).map_err(|error| self.told(error))?;
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        self.connection.busy_timeout(Duration::ZERO).map_err(|error| self.told(error))?;
+        match begun {
+            Err(error) if is_busy(&error) => {}
+            begun => {
+                begun.map_err(|error| self.told(error))?;
+                self.writes = true;
             }
         }
-        Ok(true)
+        Ok(self.writes)
+    }
+
+    /// Ends the transaction.
+    fn end(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.writes) {
+            self.connection.execute_batch("COMMIT").map_err(|error| self.told(error))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the log into the file, as far as nobody reads it.
+    fn checkpoint(&self) -> Result<(), Error> {
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        match done {
+            Err(error) if !is_busy(&error) => Err(self.told(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The last rows, indices, and one file without a log beside it, as far as there is time; what it lacks.
+    pub fn finish(&mut self, within: Duration) -> Result<Lacks, Error> {
+        let begin = Instant::now();
+        let mut lacks = Lacks::default();
+        self.end()?;
+        // SQLite takes its time to stop when it is told to, and one file of two needs the other half.
+        let until = begin + within.mul_f32(0.4);
+        let late = move || Instant::now() > until;
+        self.connection.progress_handler(10_000, Some(late)).map_err(|error| self.told(error))?;
+        // All rows are there: an index that cannot be made is no reason to call the file bad.
+        lacks.indices = INDICES.iter().any(|index| late() || self.connection.execute_batch(index).is_err());
+        self.connection.progress_handler(0, None::<fn() -> bool>).map_err(|error| self.told(error))?;
+        // One who reads holds it up; then the log stays, which the next reader takes.
+        lacks.log = begin.elapsed() > within / 2
+            || match self.connection.pragma_update(None, "journal_mode", "DELETE") {
+                Err(error) if is_busy(&error) => true,
+                left => left.map(|()| false).map_err(|error| self.told(error))?,
+            };
+        if lacks.log {
+            // Closing would do what there is no time for.
+            let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            kept.map_err(|error| self.told(error))?;
+        }
+        Ok(lacks)
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// That a recording writes a database. SQLite's own lock is free between two transactions, and its file must not be opened by
+/// others than SQLite: so there is a file beside it, whose lock a kill frees.
+#[derive(Debug)]
+struct Lock {
+    name: PathBuf,
+    _held: File,
+}
+
+impl Lock {
+    fn take(file: &Path) -> Result<Self, Error> {
+        let name = beside(file, "-lock");
+        let told = |error: std::io::Error| {
+            Error::new(format!("cannot write {}: cannot lock {}: {error}", file.display(), name.display()))
+        };
+        loop {
+            let held = File::options().read(true).append(true).create(true).open(&name).map_err(told)?;
+            match held.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::new(format!(
+                        "{} is being written by another recording; name another with file=FILE, in which {{pid}} stands for the process",
+                        file.display()
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(told(error)),
+            }
+            // Who had it took it away at its end, perhaps after it was opened here.
+            let locked = held.metadata().map_err(told)?;
+            if name.metadata().is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
+                return Ok(Self { name, _held: held });
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // One that has something in it is somebody's.
+        if self.name.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            let _ = fs::remove_file(&self.name);
+        }
     }
 }
 
@@ -322,15 +453,13 @@ fn clear(file: &Path) -> Result<(), Error> {
     }
     if connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err() {
         return Err(Error::new(format!(
-            "{} is being written by another recording; name another with file=FILE, in which {{pid}} stands for the process",
+            "{} is being written by another program; name another with file=FILE",
             file.display()
         )));
     }
     drop(connection);
     for ending in ["", "-wal", "-shm", "-journal"] {
-        let mut beside = file.as_os_str().to_owned();
-        beside.push(ending);
-        match std::fs::remove_file(&beside) {
+        match fs::remove_file(beside(file, ending)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::new(format!("cannot replace {}: {error}", file.display())));
             }

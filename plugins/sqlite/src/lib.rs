@@ -9,7 +9,7 @@
 //!
 //! # Guarantees
 //! The file can be read while it is written. A recording that is killed leaves all that was written up to its last second: SQLite
-//! takes what lies in the `-wal` file beside it. At its end there is one file. The size is bounded: when `max_mb` are full,
+//! takes what lies in the `-wal` file beside it. At its end there is one file, where nobody reads it and there is time. The size is bounded: when `max_mb` are full,
 //! ticks alone are written on.
 //!
 //! # Refuses
@@ -23,13 +23,13 @@ mod database;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Range, Sink, export_sink};
-use tickscope_counts::{Span, Spans};
+use tickscope_counts::{Losses, Span, Spans};
 
-pub use database::{Arg, Database, SCHEMA};
+pub use database::{Arg, Database, Lacks, SCHEMA};
 
 /// Spans whose begin arguments wait for their end.
 const MAX_OPEN: usize = 1 << 16;
@@ -57,9 +57,11 @@ struct Sqlite {
     /// Samples that this sink was too slow for.
     missed: u64,
     /// Events that the recording lost.
-    lost: u64,
+    losses: Losses,
     /// Rows left out because the file is full.
     left_out: u64,
+    /// Another program held the file, which was told.
+    held: bool,
     last_ns: u64,
     host: Host,
     health: Health,
@@ -121,8 +123,9 @@ impl Sink for Sqlite {
             wanted: Vec::new(),
             full: false,
             missed: 0,
-            lost: 0,
+            losses: Losses::default(),
             left_out: 0,
+            held: false,
             last_ns: metadata.start_ns(),
             host,
             health: Health::default(),
@@ -137,6 +140,7 @@ impl Sink for Sqlite {
         }
         for sample in batch.samples() {
             self.last_ns = self.last_ns.max(sample.time_ns);
+            self.losses.sample(&sample);
             match sample.event {
                 Event::Begin(begin) if self.begun.len() < MAX_OPEN && self.wants(begin.category, batch) => {
                     let args = self.args(batch, begin.args);
@@ -155,7 +159,6 @@ impl Sink for Sqlite {
                 Event::Counter { symbol, value } if self.has_room() => {
                     self.database.counter(symbol, sample.track, sample.time_ns, value)?;
                 }
-                Event::Gap(events) => self.lost = self.lost.saturating_add(events),
                 _ => {}
             }
             if let Some((span, tick)) = self.spans.sample(&sample, batch) {
@@ -172,31 +175,48 @@ impl Sink for Sqlite {
     }
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
-        self.database.commit()
+        if !self.database.commit()? && !std::mem::replace(&mut self.held, true) {
+            self.host.warning("another program holds the file: rows are left out until it lets go");
+        }
+        Ok(())
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
-        // The rest is for what SQLite does after it was told to stop.
-        let until = Instant::now() + within.mul_f32(0.7);
+        if self.held {
+            // It may have let go.
+            self.database.commit()?;
+        }
         let end_ns = self.last_ns.saturating_sub(self.database.start_ns());
-        for (name, value) in
-            [("end_ns", end_ns), ("lost", self.lost), ("missed", self.missed), ("left_out", self.left_out)]
-        {
+        let left_out = self.left_out.saturating_add(self.database.left_out());
+        for (name, value) in [
+            ("end_ns", end_ns),
+            ("lost", self.losses.lost()),
+            ("missed", self.missed),
+            ("left_out", left_out),
+        ] {
             self.database.fact(name, &Arg::of(ArgValue::Uint(value)))?;
         }
-        let whole = self.database.finish(until)?;
+        let lacks = self.database.finish(within)?;
         let mut messages = Vec::new();
         if self.full {
             messages.push(format!("{} MB were full: later rows are not there", self.options.max_mb));
         }
-        if !whole {
-            messages.push("there was no time for all indices: queries are slower".to_owned());
+        if self.database.left_out() > 0 {
+            messages.push("another program held the file: rows are not there".to_owned());
+        }
+        if lacks.indices {
+            messages.push("not all indices were made: queries are slower".to_owned());
+        }
+        if lacks.log {
+            messages.push(
+                "the -wal file beside it belongs to it, for it was read or there was no time".to_owned(),
+            );
         }
         self.health = Health {
-            degraded: self.full,
+            degraded: self.full || self.database.left_out() > 0,
             message: messages.join("; "),
             written: self.database.rows(),
-            lost: self.left_out,
+            lost: left_out,
             bytes: self.database.bytes()?,
         };
         Ok(())
@@ -258,12 +278,17 @@ impl Sqlite {
     }
 
     fn look_at_size(&mut self) -> Result<(), Error> {
-        if !self.full && self.database.bytes()? >> 20 >= self.options.max_mb {
+        if self.full {
+            return Ok(());
+        }
+        let (limit, log_mb) = (self.options.max_mb, self.database.log_bytes() >> 20);
+        if log_mb >= limit || self.database.bytes()? >> 20 >= limit {
             self.full = true;
             self.begun.clear();
-            let limit = self.options.max_mb;
+            let what =
+                if log_mb >= limit { " of the log beside the file, which somebody reads," } else { "" };
             self.host.warning(&format!(
-                "{limit} MB are full: only ticks are written on; max_mb, min_duration_us and categories say what fits"
+                "{limit} MB{what} are full: only ticks are written on; max_mb, min_duration_us and categories say what fits"
             ));
         }
         Ok(())

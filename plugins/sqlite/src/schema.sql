@@ -11,13 +11,13 @@ CREATE TABLE tracks (
     id INTEGER PRIMARY KEY, kind TEXT, parent INTEGER, os_id INTEGER, name TEXT, resource TEXT
 );
 
--- Times are nanoseconds since the recording's start.
+-- Times are nanoseconds since the recording's start. span: the tick's own; numbers begin again when the host is started anew.
 CREATE TABLE ticks (
-    number INTEGER PRIMARY KEY, span INTEGER, begin_ns INTEGER, duration_ns INTEGER, late INTEGER, open INTEGER,
+    span INTEGER PRIMARY KEY, number INTEGER, begin_ns INTEGER, duration_ns INTEGER, late INTEGER, open INTEGER,
     run_delay_ns INTEGER, involuntary INTEGER, bytes INTEGER
 );
 
--- self_ns: in which it was innermost on its thread; NULL where no thread runs it. tick: the one it began in.
+-- self_ns: in which it was innermost on its thread; NULL where no thread runs it. tick: the one it began in, as ticks.span.
 CREATE TABLE spans (
     id INTEGER PRIMARY KEY, track INTEGER, symbol INTEGER, category TEXT, begin_ns INTEGER, duration_ns INTEGER,
     self_ns INTEGER, bytes INTEGER, outcome TEXT, parent INTEGER, tick INTEGER, link INTEGER, link_kind TEXT

@@ -1,7 +1,12 @@
 //! The library, loaded, against the host's rules, and what is in its tables.
 
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
 use rusqlite::Connection;
-use tickscope_core::{Metadata, Sink, conformance};
+use tickscope_core::{Event, Metadata, Sink, SpanId, conformance};
 
 use crate::{feed, rows, trial, written};
 
@@ -25,9 +30,8 @@ fn every_kind_of_row() {
         rows(&file, "SELECT number, begin_ns, duration_ns, late, open, bytes FROM ticks"),
         ["7|100|4000|1|0|4096"]
     );
-    let spans =
-        "SELECT category, resource, name, track_name, begin_ns, duration_ns, self_ns, bytes, outcome, tick
-        FROM named_spans ORDER BY begin_ns, duration_ns DESC";
+    let spans = "SELECT category, resource, name, track_name, s.begin_ns, s.duration_ns, self_ns, s.bytes, outcome, number
+        FROM named_spans s LEFT JOIN ticks ON ticks.span = tick ORDER BY s.begin_ns, s.duration_ns DESC";
     assert_eq!(
         rows(&file, spans),
         [
@@ -78,7 +82,7 @@ fn every_kind_of_row() {
     {
         assert!(facts.iter().any(|found| found == fact), "no {fact} in {facts:?}");
     }
-    assert_eq!(rows(&file, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql <> ''"), ["6"]);
+    assert_eq!(rows(&file, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql <> ''"), ["7"]);
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn a_full_file_gets_ticks_alone() {
     assert!(file.metadata().unwrap().len() < 3 << 20);
 }
 
-fn rows_of(file: &std::path::Path, sink: &mut impl Sink) -> Vec<String> {
+fn rows_of(file: &Path, sink: &mut impl Sink) -> Vec<String> {
     sink.flush().unwrap();
     rows(file, "SELECT count(*) FROM instants")
 }
@@ -174,7 +178,7 @@ fn rows_of(file: &std::path::Path, sink: &mut impl Sink) -> Vec<String> {
 #[test]
 fn files_of_others_stay_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
-    let try_open = |file: &std::path::Path| {
+    let try_open = |file: &Path| {
         let mut sink = trial().direct(file.to_str().unwrap());
         sink.open(&Metadata::default()).unwrap_err().to_string()
     };
@@ -201,6 +205,138 @@ fn files_of_others_stay_as_they_are() {
 
     let nowhere = folder.path().join("no/folder/x.sqlite");
     assert!(try_open(&nowhere).contains("cannot write"), "{}", try_open(&nowhere));
+}
+
+#[test]
+fn numbers_that_begin_again_are_ticks_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.sqlite");
+    let mut sink = trial().direct(file.to_str().unwrap());
+    let mut example = conformance::example();
+    feed(&mut sink, &example);
+    let later = |span: SpanId| SpanId::from_raw(span.raw() | 1 << 40).unwrap();
+    for sample in &mut example.samples {
+        match &mut sample.event {
+            Event::Begin(begin) => begin.span = later(begin.span),
+            Event::End(end) => end.span = later(end.span),
+            _ => {}
+        }
+    }
+    // As captures have it, which know no other numbers.
+    for arg in &mut example.args {
+        if let tickscope_core::ArgValue::Uint(7) = arg.value {
+            arg.value = tickscope_core::ArgValue::Int(7);
+        }
+    }
+    sink.batch(&example.as_batch()).unwrap();
+    sink.finish().unwrap();
+    assert_eq!(rows(&file, "SELECT number FROM ticks"), ["7", "7"]);
+    let by_tick = "SELECT count(*) FROM spans JOIN ticks ON ticks.span = tick GROUP BY ticks.span";
+    assert_eq!(rows(&file, by_tick), ["3", "3"]);
+}
+
+#[test]
+fn a_recording_holds_its_file_between_transactions_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.sqlite");
+    let lock = folder.path().join("city.sqlite-lock");
+    let held = std::fs::File::create(&lock).unwrap();
+    held.lock().unwrap();
+    let mut sink = trial().direct(file.to_str().unwrap());
+    let error = sink.open(&Metadata::default()).unwrap_err().to_string();
+    assert!(error.contains("is being written by another recording"), "{error}");
+    // As a kill leaves it.
+    drop(held);
+    written(&file, "");
+    assert!(file.exists() && !lock.exists());
+}
+
+/// Another program that has the file open: SQLite's locks hold between processes. It is this one again, as the test `child`.
+struct Other {
+    process: Child,
+    said: BufReader<ChildStdout>,
+}
+
+const FILE: &str = "SQLITE_TEST_FILE";
+const STATEMENTS: &str = "SQLITE_TEST_STATEMENTS";
+
+#[test]
+fn child() {
+    let (Ok(file), Ok(statements)) = (std::env::var(FILE), std::env::var(STATEMENTS)) else { return };
+    let connection = Connection::open(file).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    while connection.execute_batch(&statements).is_err() {}
+    println!("has it");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+impl Other {
+    /// One that does this as soon as it can.
+    fn start(file: &Path, statements: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "plugin::child", "--nocapture"]).env(FILE, file).env(STATEMENTS, statements);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(process.stdout.take().unwrap());
+        Self { process, said }
+    }
+
+    /// It has done it, and holds what it has.
+    fn wait(&mut self) {
+        let mut line = String::new();
+        while !line.contains("has it") {
+            line.clear();
+            assert_ne!(self.said.read_line(&mut line).unwrap(), 0, "it has ended");
+        }
+    }
+
+    fn end(mut self) {
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn another_program_that_holds_the_file_costs_rows_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.sqlite");
+    let trial = trial();
+    let mut sink = trial.direct(file.to_str().unwrap());
+    let example = conformance::example();
+    feed(&mut sink, &example);
+    // It gets the lock in the moment in which there is no transaction.
+    let mut other = Other::start(&file, "BEGIN IMMEDIATE");
+    while trial.said().is_empty() {
+        sink.flush().unwrap();
+    }
+    let line = "sqlite: Warning: another program holds the file: rows are left out until it lets go";
+    assert_eq!(trial.said(), [line]);
+    other.wait();
+    sink.batch(&example.as_batch()).unwrap();
+    other.end();
+    sink.flush().unwrap();
+    sink.batch(&example.as_batch()).unwrap();
+    sink.finish().unwrap();
+    let health = sink.health.clone().unwrap();
+    assert!(health.degraded && health.lost > 0, "{health:?}");
+    assert!(health.message.contains("another program held the file"), "{health:?}");
+    // Twice of three times.
+    assert_eq!(rows(&file, "SELECT count(*) FROM counters"), ["4"]);
+}
+
+#[test]
+fn one_who_reads_at_the_end_keeps_the_log_and_nothing_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.sqlite");
+    let mut sink = trial().direct(file.to_str().unwrap());
+    feed(&mut sink, &conformance::example());
+    let mut reader = Other::start(&file, "BEGIN; SELECT count(*) FROM spans");
+    reader.wait();
+    sink.finish().unwrap();
+    let health = sink.health.clone().unwrap();
+    assert!(health.message.contains("the -wal file beside it belongs to it"), "{health:?}");
+    reader.end();
+    assert_eq!(rows(&file, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql <> ''"), ["7"]);
+    assert_eq!(rows(&file, "SELECT count(*) FROM spans"), ["4"]);
 }
 
 #[test]
