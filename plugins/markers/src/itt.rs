@@ -1,8 +1,10 @@
 //! Intel's ITT: tasks with times of their own, by Intel's own client, which loads what `INTEL_LIBITTNOTIFY64` names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{c_ulonglong, c_void};
 use std::ptr::null_mut;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ittapi_sys::{
     __itt_clock_domain, __itt_clock_info, __itt_domain, __itt_id, __itt_string_handle, __itt_track,
@@ -59,7 +61,14 @@ pub struct Itt {
     tracks: Vec<*mut __itt_track>,
     current: Option<usize>,
     names: HashMap<u32, *mut __itt_string_handle>,
+    /// Tells it apart from other sinks of this process, whose spans may have the same ids.
+    instance: u64,
+    /// Spans whose begin was given.
+    open: HashSet<u64>,
 }
+
+/// Sinks that were opened in this process.
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: what it points to is the collector's for ever, which may be called on any thread.
 unsafe impl Send for Itt {}
@@ -112,6 +121,8 @@ impl Itt {
             tracks: Vec::new(),
             current: None,
             names: HashMap::new(),
+            instance: INSTANCES.fetch_add(1, Relaxed),
+            open: HashSet::new(),
         })
     }
 
@@ -122,7 +133,11 @@ impl Itt {
     }
 
     fn id(&self, span: u64) -> __itt_id {
-        if span == 0 { NOTHING } else { __itt_id { d1: self.domain as c_ulonglong, d2: span, d3: 0 } }
+        if span == 0 {
+            NOTHING
+        } else {
+            __itt_id { d1: self.domain as c_ulonglong, d2: span, d3: self.instance }
+        }
     }
 }
 
@@ -147,14 +162,17 @@ impl Tool for Itt {
             unsafe { ittapi_sys::__itt_set_track_ptr__3_0.map(|set| set(track)) };
             self.current = Some(lane);
         }
+        self.open.insert(span.id);
         let name = *self.names.entry(span.symbol).or_insert_with(|| handle(span.label));
-        let (id, parent) = (self.id(span.id), self.id(span.parent));
+        let parent = if self.open.contains(&span.parent) { span.parent } else { 0 };
+        let (id, parent) = (self.id(span.id), self.id(parent));
         // SAFETY: all that is pointed to is the collector's.
         unsafe { (self.begin)(self.domain, self.clock, span.time_ns, id, parent, name) };
     }
 
     fn end(&mut self, _lane: usize, span: u64, time_ns: u64) {
-        if self.takes() {
+        // What began while nothing was taken has no end either.
+        if self.open.remove(&span) && self.takes() {
             // SAFETY: as in `begin`.
             unsafe { (self.end)(self.domain, self.clock, time_ns, self.id(span)) };
         }

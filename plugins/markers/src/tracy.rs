@@ -1,6 +1,8 @@
 //! Tracy: zones with times of their own are those of its GPU contexts, so each lane is one. Its client is a library.
 
 use std::ffi::c_char;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
@@ -80,10 +82,17 @@ struct Functions {
 #[derive(Default)]
 struct Lane {
     name: String,
-    /// Tracy knows it.
-    made: bool,
+    /// What Tracy knows it as, once it does; `Some(None)` where it has no room for it.
+    context: Option<Option<u8>>,
     /// Spans whose begin was given.
     open: Vec<u64>,
+}
+
+/// Contexts that Tracy was told of, by all sinks of this process: the client knows them by one byte, and 255 is none.
+static CONTEXTS: AtomicU8 = AtomicU8::new(0);
+
+fn next_context() -> Option<u8> {
+    CONTEXTS.fetch_update(Relaxed, Relaxed, |used| used.checked_add(1)).ok()
 }
 
 /// A client that was loaded. It is never unloaded: it has threads.
@@ -145,6 +154,11 @@ impl Tracy {
         unsafe { (self.functions.time)(time) };
     }
 
+    /// What was begun for one that has gone is nobody's: who comes next gets no ends of it.
+    fn forget(&mut self) {
+        self.lanes.iter_mut().for_each(|row| row.open.clear());
+    }
+
     fn next_query(&mut self) -> u16 {
         self.query = self.query.wrapping_add(1);
         self.query
@@ -158,16 +172,16 @@ impl Tool for Tracy {
     }
 
     fn begin(&mut self, lane: usize, span: &Span<'_>) {
-        let Ok(context) = u8::try_from(lane) else { return };
         if !self.connected() {
-            // What was begun for one that has gone is nobody's.
-            self.lanes[lane].open.clear();
+            self.forget();
             return;
         }
         self.seen = true;
         let row = &mut self.lanes[lane];
+        let new = row.context.is_none();
+        let Some(context) = *row.context.get_or_insert_with(next_context) else { return };
         row.open.push(span.id);
-        if !std::mem::replace(&mut row.made, true) {
+        if new {
             let made = sys::NewContext {
                 // Now, in the clock of samples: Tracy takes its own clock in the same moment.
                 gpu_time: monotonic_ns().cast_signed(),
@@ -206,10 +220,14 @@ impl Tool for Tracy {
     }
 
     fn end(&mut self, lane: usize, span: u64, time_ns: u64) {
-        let Ok(context) = u8::try_from(lane) else { return };
-        let given =
-            self.lanes.get_mut(lane).is_some_and(|row| row.open.pop_if(|open| *open == span).is_some());
-        if given && self.connected() {
+        if !self.connected() {
+            self.forget();
+            return;
+        }
+        let Some(row) = self.lanes.get_mut(lane) else { return };
+        if let Some(Some(context)) = row.context
+            && row.open.pop_if(|open| *open == span).is_some()
+        {
             let query = self.next_query();
             // SAFETY: as `TracyC.h` has it.
             unsafe { (self.functions.end)(sys::ZoneEnd { query, context }) };
@@ -218,6 +236,9 @@ impl Tool for Tracy {
     }
 
     fn note(&self) -> Option<&'static str> {
+        if self.lanes.iter().any(|row| row.context == Some(None)) {
+            return Some("Tracy has no room for more rows");
+        }
         (!self.seen).then_some("nobody was connected to Tracy")
     }
 }

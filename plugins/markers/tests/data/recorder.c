@@ -84,6 +84,7 @@ void __itt_set_track(const Track *track) { note("itt on %s", track->name->text);
 
 void __itt_task_begin_overlapped_ex(const Domain *domain, Clock *clock, unsigned long long time, Id id, Id parent,
                                     const Handle *name) {
+    if (id.d3) note("itt sink %llu", id.d3);
     note("itt begin %s %d %llu %llu %llu %s", domain->name, clock != NULL, time, id.d2, parent.d2, name->text);
 }
 

@@ -12,6 +12,7 @@ use tickscope_trial::Trial;
 
 /// Options for a child.
 const OPTIONS: &str = "MARKERS_OPTIONS";
+const TWICE: &str = "MARKERS_TWICE";
 const TOOLS: [&str; 2] = ["INTEL_LIBITTNOTIFY64", "NVTX_INJECTION64_PATH"];
 
 /// What a child says: lines of the sink, then how it went.
@@ -20,6 +21,12 @@ fn child() {
     let Ok(options) = std::env::var(OPTIONS) else { return };
     let trial = Trial::new("tickscope-markers");
     let example = conformance::example();
+    // Another one of this process.
+    let mut before = std::env::var_os(TWICE).map(|_| trial.direct(&options));
+    if let Some(before) = &mut before {
+        before.open(&example.metadata).unwrap();
+        before.batch(&example.as_batch()).unwrap();
+    }
     let mut sink = trial.direct(&options);
     sink.open(&example.metadata).unwrap();
     let whole = example.as_batch();
@@ -166,6 +173,23 @@ fn tracy_is_given_zones_with_the_times_of_the_recording() {
     let (said, calls) = run(folder.path(), &options, &[("RECORDER_ALONE", "1")]);
     assert_eq!(said, ["spans go to tracy", "Continue 7 0 nobody was connected to Tracy"]);
     assert_eq!(calls, Vec::<String>::new());
+}
+
+#[test]
+fn sinks_of_one_process_have_rows_and_ids_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = recorder(folder.path());
+    let library = library.to_str().unwrap();
+    let options = json!({ "tools": ["itt", "tracy"], "tracy": library });
+    let (_, calls) = run(folder.path(), &options, &[(TOOLS[0], library), (TWICE, "1")]);
+    let of = |kind: &str| calls.iter().filter(|call| call.starts_with(kind)).collect::<Vec<_>>();
+    let mut contexts: Vec<&str> = of("tracy context ").iter().map(|call| &call[14..16]).collect();
+    assert!(contexts.len() >= 4, "{calls:#?}");
+    contexts.sort_unstable();
+    contexts.dedup();
+    assert_eq!(contexts.len(), of("tracy context ").len(), "{calls:#?}");
+    // The first is number 0, which is not shown.
+    assert_eq!((of("itt begin ").len(), of("itt sink 1").len()), (14, 7), "{calls:#?}");
 }
 
 #[test]
