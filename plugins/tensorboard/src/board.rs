@@ -11,7 +11,7 @@ const MS: f64 = 1e6;
 
 /// Tags and what they are. `NAME` stands for a resource.
 pub const TAGS: &[(&str, &str)] = &[
-    ("tick/duration_ms", "how long each tick took; the step is the tick's number"),
+    ("tick/duration_ms", "how long each tick took; the step counts the ticks seen, from 1"),
     ("ticks/duration_ms", "how long the ticks of an interval took, as a histogram"),
     ("ticks/mean_ms", "their mean"),
     ("ticks/max_ms", "the longest"),

@@ -24,7 +24,7 @@ mod record;
 mod tests;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -129,9 +129,14 @@ impl Sink for TensorBoard {
         let name =
             |number| folder.join(format!("events.out.tfevents.{seconds:010}.tickscope.{pid}.{number}"));
         // Another sink of this recording may have the first.
-        let taken = (0..1_000).find(|number| !name(*number).exists());
-        let file = name(taken.unwrap_or(1_000));
-        let out = File::create_new(&file).map_err(|error| cannot_write(&file, &error))?;
+        let mut number = 0;
+        let (file, out) = loop {
+            let file = name(number);
+            match File::create_new(&file) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1_000 => number += 1,
+                made => break (file.clone(), made.map_err(|error| cannot_write(&file, &error))?),
+            }
+        };
         host.info(&format!("events go to {}", file.display()));
         let counts = Counts::new(Recording::of(metadata), options.resources);
         let board = Board::new(counts, (metadata.start_ns(), unix_ns), options.seconds);
