@@ -22,7 +22,7 @@
 //!
 //! # Limits
 //! A tree holds at most [`MAX_NODES`] paths of at most [`MAX_DEPTH`] frames; time beyond goes to the nearest frame
-//! that fits, and [`Paths::clipped`] says how many times that was so.
+//! that fits, or where a lane has none to a frame of the lane `(other)`, and [`Paths::clipped`] says how many times that was so.
 
 use std::collections::HashMap;
 
@@ -79,6 +79,11 @@ impl Node {
             depth,
         }
     }
+
+    /// Weights in captures are of any size.
+    fn pass(&mut self, passed_ns: u64) {
+        self.self_ns = self.self_ns.saturating_add(passed_ns);
+    }
 }
 
 /// Told when a frame opens or closes on a lane, in the order of time; opens and closes balance.
@@ -110,6 +115,7 @@ pub struct Paths {
     /// Names of lanes and their roots, in the order of their first use.
     roots: Vec<(String, u32)>,
     root_of: HashMap<String, u32>,
+    other: Option<(u32, u32)>,
     tracks: Vec<Track>,
     clipped: u64,
     scratch: Vec<SymbolId>,
@@ -157,6 +163,7 @@ impl Default for Paths {
             lanes: Vec::new(),
             roots: Vec::new(),
             root_of: HashMap::new(),
+            other: None,
             tracks: Vec::new(),
             clipped: 0,
             scratch: Vec::new(),
@@ -183,7 +190,7 @@ impl Paths {
 
     /// Self times of all paths together, in nanoseconds.
     pub fn total_ns(&self) -> u64 {
-        self.nodes.iter().map(|node| node.self_ns).sum()
+        self.nodes.iter().fold(0, |sum: u64, node| sum.saturating_add(node.self_ns))
     }
 
     /// How often a path was too deep or one too many and its time went to the nearest that fits.
@@ -217,7 +224,8 @@ impl Paths {
             .collect();
         let mut total = own.clone();
         for node in (1..total.len()).rev() {
-            total[self.nodes[node].parent as usize] += total[node];
+            let parent = self.nodes[node].parent as usize;
+            total[parent] = total[parent].saturating_add(total[node]);
         }
         (own, total)
     }
@@ -521,7 +529,7 @@ impl Paths {
         let sampled = &mut self.nodes[node as usize].sampled_bytes;
         *sampled = sampled.saturating_add(bytes);
         let claimed = if busy { self.claim(lane, weight.time_ns) } else { weight.time_ns };
-        self.nodes[node as usize].self_ns += claimed;
+        self.nodes[node as usize].pass(claimed);
         self.nodes[node as usize].samples += 1;
     }
 
@@ -546,7 +554,7 @@ impl Paths {
     /// Gives pending time to the paths it passed in.
     fn settle(&mut self, lane: usize) {
         for (node, passed) in self.lanes[lane].pending.drain(..) {
-            self.nodes[node as usize].self_ns += passed;
+            self.nodes[node as usize].pass(passed);
         }
     }
 
@@ -559,12 +567,12 @@ impl Paths {
             return;
         }
         match state.pending.last_mut() {
-            Some((node, time)) if *node == state.current => *time += passed,
+            Some((node, time)) if *node == state.current => *time = time.saturating_add(passed),
             _ => state.pending.push((state.current, passed)),
         }
         if state.pending.len() >= MAX_PENDING {
             for (node, passed) in state.pending.drain(..MAX_PENDING / 2) {
-                self.nodes[node as usize].self_ns += passed;
+                self.nodes[node as usize].pass(passed);
             }
         }
     }
@@ -594,11 +602,11 @@ impl Paths {
         let root = match self.root_of.get(name) {
             Some(root) => *root,
             None => {
-                // Lanes are told apart below the root of all by numbers no symbol has.
-                let number = u32::MAX - self.roots.len() as u32;
-                let root = self.child(0, SymbolId(number), CategoryId::DEFAULT);
-                self.root_of.insert(name.to_owned(), root);
-                self.roots.push((name.to_owned(), root));
+                let root = self.child(0, self.lane_symbol(), CategoryId::DEFAULT);
+                if self.other.is_none_or(|other| other.0 != root) {
+                    self.root_of.insert(name.to_owned(), root);
+                    self.roots.push((name.to_owned(), root));
+                }
                 root
             }
         };
@@ -619,10 +627,37 @@ impl Paths {
             return *child;
         }
         let depth = self.nodes[node as usize].depth + 1;
-        if self.nodes.len() >= MAX_NODES || depth > MAX_DEPTH {
+        // Two are kept for what has no frame at all to go to.
+        if self.nodes.len() >= MAX_NODES - 2 || depth > MAX_DEPTH {
             self.clipped += 1;
-            return node;
+            return match depth {
+                1 => self.other().0,
+                2 => self.other().1,
+                _ => node,
+            };
         }
+        self.add(node, symbol, category)
+    }
+
+    /// The lane `(other)` and its only frame.
+    fn other(&mut self) -> (u32, u32) {
+        if let Some(other) = self.other {
+            return other;
+        }
+        let root = self.add(0, self.lane_symbol(), CategoryId::DEFAULT);
+        let frame = self.add(root, SymbolId::OTHER, CategoryId::DEFAULT);
+        self.roots.push(("(other)".to_owned(), root));
+        self.other = Some((root, frame));
+        (root, frame)
+    }
+
+    /// Lanes are told apart below the root of all by numbers no symbol has.
+    fn lane_symbol(&self) -> SymbolId {
+        SymbolId(u32::MAX - self.roots.len() as u32)
+    }
+
+    fn add(&mut self, node: u32, symbol: SymbolId, category: CategoryId) -> u32 {
+        let depth = self.nodes[node as usize].depth + 1;
         let child = self.nodes.len() as u32;
         self.nodes.push(Node::new(node, symbol, category, depth));
         self.children.insert((node, symbol.0), child);
@@ -678,5 +713,31 @@ pub(crate) fn label(symbol: &Symbol) -> String {
     match place(symbol) {
         place if place.is_empty() => name.to_owned(),
         place => format!("{name} ({place})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tickscope_core::conformance;
+
+    use super::*;
+
+    #[test]
+    fn a_full_tree_has_a_place_for_all_time() {
+        let mut paths = Paths::default();
+        paths.nodes.resize(MAX_NODES - 2, Node::new(0, SymbolId::OTHER, CategoryId::DEFAULT, 1));
+        paths.batch(&conformance::example().as_batch()).unwrap();
+        paths.finish().unwrap();
+        assert_eq!(paths.total_ns(), 4_000 + 10 + 960);
+        assert_eq!((paths.nodes().len(), paths.lanes().count()), (MAX_NODES, 1));
+        assert!(paths.clipped() > 0);
+    }
+
+    #[test]
+    fn times_of_any_size_add_up_to_the_largest() {
+        let mut paths = Paths::default();
+        paths.batch(&conformance::example().as_batch()).unwrap();
+        paths.nodes.iter_mut().for_each(|node| node.pass(u64::MAX));
+        assert_eq!((paths.total_ns(), paths.times(None).1[0]), (u64::MAX, u64::MAX));
     }
 }
