@@ -344,6 +344,8 @@ pub(crate) struct Sinks {
 
 #[derive(Debug, Args)]
 pub(crate) struct Config {
+    /// A server's directory: what is in force when it is played.
+    pub(crate) directory: Option<PathBuf>,
     /// What is shown.
     #[arg(skip)]
     pub(crate) config: Arc<config::Config>,
@@ -567,7 +569,7 @@ pub(crate) struct Watch {
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
     /// Read the log from its start; its lines count as if they came now.
-    #[arg(long, requires = "log")]
+    #[arg(long)]
     pub(crate) from_start: bool,
     /// For how long. [default: until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
@@ -579,10 +581,10 @@ pub(crate) struct Watch {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = at_least_a_second)]
     pub(crate) summary: Duration,
     /// `sv_prometheusBasicAuthUser`, where the server has one.
-    #[arg(long, value_name = "NAME", requires = "password_file")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
     /// A file with `sv_prometheusBasicAuthPassword`.
-    #[arg(long, value_name = "FILE", requires = "user")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
     /// Words, or one JSON document a line.
     #[arg(long, value_enum, default_value = "text")]

@@ -4,6 +4,8 @@
 //! folder, and the user's `tickscope/config.toml`. The defaults are given to the parser of the command line, so that flags win.
 
 mod document;
+mod found;
+mod pairs;
 mod settings;
 mod show;
 mod sinks;
@@ -14,18 +16,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use serde_json::{Map, Value};
 use tickscope_plugin::{Isolation, Plugin, SearchPath};
 
 use crate::cli::{self, Cli, Command};
 use crate::present::tell;
 use document::{Data, Document, Problem, Table};
+use found::Found;
 use settings::{PLUGINS, SETTINGS, Setting, WITH_SINKS};
 pub(crate) use show::run;
 use sinks::Section;
-
-const FILE: &str = "tickscope.toml";
 
 /// What a file says, and the command line with it.
 #[derive(Debug, Default)]
@@ -33,11 +34,15 @@ pub(crate) struct Config {
     document: Document,
     settings: Vec<Setting>,
     folders: Vec<PathBuf>,
+    folders_at: usize,
     sections: Vec<Section>,
     /// Mistakes, one a line. Only `tickscope config` goes on with them.
     mistakes: Vec<String>,
-    /// What `--isolate` is on the command line, where it is there.
+    /// What is left out of a server's file, one a line.
+    left_out: Vec<String>,
+    /// What `--isolate` and `--isolate-memory` are on the command line, where they are there.
     isolate: Option<bool>,
+    isolate_memory: Option<u64>,
 }
 
 /// The command line, with the defaults of the configuration.
@@ -45,29 +50,38 @@ pub(crate) struct Config {
 /// # Errors
 /// The configuration has mistakes, which were told.
 pub(crate) fn command_line() -> Result<Cli, ExitCode> {
-    let lenient = Cli::command().ignore_errors(true).try_get_matches();
+    let parser = settings::switches(Cli::command());
+    let parse = |parser: clap::Command| {
+        let matches = parser.get_matches();
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        (cli, matches)
+    };
+    let lenient = parser.clone().ignore_errors(true).try_get_matches();
     let Some((command, matches)) = lenient.as_ref().ok().and_then(ArgMatches::subcommand) else {
-        return Ok(Cli::parse());
+        return Ok(parse(parser).0);
     };
     let takes_settings = SETTINGS.iter().any(|(name, _)| *name == command);
     if !(takes_settings || WITH_SINKS.contains(&command) || command == "config") {
-        return Ok(Cli::parse());
+        return Ok(parse(parser).0);
     }
-    let mut config = find(command, matches).map(|file| Config::read(&file)).unwrap_or_default();
+    let mut config = found::find(command, matches).map(|found| Config::read(&found)).unwrap_or_default();
     if !config.mistakes.is_empty() && command != "config" {
         config.mistakes.iter().for_each(|mistake| tell!("tickscope: {mistake}"));
         return Err(ExitCode::from(2));
     }
-    if let Some(warning) = tickscope_plugin::warning(&config.document.file) {
-        tell!("tickscope: {warning}");
+    let warning = tickscope_plugin::warning(&config.document.file);
+    config.left_out.iter().chain(&warning).for_each(|line| tell!("tickscope: {line}"));
+    let (mut cli, matches) = parse(settings::apply(parser, &config.settings));
+    if let Some(matches) = matches.subcommand_matches(command).filter(|_| WITH_SINKS.contains(&command)) {
+        let typed = |flag: &str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        config.isolate = typed("isolate").then(|| matches.get_flag("isolate"));
+        let memory = typed("isolate_memory").then(|| matches.get_one("isolate_memory").copied());
+        config.isolate_memory = memory.flatten();
     }
-    let matches = settings::apply(Cli::command(), &config.settings).get_matches();
-    if WITH_SINKS.contains(&command) {
-        let matches = matches.subcommand().map(|(_, matches)| matches);
-        let typed = |matches: &&ArgMatches| matches.value_source("isolate") == Some(ValueSource::CommandLine);
-        config.isolate = matches.filter(typed).map(|matches| matches.get_flag("isolate"));
+    if let Err(problem) = pairs::check(&mut cli, &config) {
+        tell!("tickscope: {problem}");
+        return Err(ExitCode::from(2));
     }
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let config = Arc::new(config);
     match &mut cli.command {
         Command::Run(run) => run.recording.sinks.config = config,
@@ -81,37 +95,40 @@ pub(crate) fn command_line() -> Result<Cli, ExitCode> {
     Ok(cli)
 }
 
-/// The file that is used.
-fn find(command: &str, matches: &ArgMatches) -> Option<PathBuf> {
-    // The rest of the line may be wrong: then there is less.
-    let path = |name: &str| matches.try_get_one::<PathBuf>(name).ok().flatten();
-    if matches.try_get_one::<bool>("no_config").ok().flatten() == Some(&true) {
-        return None;
-    }
-    if let Some(file) = path("config") {
-        return Some(file.clone());
-    }
-    let server = if command == "run" { path("directory") } else { None };
-    let places = places(server.map(PathBuf::as_path));
-    // One that leads nowhere is told.
-    places.into_iter().find(|file| file.symlink_metadata().is_ok())
-}
-
-/// Where files are looked for.
-fn places(server: Option<&Path>) -> Vec<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let user = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-    let server = server.map(|folder| folder.join(FILE));
-    let user = user.map(|folder| folder.join("tickscope/config.toml"));
-    [Some(FILE.into()), server, user].into_iter().flatten().collect()
-}
-
 impl Config {
-    fn read(file: &Path) -> Self {
-        match Document::read(file) {
-            Ok(document) => Self::of(document),
+    fn read(found: &Found) -> Self {
+        match Document::read(&found.file) {
+            Ok(document) => {
+                let mut config = Self::of(document);
+                if found.of_server {
+                    config.leave_code_out();
+                }
+                config
+            }
             Err(mistakes) => Self { mistakes, ..Self::default() },
         }
+    }
+
+    /// Whoever plays a server does not mean to run its native code as well.
+    fn leave_code_out(&mut self) {
+        let Self { document, left_out, .. } = self;
+        let mut leave_out = |at: usize, what: &str| {
+            left_out.push(format!(
+                "{}: {what} is not used, for code is not taken from a server's folder; --config {} takes it",
+                document.place(at),
+                document.file.display()
+            ));
+        };
+        if !std::mem::take(&mut self.folders).is_empty() {
+            leave_out(self.folders_at, "plugins.folders");
+        }
+        self.sections.retain(|section| {
+            let of_file = tickscope_plugin::is_file(&section.plugin);
+            if of_file {
+                leave_out(section.at, &format!("sinks.{}", section.name));
+            }
+            !of_file
+        });
     }
 
     fn of(document: Document) -> Self {
@@ -144,6 +161,18 @@ impl Config {
                 }
             }
         }
+        // A command line may isolate all: what is meant for that stands in [plugins].
+        let isolated = |setting: &Setting| setting.flag == "isolate" && setting.value == "true";
+        let isolated = config.settings.iter().any(isolated);
+        for section in config.sections.iter().filter(|section| !section.isolate.unwrap_or(isolated)) {
+            if let Some((_, at)) = section.isolate_memory {
+                let text = format!(
+                    "sinks.{0}.isolate-memory limits nothing, for it is not isolated; set sinks.{0}.isolate = true",
+                    section.name
+                );
+                problems.push(Problem::new(at, text));
+            }
+        }
         config.mistakes = document.tell(&problems);
         config.document = document;
         config
@@ -168,6 +197,7 @@ impl Config {
                 problems.push(Problem::new(value.at, text));
                 continue;
             };
+            self.folders_at = key.at;
             for value in folders {
                 match &value.data {
                     Data::Text(path) => self.folders.push(folder.join(path)),
@@ -204,7 +234,14 @@ impl Config {
     ) -> Vec<Result<tickscope_plugin::Chosen, Vec<String>>> {
         let path = self.path();
         let wanted = self.wanted(asked);
-        wanted.iter().map(|wanted| self.load(&path, wanted, isolation)).collect()
+        let load = |wanted: &Wanted<'_>| {
+            let isolate = self.isolate.or(wanted.section.and_then(|section| section.isolate));
+            let memory = wanted.section.and_then(|section| section.isolate_memory).map(|(memory, _)| memory);
+            let memory = self.isolate_memory.or(memory).unwrap_or(isolation.isolate_memory);
+            let isolation = isolate.unwrap_or(isolation.isolate).then(|| isolated(memory));
+            self.load(&path, wanted, isolation.as_ref())
+        };
+        wanted.iter().map(load).collect()
     }
 
     fn wanted<'a>(&'a self, asked: &'a [String]) -> Vec<Wanted<'a>> {
@@ -232,7 +269,7 @@ impl Config {
         &self,
         path: &SearchPath,
         wanted: &Wanted<'_>,
-        isolation: &cli::Isolation,
+        isolation: Option<&Isolation>,
     ) -> Result<tickscope_plugin::Chosen, Vec<String>> {
         let section = wanted.section;
         let at = |text: String| match section {
@@ -241,12 +278,7 @@ impl Config {
             }
             None => text,
         };
-        let isolate =
-            self.isolate.or(section.and_then(|section| section.isolate)).unwrap_or(isolation.isolate);
-        let memory = section.and_then(|section| section.isolate_memory).unwrap_or(isolation.isolate_memory);
-        let isolation = isolate.then(|| Isolation { memory, ..Isolation::of_this_program(cli::PLUGIN_HOST) });
-        let plugin =
-            path.find(wanted.name, isolation.as_ref()).map_err(|error| vec![at(error.to_string())])?;
+        let plugin = path.find(wanted.name, isolation).map_err(|error| vec![at(error.to_string())])?;
         let options = self.options(wanted, &plugin)?;
         Ok(tickscope_plugin::Chosen { name: plugin.name.clone(), plugin: Arc::new(plugin), options })
     }
@@ -289,6 +321,10 @@ impl Config {
         };
         Err(self.document.tell(&problems.iter().map(problem).collect::<Vec<_>>()))
     }
+}
+
+fn isolated(memory: u64) -> Isolation {
+    Isolation { memory, ..Isolation::of_this_program(cli::PLUGIN_HOST) }
 }
 
 /// A sink that is asked for.

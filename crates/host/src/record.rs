@@ -51,6 +51,8 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
     let subject = Path::new(program).file_name().unwrap_or(program).to_owned();
     let capture = options.recording.output.clone().unwrap_or_else(|| default_capture(Path::new(&subject)));
     let agent = agent()?;
+    // Before the program begins, which does not wait for them.
+    let plugins = plugins::choose(&options.recording.sinks);
     let place = Place::new()?;
 
     let mut command = Command::new(program);
@@ -66,7 +68,7 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
     };
     forwarding.to(child.id());
 
-    let mut processes = Processes::new(options, subject, capture, &place);
+    let mut processes = Processes::new(options, subject, capture, &place, plugins);
     let mut program = Watch::new(child.id());
     let mut ended: Option<Instant> = None;
     let mut mentioned = false;
@@ -121,12 +123,17 @@ struct Processes<'a> {
 
 impl<'a> Processes<'a> {
     /// None yet; `top` and `ctl` find those that come.
-    fn new(options: &'a cli::Record, subject: OsString, capture: PathBuf, place: &Place) -> Self {
+    fn new(
+        options: &'a cli::Record,
+        subject: OsString,
+        capture: PathBuf,
+        place: &Place,
+        plugins: Chosen,
+    ) -> Self {
         let control = Control::new(subject.to_string_lossy().into_owned(), options.recording.depth.into());
         if let Err(error) = socket::listen(place.folder(), control.clone()) {
             tell!("tickscope: {error:#}; top and ctl will not find this recording");
         }
-        let plugins = plugins::choose(&options.recording.sinks);
         let (waiting, running, ended) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             options,

@@ -72,7 +72,7 @@ impl SearchPath {
     /// # Errors
     /// Where it was looked for.
     pub fn file(&self, name: &str) -> Result<PathBuf, FindError> {
-        if name.contains('/') || name.ends_with(".so") {
+        if is_file(name) {
             return Ok(PathBuf::from(name));
         }
         let plain = name.replace('-', "_");
@@ -109,6 +109,11 @@ impl SearchPath {
         let options = plugin.schema.read(&plugin.name, options)?;
         Ok(Chosen { name: plugin.name.clone(), plugin: Arc::new(plugin), options })
     }
+}
+
+/// Whether what a user asks for is a file, and no name.
+pub fn is_file(asked: &str) -> bool {
+    asked.contains('/') || asked.ends_with(".so")
 }
 
 /// Name or file, and options. A file's own path may have a `=`.

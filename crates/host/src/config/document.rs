@@ -18,6 +18,7 @@ pub(crate) struct Document {
     /// As it is told.
     pub(crate) file: PathBuf,
     pub(crate) top: Table,
+    text: Vec<u8>,
     /// Where each line begins.
     lines: Vec<usize>,
 }
@@ -72,8 +73,8 @@ impl Document {
 
     fn parse(file: &Path, text: &[u8]) -> Result<Self, Vec<String>> {
         let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        let mut document =
-            Self { file: file.to_owned(), top: Table::new(), lines: [0].into_iter().chain(breaks).collect() };
+        let lines = [0].into_iter().chain(breaks).collect();
+        let mut document = Self { file: file.to_owned(), top: Table::new(), text: text.to_owned(), lines };
         let text = match std::str::from_utf8(text) {
             Ok(text) => text,
             Err(error) => {
@@ -97,7 +98,8 @@ impl Document {
     pub(crate) fn place(&self, at: usize) -> Place<'_> {
         let line = self.lines.partition_point(|begin| *begin <= at).max(1);
         let begin = self.lines.get(line - 1).copied().unwrap_or_default();
-        Place { file: &self.file, line, column: at - begin + 1 }
+        let before = String::from_utf8_lossy(self.text.get(begin..at).unwrap_or_default());
+        Place { file: &self.file, line, column: before.chars().count() + 1 }
     }
 
     /// Mistakes as they are told, in the file's order.

@@ -121,25 +121,40 @@ fn text(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
     }
 }
 
-/// The parser with these defaults. What is on the command line wins; a switch that is on is turned off with `--switch=false`.
+/// The parser, in which each switch that a file may turn on can be turned off: `--switch=false`. All of them always, for what
+/// the parser does not know hides what follows it.
+pub(crate) fn switches(mut parser: Command) -> Command {
+    let plugins = WITH_SINKS.iter().map(|command| (*command, PLUGINS));
+    for (command, flags) in SETTINGS.iter().copied().chain(plugins) {
+        parser = parser.mut_subcommand(command, |mut parser| {
+            for flag in flags {
+                let Some(arg) = arg(&parser, flag) else { continue };
+                if !matches!(arg.get_action(), ArgAction::SetTrue) {
+                    continue;
+                }
+                let id = arg.get_id().clone();
+                parser = parser.mut_arg(id, |arg| {
+                    let arg = arg.action(ArgAction::Set).value_parser(clap::value_parser!(bool));
+                    let arg = arg.value_name("BOOL").num_args(0..=1).require_equals(true);
+                    let arg = arg.default_missing_value("true").default_value("false");
+                    arg.hide_default_value(true).hide_possible_values(true)
+                });
+            }
+            parser
+        });
+    }
+    parser
+}
+
+/// A parser with [`switches`] with these defaults. What is on the command line wins.
 pub(crate) fn apply(mut parser: Command, settings: &[Setting]) -> Command {
     for setting in settings {
         parser = parser.mut_subcommand(setting.command, |parser| {
             let Some(arg) = arg(&parser, setting.flag) else { return parser };
-            let (id, switch) = (arg.get_id().clone(), matches!(arg.get_action(), ArgAction::SetTrue));
+            let id = arg.get_id().clone();
             // Once in a process.
             let value: &'static OsStr = Box::leak(setting.value.clone().into_boxed_os_str());
-            match switch {
-                true if value == "false" => parser,
-                true => parser.mut_arg(id, |arg| {
-                    let arg = arg.action(ArgAction::Set).value_parser(clap::value_parser!(bool));
-                    arg.num_args(0..=1)
-                        .require_equals(true)
-                        .default_missing_value("true")
-                        .default_value(value)
-                }),
-                false => parser.mut_arg(id, |arg| arg.required(false).default_value(value)),
-            }
+            parser.mut_arg(id, |arg| arg.required(false).default_value(value))
         });
     }
     parser

@@ -1,5 +1,6 @@
 //! `tickscope config`: what is in force, and where each value comes from.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::settings::{self, PLUGINS, SETTINGS};
 use super::sinks::Section;
-use super::{Config, places};
+use super::{Config, found, isolated};
 use crate::cli::{self, Cli};
 use crate::present::tell;
 
@@ -22,7 +23,10 @@ pub(crate) fn run(options: &cli::Config) -> Result<ExitCode> {
     let mut mistakes = config.mistakes.clone();
     let mut text = String::new();
     if config.document.file.as_os_str().is_empty() {
-        let looked: Vec<String> = places(None).iter().map(|file| file.display().to_string()).collect();
+        let looked: Vec<String> = found::places(options.directory.as_deref())
+            .iter()
+            .map(|found| found.file.display().to_string())
+            .collect();
         if mistakes.is_empty() {
             writeln!(text, "# no file; looked for {}", looked.join(" and "))?;
         }
@@ -47,7 +51,7 @@ fn line(text: &mut String, set: &str, from: &str) {
 impl Config {
     /// The settings of each command.
     fn flags(&self, text: &mut String) -> Result<()> {
-        let parser = settings::apply(Cli::command(), &self.settings);
+        let parser = settings::apply(settings::switches(Cli::command()), &self.settings);
         let sections = SETTINGS.iter().map(|(command, flags)| (*command, *command, *flags));
         for (section, command, flags) in sections.chain([("plugins", "plugins", PLUGINS)]) {
             let Some(parser) = parser.find_subcommand(command) else { continue };
@@ -57,11 +61,9 @@ impl Config {
                 let set = |setting: &&settings::Setting| setting.command == command && setting.flag == flag;
                 let set = self.settings.iter().find(set);
                 let default = arg.get_default_values().first().map(|value| value.to_os_string());
-                let switch = matches!(arg.get_action(), clap::ArgAction::SetTrue);
                 let value = match (set, default) {
                     (Some(setting), _) => setting.value.clone(),
                     (None, Some(default)) => default,
-                    (None, None) if switch => "false".into(),
                     (None, None) => continue,
                 };
                 let value = value.to_string_lossy().into_owned();
@@ -91,31 +93,36 @@ impl Config {
             };
             text.push('\n');
             line(text, &header, &self.document.place(section.at).to_string());
-            let wanted = super::Wanted { name: &section.plugin, section: Some(section), typed: None };
-            let isolation =
-                cli::Isolation { isolate: false, isolate_memory: tickscope_plugin::Isolation::MEMORY };
             if section.plugin != section.name {
                 line(text, &format!("plugin = {}", quoted(&section.plugin)), "of the file");
             }
             if let Some(isolate) = section.isolate {
                 line(text, &format!("isolate = {isolate}"), "of the file");
             }
-            if let Some(memory) = section.isolate_memory {
+            if let Some((memory, _)) = section.isolate_memory {
                 line(text, &format!("isolate-memory = \"{memory}B\""), "of the file");
             }
             if !section.enabled {
                 line(text, "enabled = false", "only `--sink` asks for it");
+                // Nothing of it is to run: what it says is shown, and what its plugin says of that is not known.
+                for (name, value) in &section.options {
+                    let json = value.json(&name.name, &mut BTreeMap::new());
+                    line(text, &set(&name.name, &json), &self.document.place(name.at).to_string());
+                }
+                continue;
             }
-            match self.load(&path, &wanted, &isolation) {
+            let wanted = super::Wanted { name: &section.plugin, section: Some(section), typed: None };
+            // To look at a plugin nobody needs it in this process.
+            let memory =
+                section.isolate_memory.map_or(tickscope_plugin::Isolation::MEMORY, |(memory, _)| memory);
+            match self.load(&path, &wanted, Some(&isolated(memory))) {
                 Ok(chosen) => {
                     let options: Value = serde_json::from_str(&chosen.options)?;
                     for (name, value) in options.as_object().into_iter().flatten() {
                         let from = section.options.iter().find(|(key, _)| key.name == *name);
                         let from = from.map(|(key, _)| self.document.place(key.at).to_string());
                         let from = from.unwrap_or_else(|| format!("default of {}", chosen.plugin.name));
-                        // One that is called like something of the host's.
-                        let own = if Section::own().any(|own| own == name) { "options." } else { "" };
-                        line(text, &format!("{own}{} = {}", key(name), toml(value)), &from);
+                        line(text, &set(name, value), &from);
                     }
                 }
                 Err(problems) => mistakes.extend(problems),
@@ -123,6 +130,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// An option of a sink. One that is called like something of the host's stands in `options`.
+fn set(name: &str, value: &Value) -> String {
+    let own = if Section::own().any(|own| own == name) { "options." } else { "" };
+    format!("{own}{} = {}", key(name), toml(value))
 }
 
 /// A text as TOML has it. JSON's escapes are TOML's, but for the slash, which serde_json does not escape.

@@ -17,7 +17,8 @@ pub(crate) struct Section {
     pub(crate) plugin: String,
     pub(crate) enabled: bool,
     pub(crate) isolate: Option<bool>,
-    pub(crate) isolate_memory: Option<u64>,
+    /// Bytes, and where it says so.
+    pub(crate) isolate_memory: Option<(u64, usize)>,
     /// As the plugin's options.
     pub(crate) options: Table,
 }
@@ -57,7 +58,7 @@ fn section(name: &str, at: usize, entries: &Table, folder: &Path, problems: &mut
             ("enabled", Data::Switch(on)) => section.enabled = *on,
             ("isolate", Data::Switch(on)) => section.isolate = Some(*on),
             ("isolate-memory", Data::Text(text)) => match crate::cli::size(text) {
-                Ok(size) => section.isolate_memory = Some(size),
+                Ok(size) => section.isolate_memory = Some((size, key.at)),
                 Err(problem) => problems.push(Problem::new(value.at, format!("{place}: {problem}"))),
             },
             ("plugin", Data::Text(plugin)) => section.plugin = file(plugin, folder),
@@ -81,7 +82,7 @@ fn section(name: &str, at: usize, entries: &Table, folder: &Path, problems: &mut
 
 /// A file as seen from the configuration; names are names.
 fn file(plugin: &str, folder: &Path) -> String {
-    if plugin.contains('/') || plugin.ends_with(".so") {
+    if tickscope_plugin::is_file(plugin) {
         folder.join(PathBuf::from(plugin)).to_string_lossy().into_owned()
     } else {
         plugin.to_owned()

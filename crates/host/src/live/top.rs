@@ -122,7 +122,8 @@ struct Started {
 impl Started {
     fn new(options: &cli::Top) -> Result<Self> {
         let this = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut words: Vec<OsString> = vec!["record".into(), "--depth".into()];
+        // Sinks that are always on are for recordings that somebody asks for.
+        let mut words: Vec<OsString> = vec!["record".into(), "--no-config".into(), "--depth".into()];
         words.push(Depth::from(options.depth).name().into());
         words.push("-o".into());
         match &options.output {

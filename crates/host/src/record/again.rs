@@ -11,6 +11,7 @@ use super::running::{name, runs};
 use super::watch::Watch;
 use super::{Processes, tell_what_was_recorded};
 use crate::cli;
+use crate::plugins;
 use crate::present::tell;
 use crate::recording::default_capture;
 use crate::signals;
@@ -21,6 +22,7 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
     // There is one: a recording without is not lost.
     let first = lost.processes.first().copied().unwrap_or_default();
     let pid = pid.filter(|pid| lost.processes.contains(pid)).unwrap_or(first);
+    let plugins = plugins::choose(&options.recording.sinks);
     let place = Place::take_over(&lost)?;
     let subject = name(pid);
     let capture = options.recording.output.clone().unwrap_or_else(|| fresh(Path::new(&subject)));
@@ -31,7 +33,7 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
         lost.collector,
         if options.time.is_some() { "" } else { "; Ctrl-C leaves it again" },
     );
-    let mut processes = Processes::new(options, subject, capture, &place);
+    let mut processes = Processes::new(options, subject, capture, &place, plugins);
     processes.go_on_with(pid);
     let until = options.time.map(|time| Instant::now() + time);
     let mut program = Watch::new(pid);

@@ -14,6 +14,7 @@ use super::running::{name, runs};
 use super::watch::Watch;
 use super::{Processes, agent, setting, tell_what_was_recorded};
 use crate::cli;
+use crate::plugins;
 use crate::present::tell;
 use crate::recording::default_capture;
 use crate::signals::{self, Forwarding};
@@ -36,6 +37,7 @@ pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
     // Before the process is touched: an unwritable place is known now.
     let subject = name(pid);
     let capture = capture(options, &subject);
+    let plugins = plugins::choose(&options.recording.sinks);
     let place = Place::new()?;
     place.give_to(pid)?;
     let interrupted = signals::forward()?;
@@ -46,7 +48,7 @@ pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
         milliseconds(process.longest_stop()),
         if options.time.is_some() { "" } else { "; Ctrl-C ends the recording" },
     );
-    let mut processes = Processes::new(options, subject, capture, &place);
+    let mut processes = Processes::new(options, subject, capture, &place, plugins);
     collect(options, &mut processes, &place, &interrupted, pid)?;
     let mut all: BTreeSet<u32> = processes.running.iter().map(super::Process::pid).collect();
     all.remove(&pid);
