@@ -14,13 +14,14 @@ pub struct Direct {
     plugin: Arc<Plugin>,
     options: String,
     log: Log,
+    within: Duration,
     packer: Packer,
     sink: Option<Box<dyn Opened>>,
     /// How the sink was at its end.
     pub health: Option<Health>,
 }
 
-/// What a sink has for each call.
+/// What a sink has for a flush and for its end, unless told.
 const WITHIN: Duration = Duration::from_secs(1);
 
 fn failed(failure: Failure) -> SinkError {
@@ -30,7 +31,13 @@ fn failed(failure: Failure) -> SinkError {
 impl Direct {
     /// Not opened yet. `options` are from [`Schema::read`](crate::Schema::read).
     pub fn new(plugin: Arc<Plugin>, options: String, log: Log) -> Self {
-        Self { plugin, options, log, packer: Packer::default(), sink: None, health: None }
+        Self { plugin, options, log, within: WITHIN, packer: Packer::default(), sink: None, health: None }
+    }
+
+    /// With so much time for a flush and for its end.
+    #[must_use]
+    pub fn with_time(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 }
 
@@ -66,12 +73,12 @@ impl Sink for Direct {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        sink.flush(WITHIN).map(drop).map_err(failed)
+        sink.flush(self.within).map(drop).map_err(failed)
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
         let Some(mut sink) = self.sink.take() else { return Ok(()) };
-        let finished = sink.finish(WITHIN);
+        let finished = sink.finish(self.within);
         let health = sink.health();
         self.health = health.clone().unwrap_or_default();
         finished.and(health.map(drop)).map_err(failed)

@@ -10,7 +10,7 @@ use crate::opened::{Level, Log};
 use crate::pack::Packer;
 use crate::worker::{End, Outcome, Worker};
 
-/// How long sinks may take to end when the recording has: all of them together.
+/// How long sinks may take to end when the recording has, unless told: all of them together.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 /// A plugin with options, to be opened when a recording starts.
@@ -25,10 +25,11 @@ pub struct Chosen {
 }
 
 /// Several plugins as one [`Sink`]. None of its calls waits for a plugin but [`Sink::finish`], which waits for [`GRACE`] at
-/// most; none fails: what became of each says [`Sinks::outcomes`].
+/// most, or as long as it was told; none fails: what became of each says [`Sinks::outcomes`].
 pub struct Sinks {
     chosen: Vec<Chosen>,
     log: Log,
+    grace: Duration,
     packer: Packer,
     workers: Vec<Worker>,
     outcomes: Vec<Outcome>,
@@ -37,7 +38,14 @@ pub struct Sinks {
 impl Sinks {
     /// Not opened yet.
     pub fn new(chosen: Vec<Chosen>, log: Log) -> Self {
-        Self { chosen, log, packer: Packer::default(), workers: Vec::new(), outcomes: Vec::new() }
+        let (workers, outcomes) = (Vec::new(), Vec::new());
+        Self { chosen, log, grace: GRACE, packer: Packer::default(), workers, outcomes }
+    }
+
+    /// With so much time to end.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
     }
 
     /// How it went, in the order they were chosen; of a recording that is over.
@@ -91,7 +99,7 @@ impl Sink for Sinks {
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        let until = Instant::now() + GRACE;
+        let until = Instant::now() + self.grace;
         self.workers.iter().for_each(|worker| worker.end(until));
         let ended = self.workers.iter().map(|worker| worker.wait(until));
         self.outcomes.extend(ended);

@@ -109,6 +109,8 @@ struct State {
     closed: bool,
     /// The recording is over; the sink has until then.
     ending: Option<Instant>,
+    /// Half of the time until then is for what waits, half for the sink's own end.
+    hurry: Option<Instant>,
     call: Option<(&'static str, Instant)>,
     /// It hung at the end, which was told.
     given_up: bool,
@@ -202,7 +204,10 @@ impl Worker {
 
     /// The recording is over: what waits is still given, until `until`.
     pub(crate) fn end(&self, until: Instant) {
-        self.shared.lock().ending = Some(until);
+        let (mut state, now) = (self.shared.lock(), Instant::now());
+        state.ending = Some(until);
+        state.hurry = Some(now + until.saturating_duration_since(now) / 2);
+        drop(state);
         self.shared.work.notify_one();
     }
 
@@ -284,10 +289,7 @@ fn serve(shared: &Shared, sink: &mut dyn Opened, noting: &impl Fn(&'static str))
         let mut state = shared.lock();
         state.call = None;
         let item = loop {
-            // Half of the time that is left is for what waits, half for the sink's own end.
-            let hurry = state
-                .ending
-                .is_some_and(|until| until.saturating_duration_since(Instant::now()) < crate::GRACE / 2);
+            let hurry = state.hurry.is_some_and(|from| from <= Instant::now());
             if hurry {
                 for item in std::mem::take(&mut state.queue) {
                     if let Item::Batch(body, before) = item {

@@ -20,7 +20,8 @@
 //!
 //! # Guarantees
 //! The library is loaded and checked by the code that `tickscope` loads it with, and the server's samples keep the rules that
-//! recorded ones do. Nothing depends on how fast the machine is but [`wait`], which gives up after 30 s.
+//! recorded ones do. A sink has [`LIMIT`], 30 s, for what hosts give it a second or two: nothing else
+//! depends on how fast the machine is, and [`wait`] gives up after as long.
 //!
 //! # Panics
 //! Everything here is for tests: what is not as a test needs it ends the test, with what to do.
@@ -44,6 +45,7 @@ pub use server::Server;
 pub struct Trial {
     plugin: Arc<Plugin>,
     said: Arc<Mutex<Vec<String>>>,
+    within: Duration,
 }
 
 impl Trial {
@@ -65,9 +67,15 @@ impl Trial {
     #[track_caller]
     pub fn of(file: &Path) -> Self {
         match Plugin::load(file) {
-            Ok(plugin) => Self { plugin: Arc::new(plugin), said: Arc::default() },
+            Ok(plugin) => Self { plugin: Arc::new(plugin), said: Arc::default(), within: LIMIT },
             Err(refusal) => panic!("{refusal}; has its package crate-type = [\"cdylib\", \"rlib\"]?"),
         }
+    }
+
+    /// With less time to end than [`LIMIT`]: for a sink that will use all of it in vain.
+    #[must_use]
+    pub fn within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     /// The plugin.
@@ -91,14 +99,14 @@ impl Trial {
     /// The sink as it is in a recording: on its own thread, behind its queue.
     #[track_caller]
     pub fn sinks(&self, options: &str) -> Sinks {
-        Sinks::new(vec![self.chosen(options)], self.log())
+        Sinks::new(vec![self.chosen(options)], self.log()).with_grace(self.within)
     }
 
     /// The sink without a thread: each call is made at once, and what it answers is seen.
     #[track_caller]
     pub fn direct(&self, options: &str) -> Direct {
         let Chosen { plugin, options, .. } = self.chosen(options);
-        Direct::new(plugin, options, self.log())
+        Direct::new(plugin, options, self.log()).with_time(self.within)
     }
 
     /// Whether it bears all that a recording may hold: the conformance suite.
@@ -141,7 +149,7 @@ impl Trial {
     }
 }
 
-/// For anything to happen that a test waits for.
+/// For anything to happen that a test waits for, and for a sink to end.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until `look` finds something.

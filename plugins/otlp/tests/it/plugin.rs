@@ -1,5 +1,7 @@
 //! The library, loaded, against the host's rules, and over HTTP.
 
+use std::time::Duration;
+
 use prost::Message;
 use tickscope_core::{Sink, conformance};
 use tickscope_otlp::proto::{Data, Metrics, Traces};
@@ -104,7 +106,7 @@ fn what_a_receiver_does_not_take_is_told() {
 #[test]
 fn a_receiver_that_is_away_is_named_once_and_the_recording_goes_on() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let trial = trial();
+    let trial = trial().within(Duration::from_secs(2));
     let mut sinks = trial.sinks(&format!("http://{address}/secret"));
     let example = conformance::example();
     sinks.open(&example.metadata).unwrap();

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use tickscope_plugin::End;
 use tickscope_trial::LIMIT;
@@ -16,7 +17,9 @@ fn unpacked(body: &[u8]) -> String {
 
 #[test]
 fn it_conforms() {
-    trial().conforms(&format!("http://{}", server(200).address()));
+    let server = server(200);
+    trial().conforms(&format!("http://{}", server.address()));
+    assert!(!server.got().is_empty());
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn resources_beyond_the_limit_share_a_label() {
 fn nobody_waits_for_a_server_that_is_away() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let start = std::time::Instant::now();
-    let outcome = trial().record_example(&format!("http://{closed}"));
+    let outcome = trial().within(Duration::from_secs(2)).record_example(&format!("http://{closed}"));
     assert!(start.elapsed() < LIMIT);
     assert_eq!(outcome.end, End::Finished);
     let health = outcome.health.as_ref().unwrap();
