@@ -104,7 +104,7 @@ fn told(outcome: &Outcome) -> String {
     match &outcome.end {
         End::None | End::Finished => {}
         End::Failed { call, reason } => parts.push(format!("its `{call}` failed: {reason}")),
-        End::Died { call, how } => parts.push(format!("{how} in its `{call}`")),
+        End::Died { call, how } => parts.push(format!("{how} {}", tickscope_plugin::in_call(call))),
         End::Hung { call, since, killed } => {
             let since = time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
             let fate = if *killed { "ended" } else { "left behind" };

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError};
 
+use crate::isolated::Leash;
 use crate::library::Plugin;
 use crate::opened::{Failure, Health, Log, Opened};
 use crate::pack::Packer;
 
-/// A plugin as a sink on the caller's thread, for tests and for hosts that have a thread for it. A call that hangs, hangs.
+/// A plugin as a sink on the caller's thread, for tests and for hosts that have a thread for it. A call that hangs, hangs,
+/// unless the plugin is isolated: then its process is ended after the [patience](crate::Isolation::patience) with it.
 pub struct Direct {
     plugin: Arc<Plugin>,
     options: String,
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Direct {
 impl Sink for Direct {
     fn open(&mut self, metadata: &Metadata) -> Result<(), SinkError> {
         let (name, log) = (&self.plugin.name, self.log.clone());
-        let opened = self.plugin.open(name, &self.options, metadata, log, &Arc::default());
+        let opened = self.plugin.open(name, &self.options, metadata, log, &Arc::new(Leash::hurried()));
         self.sink = Some(opened.map_err(failed)?);
         Ok(())
     }
@@ -81,6 +83,7 @@ impl Sink for Direct {
         let finished = sink.finish(self.within);
         let health = sink.health();
         self.health = health.clone().unwrap_or_default();
-        finished.and(health.map(drop)).map_err(failed)
+        let closed = sink.close();
+        finished.and(health.map(drop)).and(closed).map_err(failed)
     }
 }

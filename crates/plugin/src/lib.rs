@@ -48,7 +48,7 @@ pub use opened::{Health, Level, Log};
 pub use options::{OptionInfo, Problem, Schema, not_known};
 pub use search::{Found, SearchPath, is_file, number, split, warning};
 pub use sinks::{Chosen, GRACE, Sinks};
-pub use worker::{End, Outcome};
+pub use worker::{End, Outcome, in_call};
 
 /// What stands in this crate's interface: with it a program needs no other crate of Tickscope.
 pub use tickscope_core;

@@ -13,7 +13,7 @@ use tickscope_core::Metadata;
 use crate::error::{Refusal, Why};
 use crate::instance::Instance;
 use crate::isolated::{Isolated, Isolation, Leash};
-use crate::opened::{Failure, Log, Opened};
+use crate::opened::{Failure, Log, Opened, printable};
 use crate::options::Schema;
 
 /// Where the fields that every version has end: magic, version, layout and size.
@@ -187,7 +187,7 @@ fn read(file: &Path) -> Result<Plugin, Why> {
         return Err(Why::NoFunction(missing));
     }
     let Described { name, version, about, schema, .. } = described;
-    let schema = Schema::parse(&schema).map_err(Why::BadSchema)?;
+    let schema = Schema::parse(&schema).map_err(|problem| Why::BadSchema(printable(&problem)))?;
     let code = Code::Here(Arc::new(table));
     Ok(Plugin { file: file.to_owned(), name, version, about, abi, schema, able, code })
 }

@@ -91,8 +91,7 @@ impl Lines {
     }
 }
 
-/// An opened sink. Every call may take as long as it likes: see [`Sinks`](crate::Sinks) for threads of their own. Dropping it
-/// is its last call, `close`.
+/// An opened sink. Every call may take as long as it likes: see [`Sinks`](crate::Sinks) for threads of their own.
 pub(crate) trait Opened: Send {
     fn names(&mut self, names: &NewNames) -> Result<Flow, Failure>;
 
@@ -112,6 +111,20 @@ pub(crate) trait Opened: Send {
 
     /// Lines that were too many. Known after `health`.
     fn unsaid(&self) -> u64;
+
+    /// Between calls: hears what came meanwhile, without waiting for more.
+    ///
+    /// # Errors
+    /// That it is gone.
+    fn look(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Its last call. One that is dropped instead is closed too, and nobody hears how that went.
+    ///
+    /// # Errors
+    /// That it did not come through it: what it should have put out is perhaps not there.
+    fn close(self: Box<Self>) -> Result<(), Failure>;
 }
 
 /// One line of what may be anything.
@@ -119,6 +132,11 @@ pub(crate) fn line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MAX_LINE)]);
     let text = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
     text.take(MAX_LINE).collect()
+}
+
+/// As [`line`], however long.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub(crate) fn nanos(time: Duration) -> u64 {

@@ -13,9 +13,13 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::error::OptionsError;
+use crate::opened::printable;
 
 /// Deeper ones are not read, nor looked into.
 const MAX_DEPTH: usize = 16;
+
+/// Longer names are like no other.
+const MAX_LIKE: usize = 64;
 
 /// What options a plugin has.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +80,11 @@ pub struct Problem {
 /// That a name is not known, which one is nearest, and what there is: what follows the name in a message.
 pub fn not_known<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let like = |known: &&str| strsim::damerau_levenshtein(name, known);
+    // What takes as long as both together are long is not done to names that nobody has typed.
+    let like = |known: &&str| match name.len().max(known.len()) <= MAX_LIKE {
+        true => strsim::damerau_levenshtein(name, known),
+        false => usize::MAX,
+    };
     // Of other words nobody is reminded.
     let near = known
         .iter()
@@ -149,14 +157,14 @@ impl Schema {
     /// The options at the top, by name.
     pub fn list(&self) -> Vec<OptionInfo> {
         let list = self.root.properties.iter().map(|(name, node)| OptionInfo {
-            name: name.clone(),
+            name: printable(name),
             kind: node.kind.map_or("any", Kind::name),
             default: match &node.default {
-                Some(default) => default.to_string(),
+                Some(default) => printable(&default.to_string()),
                 None if self.root.required.contains(name) => "required".into(),
                 None => String::new(),
             },
-            description: node.description.clone(),
+            description: printable(&node.description),
         });
         list.collect()
     }
@@ -189,6 +197,8 @@ impl Schema {
     pub fn complete(&self, value: &mut Value) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.root.check(value, "", &mut problems);
+        // Names in them may be the plugin's, which may have anything in them.
+        problems.iter_mut().for_each(|problem| problem.text = printable(&problem.text));
         problems
     }
 

@@ -21,6 +21,8 @@ const MAX_ITEMS: usize = 1 << 14;
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is flushed at most.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How often one that is given nothing is looked at: a process of its own may be gone, or have something to say.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Of the time for the end, what is kept for `health` and `close`.
 const CLOSING: Duration = Duration::from_millis(200);
 
@@ -45,6 +47,14 @@ pub struct Outcome {
     pub unsaid: u64,
     /// How it was at its end, where it tells.
     pub health: Option<Health>,
+}
+
+/// What a sink does that is in no call.
+const BETWEEN: &str = "between calls";
+
+/// Where something happened to a sink, in words: in its `batch`, or between calls.
+pub fn in_call(call: &str) -> String {
+    if call == BETWEEN { call.to_owned() } else { format!("in its `{call}`") }
 }
 
 /// What ended a sink.
@@ -221,7 +231,7 @@ impl Worker {
         }
         let mut outcome = state.outcome.clone();
         if outcome.end == End::None {
-            let (call, since) = state.call.unwrap_or(("between calls", Instant::now()));
+            let (call, since) = state.call.unwrap_or((BETWEEN, Instant::now()));
             let killed = self.shared.leash.kill();
             outcome.end = End::Hung { call, since: since.elapsed(), killed };
             state.given_up = true;
@@ -252,7 +262,9 @@ fn run(shared: &Shared, log: &Log, open: impl FnOnce() -> Result<Box<dyn Opened>
             });
             noting("close");
             let unsaid = sink.unsaid();
-            drop(sink);
+            if let (Err(failure), End::Finished) = (sink.close(), &end) {
+                end = End::of("close", failure);
+            }
             (end, unsaid, health)
         }
     };
@@ -261,7 +273,7 @@ fn run(shared: &Shared, log: &Log, open: impl FnOnce() -> Result<Box<dyn Opened>
         End::Failed { call, reason } => {
             Some(format!("is not used any more, for its `{call}` failed: {reason}"))
         }
-        End::Died { call, how } => Some(format!("{how} in its `{call}`; the recording goes on without it")),
+        End::Died { call, how } => Some(format!("{how} {}; the recording goes on without it", in_call(call))),
         End::None | End::Finished | End::Hung { .. } => None,
     };
     if let Some(told) = told.filter(|_| !state.given_up) {
@@ -274,12 +286,15 @@ fn run(shared: &Shared, log: &Log, open: impl FnOnce() -> Result<Box<dyn Opened>
     state.outcome.end = end;
     drop(state);
     shared.over.notify_all();
+    // How it went does not hang on when the system has cleared its process away.
+    shared.leash.ended();
 }
 
 /// What a sink's thread does next.
 enum Next {
     Item(Item),
     Flush,
+    Look,
     End,
 }
 
@@ -312,10 +327,13 @@ fn serve(shared: &Shared, sink: &mut dyn Opened, noting: &impl Fn(&'static str))
                 }
                 (None, Some(_)) => break Next::End,
                 (None, None) => {
-                    // Far off where nothing is due.
-                    let sleep = state.flush_due.map_or(Duration::from_secs(3600), |due| due - now);
+                    let sleep = state.flush_due.map_or(LOOK_EVERY, |due| LOOK_EVERY.min(due - now));
                     let waited = shared.work.wait_timeout(state, sleep);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    let (woken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                    state = woken;
+                    if waited.timed_out() && state.queue.is_empty() && state.ending.is_none() {
+                        break Next::Look;
+                    }
                 }
             }
         };
@@ -343,6 +361,7 @@ fn serve(shared: &Shared, sink: &mut dyn Opened, noting: &impl Fn(&'static str))
                 noting("flush");
                 ("flush", sink.flush(FLUSH_WITHIN))
             }
+            Next::Look => (BETWEEN, sink.look().map(|()| Flow::Continue)),
             Next::End => ("finish", Ok(Flow::Stop)),
         };
         match answer {

@@ -54,7 +54,9 @@ pub fn serve_isolated() -> Result<(), NotStarted> {
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // When the machine's memory is short, this goes before the program that records.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
+    let own: i32 = own.and_then(|own| own.trim().parse().ok()).unwrap_or_default();
+    let _ = std::fs::write("/proc/self/oom_score_adj", own.max(500).to_string());
     Ok(serve(socket)?)
 }
 
@@ -155,8 +157,8 @@ impl Served {
                 });
             }
             (kind::CLOSE, _) => {
-                self.sink = None;
-                self.back.answer(head.call, &Ok(Flow::Stop));
+                let closed = self.sink.take().map_or(Ok(()), Opened::close);
+                self.back.answer(head.call, &closed.map(|()| Flow::Stop));
                 return Ok(false);
             }
             _ => return Err(Garbled("a call out of its turn")),
@@ -171,7 +173,9 @@ impl Served {
         if lives != Some(parent) {
             return Err(Garbled("the host is gone"));
         }
-        let limit = Rlimit { current: Some(memory), maximum: Some(memory) };
+        // It may have less already, and nobody may have more again.
+        let most = rustix::process::getrlimit(Resource::Data).maximum.map_or(memory, |most| most.min(memory));
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
         let limited = rustix::process::setrlimit(Resource::Data, limit);
         let loaded = match limited {
             Ok(()) => Plugin::load(file).map_err(|refusal| refusal.why.to_string()),

@@ -1,12 +1,13 @@
 //! The process of a sink: begun, ended, and how it ended.
 
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::Isolation;
 
@@ -15,20 +16,30 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// Holds the process of one sink. It may be ended from any thread, whatever another waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Leash(Mutex<Held>);
+pub(crate) struct Leash {
+    held: Mutex<Held>,
+    /// Calls have a plugin's patience: nobody else ends one that hangs.
+    pub(crate) hurried: bool,
+}
 
 #[derive(Debug, Default)]
 enum Held {
     #[default]
     NotYet,
-    Process(Child),
+    /// And the host's end of the socket.
+    Process(Child, UnixStream),
     /// None may begin any more.
     Over,
 }
 
 impl Leash {
+    /// One whose sink is on nobody's thread but the caller's.
+    pub(crate) fn hurried() -> Self {
+        Self { hurried: true, held: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins the process. It is in a group of its own: what a terminal sends to the program's group (Ctrl-C) is not meant for
@@ -47,7 +58,8 @@ impl Leash {
         if matches!(*held, Held::Over) {
             return Err(std::io::ErrorKind::TimedOut.into());
         }
-        *held = Held::Process(command.spawn()?);
+        let end = mine.try_clone()?;
+        *held = Held::Process(command.spawn()?, end);
         Ok(mine)
     }
 
@@ -55,7 +67,9 @@ impl Leash {
     pub(crate) fn kill(&self) -> bool {
         let mut held = self.lock();
         match &mut *held {
-            Held::Process(child) => {
+            Held::Process(child, socket) => {
+                // Whatever else the sink has begun may hold the other end.
+                let _ = socket.shutdown(Shutdown::Both);
                 kill(child);
                 true
             }
@@ -66,26 +80,27 @@ impl Leash {
         }
     }
 
-    /// Waits for the process, which has closed its end of the socket and should be gone at once. `None` where it was not, and
-    /// was ended.
+    /// Waits for the process, which has closed its end of the socket and should be gone at once, and ends those that it began.
+    /// `None` where it was not gone, and was ended.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         let until = Instant::now() + LINGER;
         loop {
             let mut held = self.lock();
-            let Held::Process(child) = &mut *held else { return None };
-            match child.try_wait() {
-                Ok(None) if Instant::now() < until => {}
-                Ok(Some(status)) => {
-                    *held = Held::Over;
-                    return Some(status);
-                }
-                Ok(None) | Err(_) => {
+            let Held::Process(child, _) = &mut *held else { return None };
+            match has_ended(child) {
+                Ok(false) if Instant::now() < until => {}
+                Ok(ended) => {
                     kill(child);
                     // Not under the lock: the system may take its time.
-                    if let Held::Process(mut child) = std::mem::replace(&mut *held, Held::Over) {
-                        drop(held);
-                        let _ = child.wait();
-                    }
+                    let Held::Process(mut child, _) = std::mem::replace(&mut *held, Held::Over) else {
+                        return None;
+                    };
+                    drop(held);
+                    return child.wait().ok().filter(|_| ended);
+                }
+                // Somebody else has waited for it: its number may be another's by now.
+                Err(_) => {
+                    *held = Held::Over;
                     return None;
                 }
             }
@@ -102,10 +117,19 @@ impl Drop for Leash {
     }
 }
 
-/// The process is not waited for yet, so that its number is still its own.
+/// Whether it has ended. It keeps its number until it is waited for.
+fn has_ended(child: &Child) -> rustix::io::Result<bool> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), options).map(|ended| ended.is_some())
+}
+
+/// Ends the process and its group, where its number is still its own.
 fn kill(child: &Child) {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    if let Some(group) = group.filter(|_| has_ended(child).is_ok()) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
 }
 
 /// How a process ended, as in "died of SIGSEGV".

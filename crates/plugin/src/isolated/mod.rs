@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tickscope_abi::Health;
 use tickscope_core::{Flow, Metadata};
 
@@ -25,11 +26,14 @@ pub(crate) use leash::Leash;
 
 use crate::error::Why;
 use crate::library::{Able, Code, Described, Plugin};
-use crate::opened::{Failure, Level, Lines, Log, Opened, line, nanos};
+use crate::opened::{Failure, Level, Lines, Log, Opened, line, nanos, printable};
 use crate::pack::{self, Body, NewNames};
 
 /// What one frame of a sink's process may have: a schema has 1 MiB at most.
 const MAX_ANSWER: u32 = 2 << 20;
+
+/// Frames that are taken in between two calls.
+const MAX_LOOKED_AT: usize = 1000;
 
 /// How sinks are given processes of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,27 +108,48 @@ impl Line {
             });
         }
         loop {
-            let from = Until { stream: &self.stream, until: self.until };
-            let head = match frame::read(from, MAX_ANSWER, &mut self.body) {
-                Ok(Some(head)) => head,
-                Err(error) if error.kind() == ErrorKind::InvalidData => return Err(self.garbled()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Broken::Late),
-                Ok(None) | Err(_) => return Err(Broken::Died(self.how())),
-            };
-            match head {
-                Head { kind: kind::LINE, .. } => {
-                    let mut from = In(&self.body);
-                    match from.u8().and_then(|level| Ok((level, from.bytes()?))) {
-                        Ok((0, bytes)) => lines(Level::Error, bytes),
-                        Ok((1, bytes)) => lines(Level::Warning, bytes),
-                        Ok((_, bytes)) => lines(Level::Info, bytes),
-                        Err(_) => return Err(self.garbled()),
-                    }
-                }
+            match self.read(&mut lines)? {
+                Head { kind: kind::LINE, .. } => {}
                 Head { kind: kind::ANSWER, call } if call == self.calls => return Ok(In(&self.body)),
                 _ => return Err(self.garbled()),
             }
         }
+    }
+
+    /// The next frame. A line goes to `lines`.
+    fn read(&mut self, lines: &mut impl FnMut(Level, &[u8])) -> Result<Head, Broken> {
+        let from = Until { stream: &self.stream, until: self.until };
+        let head = match frame::read(from, MAX_ANSWER, &mut self.body) {
+            Ok(Some(head)) => head,
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(self.garbled()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Broken::Late),
+            Ok(None) | Err(_) => return Err(Broken::Died(self.how())),
+        };
+        if head.kind == kind::LINE {
+            let mut from = In(&self.body);
+            match from.u8().and_then(|level| Ok((level, from.bytes()?))) {
+                Ok((0, bytes)) => lines(Level::Error, bytes),
+                Ok((1, bytes)) => lines(Level::Warning, bytes),
+                Ok((_, bytes)) => lines(Level::Info, bytes),
+                Err(_) => return Err(self.garbled()),
+            }
+        }
+        Ok(head)
+    }
+
+    /// Between calls: the lines that are there, a bounded number of them, and whether the process is.
+    fn look(&mut self, mut lines: impl FnMut(Level, &[u8])) -> Result<(), Broken> {
+        for _ in 0..MAX_LOOKED_AT {
+            let mut polled = [PollFd::new(&self.stream, PollFlags::IN)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            if poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().is_empty() {
+                break;
+            }
+            if self.read(&mut lines)?.kind != kind::LINE {
+                return Err(self.garbled());
+            }
+        }
+        Ok(())
     }
 
     fn how(&self) -> String {
@@ -148,8 +173,11 @@ struct Until<'a> {
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if let Some(until) = self.until {
-            // Zero would mean for ever.
-            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let left = until.saturating_duration_since(Instant::now());
+            // Who never stops writing has no more time than who never writes. To the socket zero would mean for ever.
+            if left.is_zero() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
             self.stream.set_read_timeout(Some(left))?;
         }
         self.stream.read(buffer)
@@ -167,7 +195,8 @@ pub(crate) fn load(file: &Path, isolation: &Isolation) -> Result<Plugin, Why> {
         Err(Broken::Late) => return Err(Why::Hung(isolation.patience)),
     };
     let Described { name, version, about, abi, schema, able } = described;
-    let schema = crate::options::Schema::parse(&schema).map_err(Why::BadSchema)?;
+    let schema =
+        crate::options::Schema::parse(&schema).map_err(|problem| Why::BadSchema(printable(&problem)))?;
     let code = Code::Isolated(isolation.clone());
     Ok(Plugin { file: file.to_owned(), name, version, about, abi, schema, able, code })
 }
@@ -215,6 +244,8 @@ pub(crate) struct Isolated {
     log: Log,
     lines: Lines,
     unsaid: u64,
+    /// What each call has, where nobody else ends one that hangs.
+    patience: Option<Duration>,
     /// Its process is not spoken to any more.
     dead: bool,
 }
@@ -230,11 +261,12 @@ impl Isolated {
         log: Log,
         leash: Arc<Leash>,
     ) -> Result<Self, Failure> {
-        let line = Line::start(isolation, leash, None);
+        let patience = leash.hurried.then_some(isolation.patience);
+        let line = Line::start(isolation, leash, patience.map(|patience| Instant::now() + patience));
         let line = line.map_err(|error| format!("it gets no process: {error}"))?;
-        let able = plugin.able;
-        let mut sink =
-            Self { line, able, name: name.to_owned(), log, lines: Lines::default(), unsaid: 0, dead: false };
+        let (able, name, lines) = (plugin.able, name.to_owned(), Lines::default());
+        let mut sink = Self { line, able, name, log, lines, unsaid: 0, patience, dead: false };
+        let opened = &sink.name.clone();
         let described = loaded(&mut sink.line, &plugin.file, isolation, &mut |_, _| {});
         match described {
             Ok(Ok(_)) => {}
@@ -242,7 +274,7 @@ impl Isolated {
             Err(broken) => return Err(sink.broken(broken)),
         }
         sink.call(kind::OPEN, |out| {
-            out.text(name);
+            out.text(opened);
             out.text(options);
             pack::write_metadata(out, metadata);
         })?;
@@ -264,12 +296,9 @@ impl Isolated {
         write: impl FnOnce(&mut Out),
         read: impl FnOnce(&mut In<'_>) -> Result<T, Garbled>,
     ) -> Result<T, Failure> {
+        self.line.until = self.patience.map(|patience| Instant::now() + patience);
         let Self { line: connection, name, log, lines, .. } = self;
-        let say = |level, bytes: &[u8]| {
-            if lines.admit() {
-                log(name, level, &line(bytes));
-            }
-        };
+        let say = say(name, log, lines);
         let answer = match connection.ask(kind, write, say) {
             Ok(mut answer) => read(&mut answer),
             Err(broken) => return Err(self.broken(broken)),
@@ -289,6 +318,15 @@ impl Isolated {
                 _ => Err(Failure::Said(line(from.bytes()?))),
             })
         })?
+    }
+}
+
+/// Says what of a sink's lines is not too much.
+fn say(name: &str, log: &Log, lines: &Lines) -> impl FnMut(Level, &[u8]) {
+    |level, bytes| {
+        if lines.admit() {
+            log(name, level, &line(bytes));
+        }
     }
 }
 
@@ -353,13 +391,32 @@ impl Opened for Isolated {
     fn unsaid(&self) -> u64 {
         self.unsaid.saturating_add(self.lines.unsaid())
     }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        let Self { line: connection, name, log, lines, .. } = self;
+        connection.look(say(name, log, lines)).map_err(|broken| self.broken(broken))
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), Failure> {
+        self.closed()
+    }
+}
+
+impl Isolated {
+    /// Closes it, once. Its process is gone when the leash is.
+    fn closed(&mut self) -> Result<(), Failure> {
+        if self.dead {
+            return Ok(());
+        }
+        let closed = self.call(kind::CLOSE, |_| {});
+        self.dead = true;
+        closed.map(drop)
+    }
 }
 
 impl Drop for Isolated {
     fn drop(&mut self) {
-        if !self.dead && self.call(kind::CLOSE, |_| {}).is_ok() {
-            self.line.leash.ended();
-        }
+        let _ = self.closed();
     }
 }
 

@@ -76,6 +76,10 @@ fn feed(behaviours: &[&str]) -> (Vec<Outcome>, Vec<String>, String) {
 
 /// How many processes serve a sink of that name.
 fn processes(name: &str) -> usize {
+    serving(name).len()
+}
+
+fn serving(name: &str) -> Vec<rustix::process::Pid> {
     let expected: String = format!("sink {name}").chars().take(15).collect();
     // The name of a thread of this program's may be the same.
     let own = std::process::id().to_string();
@@ -85,7 +89,9 @@ fn processes(name: &str) -> usize {
         let mut names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
         names.any(|name| name.trim_end() == expected)
     };
-    all.filter(|process| process.file_name().to_str() != Some(&own)).filter(serves).count()
+    let all = all.filter(|process| process.file_name().to_str() != Some(&own)).filter(serves);
+    let number = |process: std::fs::DirEntry| process.file_name().to_str()?.parse().ok();
+    all.filter_map(number).filter_map(rustix::process::Pid::from_raw).collect()
 }
 
 /// What one that does nothing odd notes of the same.
@@ -104,6 +110,7 @@ fn one_that_dies_is_told_with_how_and_the_others_get_all() {
         ("exit batch", "batch", "ended its process (exit code 0)"),
         ("garble batch", "batch", "wrote into its connection to this program, and was ended"),
         ("shut batch", "batch", "closed its connection, and was ended"),
+        ("abort close", "close", "died of SIGABRT"),
     ];
     let (outcomes, said, noted) = feed(&ways.map(|(behaviour, ..)| behaviour));
     for ((behaviour, place, expected), outcome) in ways.iter().zip(&outcomes) {
@@ -111,10 +118,53 @@ fn one_that_dies_is_told_with_how_and_the_others_get_all() {
         assert_eq!((call, how.as_str()), (place, *expected), "{behaviour}");
         let line = format!("{behaviour}: Error: {how} in its `{call}`; the recording goes on without it");
         assert_eq!(said.iter().filter(|said| **said == line).count(), 1, "{said:#?}");
-        assert!(outcome.is_bad() && outcome.health.is_none());
+        assert!(outcome.is_bad());
+        assert_eq!(outcome.health.is_some(), *place == "close");
         assert_eq!(processes(behaviour), 0);
     }
     assert_eq!(noted, expected());
+}
+
+#[test]
+fn that_one_is_gone_is_told_before_there_is_more_for_it() {
+    let plugin = load(&built::rust());
+    let options = plugin.schema.read("odd", "do=look batch").unwrap();
+    let said = Said::default();
+    let mut sinks = Sinks::new(vec![Chosen { plugin, name: "idle".into(), options }], said.log());
+    let example = conformance::example();
+    sinks.open(&example.metadata).unwrap();
+    sinks.batch(&example.as_batch()).unwrap();
+    let until = Instant::now() + Duration::from_secs(120);
+    let wait_for = |line: &str| {
+        while Instant::now() < until && !said.lines().iter().any(|said| said.contains(line)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(said.lines().iter().any(|said| said.contains(line)), "{line}: {:#?}", said.lines());
+    };
+    wait_for("Info: open: ");
+    let [pid] = serving("idle")[..] else { panic!("it has one process") };
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    wait_for("idle: Error: died of SIGKILL ");
+    sinks.finish().unwrap();
+    assert!(sinks.outcomes()[0].is_bad());
+}
+
+#[test]
+fn one_that_hangs_on_the_callers_thread_is_ended() {
+    let isolation = Isolation { patience: Duration::from_secs(5), ..isolation() };
+    let until = Instant::now() + Duration::from_secs(120);
+    let plugin = loop {
+        match Plugin::load_isolated(&built::rust(), &isolation) {
+            Ok(plugin) => break Arc::new(plugin),
+            Err(refusal) => assert!(Instant::now() < until, "{refusal}"),
+        }
+    };
+    let options = plugin.schema.read("odd", "do=spin batch").unwrap();
+    let mut sink = Direct::new(plugin, options, Said::default().log());
+    let example = conformance::example();
+    let opened = sink.open(&example.metadata);
+    let error = opened.and_then(|()| sink.batch(&example.as_batch())).unwrap_err();
+    assert_eq!(error.to_string(), "it did not answer");
 }
 
 #[test]
