@@ -563,6 +563,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_hostile_schema_calls_things_reaches_no_terminal_and_takes_no_time() {
+        let long = "x".repeat(500_000);
+        let schema = format!(
+            r#"{{"type": "object", "properties": {{
+                "\u001b[2J": {{ "type": "string", "default": "\u009b", "description": "\u001b[31m" }},
+                "{long}": {{}}
+            }}}}"#
+        );
+        let schema = Schema::parse(&schema).unwrap();
+        let plain = |text: &str| !text.chars().any(char::is_control);
+        for option in schema.list() {
+            assert!(
+                plain(&option.name) && plain(&option.default) && plain(&option.description),
+                "{option:?}"
+            );
+        }
+        let problems = schema.read("p", &format!("{{\"{long}y\": 1}}")).unwrap_err().problems;
+        assert!(problems[0].contains("is not known; there are ") && plain(&problems[0]));
+    }
+
+    #[test]
     fn options_are_listed_with_their_defaults() {
         let schema = Schema::parse(SCHEMA).unwrap();
         let listen = schema.list().into_iter().find(|option| option.name == "listen").unwrap();
