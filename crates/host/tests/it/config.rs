@@ -73,7 +73,11 @@ limit = 3
 #[test]
 fn sinks_and_flags_of_the_file_are_in_force_and_what_is_typed_wins() {
     let folder = prepared(WHOLE);
+    // Lasts long enough for the process of a plugin to begin on a machine under load.
+    let program = folder.path().join("program.lua");
+    std::fs::write(&program, "print 'done' io.stdout:flush() os.execute('sleep 3')").unwrap();
     let run = tickscope(folder.path(), &["lua", "--sink", "later=file=typed.txt", "program.lua"]);
+    std::fs::write(&program, "print 'done'").unwrap();
     assert_eq!((run.code, &*run.out), (Some(0), "done\n"), "{}", run.said);
     for name in ["first.txt", "second.txt", "typed.txt"] {
         let noted = std::fs::read_to_string(folder.path().join(name)).unwrap();

@@ -48,11 +48,14 @@ fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     built::c(folder.path(), "c_count", &[]);
     std::fs::copy(built::rust(), folder.path().join("libodd.so")).unwrap();
-    let program = "local function work(n) local s = 0 for i = 1, n do s = s + i end return s end
-        for i = 1, 200 do work(100) end print 'done'";
-    std::fs::write(folder.path().join("program.lua"), program).unwrap();
+    std::fs::write(folder.path().join("program.lua"), PROGRAM).unwrap();
     folder
 }
+
+const PROGRAM: &str = "local function work(n) local s = 0 for i = 1, n do s = s + i end return s end
+    for i = 1, 200 do work(100) end print 'done'";
+/// Lasts long enough for processes of plugins to begin on a machine under load.
+const PATIENCE: &str = " io.stdout:flush() os.execute('sleep 3')";
 
 #[test]
 fn a_program_is_recorded_into_plugins_in_both_languages() {
@@ -134,6 +137,7 @@ fn what_is_wrong_with_a_plugin_is_told_and_the_rest_goes_on() {
 fn isolated_plugins_crash_and_the_recording_goes_on() {
     let folder = prepared();
     built::c(folder.path(), "constructor", &["constructor = abort()"]);
+    std::fs::write(folder.path().join("program.lua"), PROGRAM.to_owned() + PATIENCE).unwrap();
     let sinks = ["c-count", "odd=segfault batch", "odd=memory batch", "odd=spin finish", "constructor"];
     let mut arguments = vec!["lua", "--depth", "trace", "-o", "c.perfetto-trace", "--isolate"];
     arguments.extend(sinks.iter().flat_map(|sink| ["--sink", sink]));
