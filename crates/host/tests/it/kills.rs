@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::attach;
 use super::record::{conserved, installed, record, report};
 
-/// Writes down how many of its calls are complete, after each; ends when it is told to and says whether it was right.
+/// Writes down how many of its calls are complete, after each; ends when it is told to and says whether it was right. Between
+/// them it has something to do: none of its calls is to find a ring full, though the machine has others to serve.
 const COUNTING: &str = r#"
 local file = assert(io.open("count", "w"))
 print((io.open("/proc/self/stat"):read("*n"))) io.stdout:flush()
@@ -22,6 +23,7 @@ repeat
     n = n + 1
     sum = sum + step(n)
     file:seek("set", 0) file:write(string.format("%12d", n)) file:flush()
+    for _ = 1, 3000 do end
   end
   if io.open("children") then
     os.remove("children")

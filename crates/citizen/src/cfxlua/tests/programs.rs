@@ -138,8 +138,25 @@ fn expr(tape: &mut Tape<'_>, depth: usize) -> Expr {
             let names = (0..tape.pick(3)).map(|_| tape.one_of(&FIELDS)).collect();
             Expr::Set(names, (0..tape.pick(2)).map(|_| *inner(tape)).collect())
         }
-        6 => Expr::Function(stats(tape, depth - 1), inner(tape)),
+        6 => {
+            let mut body = stats(tape, depth - 1);
+            // In `c.x = f()` Lua leaves it open whether a new `c` of f's is taken.
+            body.retain(|stat| !sets_a_variable(stat));
+            Expr::Function(body, inner(tape))
+        }
         _ => Expr::Chain(Box::new(chain(tape, depth, true))),
+    }
+}
+
+fn sets_a_variable(stat: &Stat) -> bool {
+    let variable = |chain: &Chain| chain.links.is_empty() && matches!(chain.head, Head::Name(_));
+    match stat {
+        Stat::Assign(target, _) | Stat::Compound(target, ..) => variable(target),
+        Stat::Unpack(targets, _) => targets.iter().any(variable),
+        Stat::UnpackLocals(_, _, inner) | Stat::If(_, inner) | Stat::Loop(inner) => {
+            inner.iter().any(sets_a_variable)
+        }
+        Stat::Out(_) | Stat::Call(_) => false,
     }
 }
 
