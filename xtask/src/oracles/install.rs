@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "liblua5.2-0",
     "liblua5.3-0",
     "liblua5.4-dev",
+    "libluajit2-5.1-dev",
     "libmono-2.0-dev",
     "libnginx-mod-http-lua",
     "lintian",
