@@ -21,8 +21,16 @@ pub(crate) struct Lua {
     pub(crate) allocate: lua_Alloc,
     /// Whether `CallInfo`, closures and prototypes may be read.
     pub(crate) direct: bool,
-    /// Offset of `hookcount` in a Lua thread; 0 where it was not found.
-    hook_count: usize,
+    places: Places,
+}
+
+/// Offsets of what `lua_sethook` sets in a Lua thread; 0 where they were not found.
+#[derive(Clone, Copy, Default)]
+struct Places {
+    /// `hook`.
+    function: usize,
+    /// `hookcount`: instructions until the next count event.
+    left: usize,
 }
 
 static KNOWN: ForkLock<Vec<&'static Lua>> = ForkLock::new(Vec::new());
@@ -51,10 +59,9 @@ impl Lua {
             return Ok(*lua);
         }
         // SAFETY: passed on to the caller.
-        let (direct, hook_count) = unsafe { examine(api)? };
+        let (direct, places) = unsafe { examine(api)? };
         let layout = Layout::of(api.version);
-        let lua =
-            Box::leak(Box::new(Self { api: *api, layout, trace, general, allocate, direct, hook_count }));
+        let lua = Box::leak(Box::new(Self { api: *api, layout, trace, general, allocate, direct, places }));
         known.push(lua);
         Ok(lua)
     }
@@ -67,13 +74,15 @@ impl Lua {
 
     /// Whether [`Lua::set_hook`] can keep a count.
     pub(crate) fn keeps_count(&self) -> bool {
-        self.hook_count != 0
+        self.places.left != 0
     }
 
-    /// `lua_sethook`, but a count that has begun goes on where it was.
+    /// `lua_sethook`, but a count that has begun goes on where it was, and where only the function is another, nothing
+    /// else is touched.
     ///
     /// # Safety
-    /// `thread` is alive. Async-signal-safe: Lua's `lua_sethook` is, and so are the reads and writes around it.
+    /// `thread` is alive. Async-signal-safe: Lua's `lua_sethook` is, and so are the reads and writes around it; see
+    /// [`Layout::notes_instruction`] for what a signal handler may not ask of it.
     pub(crate) unsafe fn set_hook(
         &self,
         thread: *mut lua_State,
@@ -82,19 +91,39 @@ impl Lua {
         count: c_int,
         user_mask: c_int,
     ) {
-        // SAFETY: the caller vouches for `thread`; the offset was proved by `find_hook_count`.
+        // SAFETY: the caller vouches for `thread`; the offset was proved by `find_places`.
         unsafe {
-            let keep = user_mask & LUA_MASKCOUNT != 0
-                && self.keeps_count()
-                && (self.api.lua_gethookmask)(thread) & LUA_MASKCOUNT != 0
-                && (self.api.lua_gethookcount)(thread) == count;
-            let place = thread.byte_add(self.hook_count).cast::<c_int>();
+            let standing = (self.api.lua_gethookmask)(thread);
+            let same_count = (self.api.lua_gethookcount)(thread) == count;
+            if let Some(function) = hook
+                && (standing, same_count) == (mask, true)
+                && self.exchange(thread, function)
+            {
+                return;
+            }
+            let keep = user_mask & standing & LUA_MASKCOUNT != 0 && self.keeps_count() && same_count;
+            let place = thread.byte_add(self.places.left).cast::<c_int>();
             let left = if keep { place.read() } else { 0 };
             (self.api.lua_sethook)(thread, hook, mask, count);
             if keep {
                 place.write(left);
             }
         }
+    }
+
+    /// Has `function` called for the events that are asked for already, if a hook stands; whether it could.
+    ///
+    /// # Safety
+    /// `thread` is alive. Async-signal-safe: it writes one word, which Lua reads when it calls the hook.
+    pub(crate) unsafe fn exchange(&self, thread: *mut lua_State, function: lua_Hook) -> bool {
+        // SAFETY: the caller vouches for `thread`; the offset was proved by `find_places`.
+        unsafe {
+            if self.places.function == 0 || (self.api.lua_gethookmask)(thread) == 0 {
+                return false;
+            }
+            thread.byte_add(self.places.function).cast::<lua_Hook>().write_volatile(function);
+        }
+        true
     }
 }
 
@@ -105,7 +134,7 @@ impl std::fmt::Debug for Lua {
 }
 
 /// What is read of structures, checked in a machine of its own: nothing of the program is touched.
-unsafe fn examine(api: &LuaApi) -> Result<(bool, usize), &'static str> {
+unsafe fn examine(api: &LuaApi) -> Result<(bool, Places), &'static str> {
     let memory = Allocator::new(None);
     // SAFETY: the caller vouches for `api`; the machine is closed before its memory's owner goes.
     unsafe {
@@ -114,31 +143,48 @@ unsafe fn examine(api: &LuaApi) -> Result<(bool, usize), &'static str> {
             return Err("Lua would not make a machine to examine");
         }
         let direct = check(api, main);
-        let hook_count = find_hook_count(api, main);
+        let places = find_places(api, main);
         (api.lua_close)(main);
-        Ok((direct?, hook_count))
+        Ok((direct?, places))
     }
 }
 
-/// Finds where a Lua thread keeps the number of instructions until its next count event: the second of two equal
-/// numbers side by side after `lua_sethook` was given a number nobody else uses.
-unsafe fn find_hook_count(api: &LuaApi, main: *mut lua_State) -> usize {
+/// Finds where a Lua thread keeps its hook and the number of instructions until its next count event: the one word that
+/// is the hook's address, and the second of two equal numbers side by side after `lua_sethook` was given a number nobody
+/// else uses.
+unsafe fn find_places(api: &LuaApi, main: *mut lua_State) -> Places {
     unsafe extern "C-unwind" fn nothing(_: *mut lua_State, _: *mut lua_Debug) {}
-    let words = Layout::of(api.version).thread / 4;
+    let size = Layout::of(api.version).thread;
+    let mut found = [Places::default(); 2];
     // SAFETY: the thread made here stays on the stack while it is looked at, and never runs; what is read lies in it.
     unsafe {
         let thread = (api.lua_newthread)(main);
-        let mut found = [0; 2];
-        for (round, magic) in [0x5EED_1234_i32, 0x2BAD_4321].into_iter().enumerate() {
+        let number = |at: usize| thread.byte_add(at).cast::<c_int>().read();
+        let address = |at: usize| thread.byte_add(at).cast::<usize>().read();
+        for (places, magic) in found.iter_mut().zip([0x5EED_1234, 0x2BAD_4321]) {
             (api.lua_sethook)(thread, Some(nothing), LUA_MASKCOUNT, magic);
-            let word = |index: usize| thread.cast::<c_int>().add(index).read_unaligned();
-            let mut matches = (1..words).filter(|index| word(*index) == magic && word(*index - 1) == magic);
-            if let (Some(index), None) = (matches.next(), matches.next()) {
-                found[round] = index * 4;
+            let is_hook = |at: &usize| address(*at) == nothing as lua_Hook as usize;
+            let is_count = |at: &usize| number(*at) == magic && number(*at - 4) == magic;
+            places.function = the_only((0..=size - 8).step_by(8).filter(is_hook));
+            places.left = the_only((4..=size - 4).step_by(4).filter(is_count));
+            (api.lua_sethook)(thread, None, 0, 0);
+            if places.function != 0 && address(places.function) != 0 {
+                places.function = 0;
             }
         }
-        (api.lua_sethook)(thread, None, 0, 0);
-        if found[0] == found[1] { found[0] } else { 0 }
+    }
+    let [first, second] = found;
+    Places {
+        function: if first.function == second.function { first.function } else { 0 },
+        left: if first.left == second.left { first.left } else { 0 },
+    }
+}
+
+/// 0 unless there is one.
+fn the_only(mut places: impl Iterator<Item = usize>) -> usize {
+    match (places.next(), places.next()) {
+        (Some(place), None) => place,
+        _ => 0,
     }
 }
 

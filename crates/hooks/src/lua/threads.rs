@@ -255,12 +255,19 @@ impl LuaThread {
         unsafe {
             let user = self.user();
             self.keep(user);
+            if user.mask & LUA_MASKLINE != 0 {
+                // Its next line will do.
+                lua.exchange(state, lua.general);
+                return;
+            }
             let mask = (lua.api.lua_gethookmask)(state) | LUA_MASKCALL | LUA_MASKRET;
             if user.mask & LUA_MASKCOUNT == 0 {
                 (lua.api.lua_sethook)(state, Some(lua.general), mask | LUA_MASKCOUNT, 1);
             } else if lua.keeps_count() {
-                // Its own count must go on undisturbed, so the next line or backward jump has to do.
-                lua.set_hook(state, Some(lua.general), mask | LUA_MASKLINE, user.count, LUA_MASKCOUNT);
+                // Its own count must go on undisturbed, so the next line or backward jump has to do; where lines
+                // cannot be had, the next call, return or count.
+                let line = if lua.layout.notes_instruction { 0 } else { LUA_MASKLINE };
+                lua.set_hook(state, Some(lua.general), mask | line, user.count, LUA_MASKCOUNT);
             }
             // Else there is no way to look without the program's noticing: its count would begin anew.
         }

@@ -42,7 +42,7 @@ fn outline(recorder: &Memory) -> Vec<String> {
 fn check(source: &str, expected: &str, old: Option<&str>) {
     for raw in VERSIONS.into_iter().filter_map(raw) {
         for direct in [true, false] {
-            let mut lab = Foreign::new(raw, Setting { depth: Depth::Trace, direct, resumes: true });
+            let mut lab = Foreign::new(raw, Setting { direct, ..Depth::Trace.into() });
             assert_eq!(lab.lua.is_direct(), raw.api.version != Version::Lua51);
             lab.run(source).unwrap();
             assert_eq!(lab.recorder.resumed(), 0, "{}", raw.api.version);
@@ -66,7 +66,7 @@ fn a_function_is_not_taken_for_another_that_was_at_its_address() {
     end";
     for raw in VERSIONS.into_iter().filter_map(raw) {
         for direct in [true, false] {
-            let mut lab = Foreign::new(raw, Setting { depth: Depth::Trace, direct, resumes: true });
+            let mut lab = Foreign::new(raw, Setting { direct, ..Depth::Trace.into() });
             lab.run(PROGRAM).unwrap();
             let mut lines = Vec::new();
             for record in lab.recorder.records() {

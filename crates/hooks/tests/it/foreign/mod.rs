@@ -285,11 +285,13 @@ pub struct Setting {
     pub depth: Depth,
     pub direct: bool,
     pub resumes: bool,
+    /// Samples a second.
+    pub hz: u32,
 }
 
 impl From<Depth> for Setting {
     fn from(depth: Depth) -> Self {
-        Self { depth, direct: true, resumes: true }
+        Self { depth, direct: true, resumes: true, hz: 1000 }
     }
 }
 
@@ -304,7 +306,7 @@ impl Foreign {
         let recorder = Memory::new();
         let options = ForeignOptions {
             depth,
-            sample_hz: 1000,
+            sample_hz: setting.hz,
             direct: setting.direct,
             memory: true,
             resource: "service".into(),

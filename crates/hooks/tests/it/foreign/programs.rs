@@ -33,7 +33,7 @@ fn check(raw: Raw, choices: &[u8]) {
     let without = source.replace("ENTER()", "");
     let result = plain(raw, &[], &[(c"=preface", PREFACE), (c"=test", &without)]);
     for (direct, resumes) in [(true, true), (false, true), (true, false)] {
-        let mut lab = Foreign::new(raw, Setting { depth: Depth::Trace, direct, resumes });
+        let mut lab = Foreign::new(raw, Setting { direct, resumes, ..Depth::Trace.into() });
         lab.run_as(c"=preface", PREFACE).unwrap();
         assert_eq!(lab.run(&without), result, "{}\n{without}", raw.api.version);
         assert_eq!(lab.recorder.resumed(), 0, "{without}");
