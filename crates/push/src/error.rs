@@ -33,6 +33,17 @@ pub enum Error {
         /// The header's name.
         name: String,
     },
+    /// The value of a header is a number or a list.
+    #[error("expected text, as \"env:TOKEN\"")]
+    HeaderText,
+    /// One of the headers that were given.
+    #[error("headers: {name}: {error}")]
+    Header {
+        /// The header's name, as it was given.
+        name: String,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
     /// A variable that should hold a secret.
     #[error("the environment has no variable {name:?} with text in it, which `env:{name}` asks for")]
     Variable {

@@ -25,7 +25,8 @@
 //!
 //! Tried again are connections that fail, requests that take too long, and answers 429, 502, 503 and 504, after as long as
 //! `Retry-After` says or with exponential back-off and jitter; posts behind it wait meanwhile, for it is the receiver that has
-//! trouble. So a post may arrive twice, where the answer was lost. No text of this crate has more of an address in it than
+//! trouble. What goes to another receiver, or to another path, does not wait for that one where it has a lane of its own: [`Lanes`].
+//! So a post may arrive twice, where the answer was lost. No text of this crate has more of an address in it than
 //! scheme, host and port, nor a header's value: they are often passwords.
 //!
 //! # Refuses
@@ -39,12 +40,14 @@
 
 mod attempt;
 mod error;
+mod lanes;
 mod limit;
 mod pusher;
 mod target;
 
 pub use attempt::Answer;
 pub use error::Error;
+pub use lanes::{Lanes, News};
 pub use limit::Limit;
 pub use pusher::{Pusher, Report, Settings};
-pub use target::{Header, Post, Target, secret};
+pub use target::{Header, Post, Target, headers, secret};

@@ -1,15 +1,13 @@
 //! The queue, and the thread that empties it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use crate::attempt::{Answer, Outcome, agent, gzip, send};
-use crate::target::{Post, Target};
+use crate::target::Post;
 
-/// Targets whose failing is remembered one by one.
-const MAX_FAILING: usize = 64;
 /// No wait is longer, whoever asks for it.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
@@ -72,7 +70,7 @@ pub struct Report {
     pub lost: u64,
     /// Posts that wait or are on their way.
     pub waiting: usize,
-    /// Of some target, the newest request failed: [`Pusher::failing`] says of which.
+    /// The newest request failed. Posts to several targets are better given to [`Lanes`](crate::Lanes), which tell of which.
     pub failing: bool,
     /// What was wrong the last time that something was.
     pub error: Option<String>,
@@ -92,8 +90,6 @@ struct State {
     /// One is on its way.
     busy: bool,
     report: Report,
-    /// Targets whose newest request failed, and why.
-    failing: BTreeMap<String, String>,
     /// Requests that failed one after the other.
     failures: u32,
     not_before: Instant,
@@ -128,7 +124,6 @@ impl Pusher {
             bytes: 0,
             busy: false,
             report: Report::default(),
-            failing: BTreeMap::new(),
             failures: 0,
             not_before: Instant::now(),
             asked: false,
@@ -171,22 +166,25 @@ impl Pusher {
         Report { waiting: state.waiting(), ..state.report.clone() }
     }
 
-    /// Why the newest request to that target failed, whatever its query; `None` when it did not, or there was none. Of as many
-    /// as 64 targets it is known.
-    pub fn failing(&self, target: &Target) -> Option<String> {
-        self.shared.lock().failing.get(&target.without_query()).cloned()
+    /// Takes no more, and sends what waits for as long as `within`, as [`finish`](Self::finish) does. Does not wait for it: of
+    /// several that have the same time, all are told before the first is waited for.
+    pub fn end(&self, within: Duration) {
+        let mut state = self.shared.lock();
+        if state.until.is_none() {
+            state.until = Some(later(Instant::now(), within));
+            if !state.asked {
+                state.not_before = Instant::now();
+            }
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Sends what waits, for as long as `within`, a day at most. What waits for a second attempt is tried once more at once, unless its
     /// receiver asked for time; what is not sent by then is lost. Nothing waits in the report.
     pub fn finish(self, within: Duration) -> Report {
-        let until = later(Instant::now(), within);
+        self.end(within);
         let mut state = self.shared.lock();
-        state.until = Some(until);
-        if !state.asked {
-            state.not_before = Instant::now();
-        }
-        self.shared.changed.notify_all();
+        let until = state.until.unwrap_or_else(Instant::now);
         while !state.closed {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -234,15 +232,7 @@ impl State {
             return;
         }
         let mut over = true;
-        let target = queued.post.to.without_query();
-        if let Outcome::Refused(why) | Outcome::Later { why, .. } = &outcome {
-            if self.failing.len() < MAX_FAILING || self.failing.contains_key(&target) {
-                self.failing.insert(target, why.clone());
-            }
-        } else {
-            self.failing.remove(&target);
-        }
-        self.report.failing = !self.failing.is_empty();
+        self.report.failing = !matches!(outcome, Outcome::Sent(_));
         match outcome {
             Outcome::Sent(remark) => {
                 self.report.sent += 1;
@@ -389,7 +379,6 @@ mod tests {
             bytes: 5,
             busy: true,
             report: Report::default(),
-            failing: BTreeMap::new(),
             failures: 0,
             not_before: now,
             asked: false,
@@ -399,7 +388,7 @@ mod tests {
     }
 
     fn queued(since: Instant) -> Queued {
-        let to = Target::new("http://h/").expect("an address");
+        let to = crate::Target::new("http://h/").expect("an address");
         Queued {
             post: Post { to, headers: Vec::new(), body: b"hello".to_vec() },
             size: 5,

@@ -96,11 +96,6 @@ impl Target {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    /// What is the same in all posts to one place and path.
-    pub(crate) fn without_query(&self) -> String {
-        format!("{}{}", self.place, self.uri.path())
-    }
-
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -165,6 +160,22 @@ impl Header {
         let value = HeaderValue::try_from(value.trim()).map_err(|_| Error::HeaderValue { name: owned() })?;
         Ok(Self { name: checked, value })
     }
+}
+
+/// Headers as a user gives them: names, and texts that [`secret`] reads; `None` where something else than a text was given.
+///
+/// # Errors
+/// The first that cannot be, with its name.
+pub fn headers<'a>(
+    given: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+) -> Result<Vec<Header>, Error> {
+    let header = |(name, value): (&str, Option<&str>)| {
+        let value = value.ok_or(Error::HeaderText).and_then(secret);
+        value
+            .and_then(|value| Header::new(name, &value))
+            .map_err(|error| Error::Header { name: name.to_owned(), error: Box::new(error) })
+    };
+    given.into_iter().map(header).collect()
 }
 
 impl fmt::Debug for Header {
@@ -265,5 +276,19 @@ mod tests {
             secret("env:TICKSCOPE_NOT_THERE"),
             Err(Error::Variable { name: "TICKSCOPE_NOT_THERE".into() })
         );
+        let given = headers([("A", Some("env:CARGO_PKG_NAME")), ("B", Some("two"))]);
+        assert_eq!(
+            given,
+            Ok(vec![Header::new("a", "tickscope-push").unwrap(), Header::new("b", "two").unwrap()])
+        );
+        for (value, expected) in [
+            (None, "headers: A: expected text, as \"env:TOKEN\""),
+            (
+                Some("a\nb"),
+                "headers: A: the header \"A\" has a value that HTTP does not allow: a line break, for one",
+            ),
+        ] {
+            assert_eq!(headers([("A", value)]).unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -39,6 +39,7 @@ use tickscope_plugin::{Chosen, Direct, Level, Log, Outcome, Plugin, Sinks};
 
 pub use receiver::{Got, Receiver};
 pub use server::Server;
+pub use tickscope_http::Reply;
 
 /// A plugin that was loaded, and what it said since.
 #[derive(Debug)]

@@ -42,6 +42,15 @@ impl Receiver {
     /// # Panics
     /// When this machine has no port to listen on.
     pub fn start(status: u16, content_type: &'static str, body: &'static [u8]) -> Self {
+        let kind = ("Content-Type".to_owned(), content_type.into());
+        Self::answering(move |_| Reply { status, headers: vec![kind.clone()], body: body.to_vec() })
+    }
+
+    /// One that answers as the request is.
+    ///
+    /// # Panics
+    /// When this machine has no port to listen on.
+    pub fn answering(answer: impl Fn(&Got) -> Reply + Send + 'static) -> Self {
         let limits = Limits { connections: 16, body: 16 << 20, arrival: LIMIT };
         let listener =
             Listener::bind(([127, 0, 0, 1], 0).into(), limits, None).expect("this machine has a free port");
@@ -57,14 +66,10 @@ impl Receiver {
                     let headers =
                         asked.headers.iter().map(|(name, value)| (name.to_string(), value.to_vec()));
                     let headers = headers.collect();
-                    let (target, body_of) = (asked.target.clone(), asked.body.clone());
-                    keep.lock().unwrap_or_else(PoisonError::into_inner).push(Got {
-                        target,
-                        headers,
-                        body: body_of,
-                    });
-                    let kind = ("Content-Type".to_owned(), content_type.into());
-                    let _ = incoming.reply.send(Reply { status, headers: vec![kind], body: body.to_vec() });
+                    let got = Got { target: asked.target.clone(), headers, body: asked.body.clone() };
+                    let reply = answer(&got);
+                    keep.lock().unwrap_or_else(PoisonError::into_inner).push(got);
+                    let _ = incoming.reply.send(reply);
                 }
             }
         };

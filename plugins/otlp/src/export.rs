@@ -1,12 +1,10 @@
 //! Messages on their way: encoded, posted, and what came back.
 
-use std::time::Duration;
-
 use prost::Message;
 use serde::Serialize;
 use serde_json::Value;
 use tickscope_abi::Error;
-use tickscope_push::{Answer, Header, Post, Pusher, Report, Settings, Target};
+use tickscope_push::{Answer, Header, Lanes, Post, Settings, Target};
 
 use crate::proto::{
     self, Metric, Metrics, Resource, ResourceMetrics, ResourceSpans, Scope, ScopeMetrics, ScopeSpans, Span,
@@ -23,9 +21,14 @@ pub enum Encoding {
     Json,
 }
 
+/// What is sent, in the order of the lanes: a receiver that takes one of them need not take the other.
+const TRACES: usize = 0;
+const METRICS: usize = 1;
+
 /// Sends to one receiver.
 pub struct Exporter {
-    pusher: Pusher,
+    /// How it goes.
+    pub lanes: Lanes,
     traces: Target,
     metrics: Target,
     headers: Vec<Header>,
@@ -59,7 +62,8 @@ impl Exporter {
             ..Settings::default()
         };
         let (traces, metrics) = (base.join("/v1/traces")?, base.join("/v1/metrics")?);
-        Ok(Self { pusher: Pusher::start(settings)?, traces, metrics, headers, encoding, resource })
+        let lanes = Lanes::start(&["traces", "metrics"], settings)?;
+        Ok(Self { lanes, traces, metrics, headers, encoding, resource })
     }
 
     /// Queues spans.
@@ -68,7 +72,7 @@ impl Exporter {
         let message = Traces {
             resource_spans: vec![ResourceSpans { resource: Some(self.resource.clone()), scope_spans }],
         };
-        self.post(&self.traces, &message);
+        self.post(TRACES, &self.traces, &message);
     }
 
     /// Queues metrics.
@@ -76,30 +80,15 @@ impl Exporter {
         let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics }];
         let resource = Some(self.resource.clone());
         self.post(
+            METRICS,
             &self.metrics,
             &Metrics { resource_metrics: vec![ResourceMetrics { resource, scope_metrics }] },
         );
     }
 
-    /// How it goes.
-    pub fn report(&self) -> Report {
-        self.pusher.report()
-    }
-
-    /// What does not arrive, and why; each of what is sent has a place of its own in the list.
-    pub fn failing(&self) -> [(&'static str, Option<String>); 2] {
-        [("traces", &self.traces), ("metrics", &self.metrics)]
-            .map(|(what, target)| (what, self.pusher.failing(target)))
-    }
-
-    /// Sends what waits.
-    pub fn finish(self, within: Duration) -> Report {
-        self.pusher.finish(within)
-    }
-
-    fn post(&self, to: &Target, message: &(impl Message + Serialize)) {
+    fn post(&self, lane: usize, to: &Target, message: &(impl Message + Serialize)) {
         let body = encoded(message, self.encoding);
-        self.pusher.post(Post { to: to.clone(), headers: self.headers.clone(), body });
+        self.lanes.post(lane, Post { to: to.clone(), headers: self.headers.clone(), body });
     }
 }
 

@@ -12,7 +12,8 @@
 //! # Guarantees
 //! The recording does not wait for it. Spans and metrics are written by the recording's clock, fixed to the wall clock at its
 //! start. What is sent is bounded: so many traces a minute, so many spans in each, and the longest are those that are kept. A
-//! receiver that is away is tried again for five minutes.
+//! receiver that is away is tried again for five minutes. Traces and metrics wait apart: a receiver that refuses or puts off one
+//! of them gets the other.
 //!
 //! # Refuses
 //! An endpoint that is none, headers that HTTP does not allow: before the recording starts, in one line. No message shows a
@@ -36,7 +37,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
 use tickscope_counts::{Counts, Recording};
-use tickscope_push::{Header, Report, secret};
+use tickscope_push::{News, headers};
 
 use export::{Encoding, Exporter};
 use follow::{Clock, Follower, Thresholds};
@@ -72,15 +73,11 @@ struct Otlp {
     follower: Follower,
     clock: Clock,
     counts: Option<Counts>,
-    /// `None` when the recording is over.
-    exporter: Option<Exporter>,
+    exporter: Exporter,
     interval_ns: u64,
     /// When metrics are next, by the recording's clock.
     next_ns: u64,
     last_ns: u64,
-    /// The user was told that these do not arrive.
-    told: [bool; 2],
-    end: Report,
 }
 
 impl Sink for Otlp {
@@ -157,7 +154,7 @@ impl Sink for Otlp {
         let interval_ns = nanoseconds(options.metrics_interval_s * 1e3);
         let exporter = Exporter::start(
             &options.endpoint,
-            headers(&options.headers)?,
+            headers(options.headers.iter().map(|(name, value)| (&**name, value.as_str())))?,
             options.encoding,
             options.gzip,
             resource(&options, metadata)?,
@@ -167,12 +164,10 @@ impl Sink for Otlp {
             follower: Follower::new(ids, clock, thresholds, options.traces_per_minute),
             clock,
             counts: options.metrics.then(|| Counts::new(Recording::of(metadata), options.resources)),
-            exporter: Some(exporter),
+            exporter,
             interval_ns,
             next_ns: clock.start_ns.saturating_add(interval_ns),
             last_ns: clock.start_ns,
-            told: [false; 2],
-            end: Report::default(),
         })
     }
 
@@ -195,14 +190,11 @@ impl Sink for Otlp {
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
         self.send_spans();
-        let Some(exporter) = &self.exporter else { return Ok(()) };
-        for ((what, why), told) in exporter.failing().into_iter().zip(&mut self.told) {
-            match (&why, *told) {
-                (Some(why), false) => self.host.warning(&format!("{what} do not arrive: {why}")),
-                (None, true) => self.host.info(&format!("{what} arrive again")),
-                _ => {}
+        for news in self.exporter.lanes.news() {
+            match news {
+                News::Fails(what, why) => self.host.warning(&format!("{what} do not arrive: {why}")),
+                News::Works(what) => self.host.info(&format!("{what} arrive again")),
             }
-            *told = why.is_some();
         }
         Ok(())
     }
@@ -210,19 +202,14 @@ impl Sink for Otlp {
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
         self.send_spans();
         self.send_metrics();
-        if let Some(exporter) = self.exporter.take() {
-            self.end = exporter.finish(within.saturating_sub(MARGIN));
-        }
+        self.exporter.lanes.finish(within.saturating_sub(MARGIN));
         Ok(())
     }
 
     fn health(&self) -> Health {
-        let report = self.exporter.as_ref().map_or_else(|| self.end.clone(), Exporter::report);
-        let mut message = Vec::new();
-        let degraded = report.lost > 0 || report.remarked > 0 || report.failing;
-        if degraded {
-            message.extend(report.error);
-        }
+        let report = self.exporter.lanes.report();
+        let degraded = report.error.is_some();
+        let mut message: Vec<String> = report.error.into_iter().collect();
         if self.follower.left_out() > 0 {
             let left_out = self.follower.left_out();
             message.push(format!("{left_out} traces more than traces_per_minute allows were left out"));
@@ -234,20 +221,19 @@ impl Sink for Otlp {
 
 impl Otlp {
     fn send_spans(&mut self) {
-        let Some(exporter) = &self.exporter else { return };
         let mut spans = self.follower.ready();
         while !spans.is_empty() {
             let rest = spans.split_off(spans.len().min(SPANS_PER_POST));
-            exporter.spans(std::mem::replace(&mut spans, rest));
+            self.exporter.spans(std::mem::replace(&mut spans, rest));
         }
     }
 
     fn send_metrics(&mut self) {
-        if let (Some(exporter), Some(counts)) = (&self.exporter, &self.counts) {
+        if let Some(counts) = &self.counts {
             let mut metrics = metrics::metrics(counts, self.clock, self.last_ns);
             // Of heaps, for one, nothing may be known yet.
             metrics.retain(|metric| metric.data.as_ref().is_some_and(|data| !data.is_empty()));
-            exporter.metrics(metrics);
+            self.exporter.metrics(metrics);
         }
     }
 }
@@ -255,17 +241,6 @@ impl Otlp {
 /// Up to an hour, as the schema allows.
 fn nanoseconds(ms: f64) -> u64 {
     (ms * 1e6) as u64
-}
-
-fn headers(given: &BTreeMap<String, serde_json::Value>) -> Result<Vec<Header>, Error> {
-    let header = |(name, value): (&String, &serde_json::Value)| {
-        let Some(value) = value.as_str() else {
-            return Err(Error::new(format!("headers: {name}: expected text, as \"env:TOKEN\"")));
-        };
-        let header = secret(value).and_then(|value| Header::new(name, &value));
-        header.map_err(|error| Error::new(format!("headers: {name}: {error}")))
-    };
-    given.iter().map(header).collect()
 }
 
 /// What tells of itself: a service, its process, and what the user said of it.

@@ -11,7 +11,7 @@
 //! The recording does not wait for it, nor for the network. The times of all profiles together are those that `tickscope
 //! convert --to pprof` finds in the capture; memory is no less than there, and more where an estimate went down again after it
 //! was sent. Series are bounded: as many as resources are told apart. A server that is away is tried again
-//! for five minutes.
+//! for five minutes. Time and memory wait apart: a server that refuses one of them gets the other, and which one is told.
 //!
 //! # Refuses
 //! An address that is none, and labels that Pyroscope does not take: before the recording starts, in one line that shows no
@@ -30,10 +30,10 @@ use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
 use tickscope_core::Sink as _;
 use tickscope_export::paths::Paths;
-use tickscope_push::{Header, Post, Pusher, Report, Settings, Target, secret};
+use tickscope_push::{Header, Lanes, News, Post, Settings, Target, headers};
 
 pub use samples::Samples;
-pub use window::Window;
+pub use window::{Kind, Window};
 
 /// Of the time there is at the end, what the way back to the host may take.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -65,11 +65,8 @@ struct Pyroscope {
     last_ns: u64,
     start_ns: u64,
     start_unix_ns: u64,
-    /// `None` when the recording is over.
-    pusher: Option<Pusher>,
-    /// The user was told that nothing arrives.
-    told: bool,
-    end: Report,
+    /// One for each [`Kind`].
+    lanes: Lanes,
 }
 
 impl Sink for Pyroscope {
@@ -109,11 +106,11 @@ impl Sink for Pyroscope {
     fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
         let options: Options = serde_json::from_str(options)?;
         let target = Target::new(&options.url)?.join("/ingest")?;
-        let pusher = Pusher::start(Settings { name: "pyroscope push".into(), ..Settings::default() })?;
+        let settings = Settings { name: "pyro".into(), ..Settings::default() };
         Ok(Self {
             host,
             target,
-            headers: headers(&options.headers)?,
+            headers: headers(options.headers.iter().map(|(name, value)| (&**name, value.as_str())))?,
             name: name(&options, metadata)?,
             samples: Samples::default(),
             paths: Paths::default(),
@@ -123,9 +120,7 @@ impl Sink for Pyroscope {
             last_ns: metadata.start_ns(),
             start_ns: metadata.start_ns(),
             start_unix_ns: metadata.unix_ns(metadata.start_ns()),
-            pusher: Some(pusher),
-            told: false,
-            end: Report::default(),
+            lanes: Lanes::start(&["profiles of time", "profiles of memory"], settings)?,
         })
     }
 
@@ -144,32 +139,26 @@ impl Sink for Pyroscope {
     }
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
-        let Some(pusher) = &self.pusher else { return Ok(()) };
-        let report = pusher.report();
-        match (report.failing, self.told) {
-            (true, false) => {
-                self.host.warning(&format!("nothing arrives: {}", report.error.unwrap_or_default()))
+        for news in self.lanes.news() {
+            match news {
+                News::Fails(what, why) => self.host.warning(&format!("{what} do not arrive: {why}")),
+                News::Works(what) => self.host.info(&format!("{what} arrive again")),
             }
-            (false, true) => self.host.info("profiles arrive again"),
-            _ => {}
         }
-        self.told = report.failing;
         Ok(())
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
         self.paths.finish()?;
         self.push()?;
-        if let Some(pusher) = self.pusher.take() {
-            self.end = pusher.finish(within.saturating_sub(MARGIN));
-        }
+        self.lanes.finish(within.saturating_sub(MARGIN));
         Ok(())
     }
 
     fn health(&self) -> Health {
-        let report = self.pusher.as_ref().map_or_else(|| self.end.clone(), Pusher::report);
-        let degraded = report.lost > 0 || report.failing;
-        let message = report.error.filter(|_| degraded).unwrap_or_default();
+        let report = self.lanes.report();
+        let degraded = report.error.is_some();
+        let message = report.error.unwrap_or_default();
         Health { degraded, message, written: report.sent, lost: report.lost, bytes: report.bytes }
     }
 }
@@ -182,7 +171,7 @@ impl Pyroscope {
         let profiles = self.window.profiles(&self.paths, from, until.saturating_sub(from))?;
         self.from_ns = self.last_ns;
         let (from, until) = ((from / 1_000_000_000).to_string(), until.div_ceil(1_000_000_000).to_string());
-        for body in profiles {
+        for (kind, body) in profiles {
             let query = [
                 ("name", &*self.name),
                 ("from", &*from),
@@ -194,21 +183,10 @@ impl Pyroscope {
             let content = Header::new("Content-Type", "application/octet-stream")?;
             // A user's word is the last.
             let headers = [content].into_iter().chain(self.headers.iter().cloned()).collect();
-            if let Some(pusher) = &self.pusher {
-                pusher.post(Post { to, headers, body });
-            }
+            self.lanes.post(kind as usize, Post { to, headers, body });
         }
         Ok(())
     }
-}
-
-fn headers(given: &BTreeMap<String, serde_json::Value>) -> Result<Vec<Header>, Error> {
-    let header = |(name, value): (&String, &serde_json::Value)| {
-        let text = value.as_str().ok_or_else(|| Error::new(format!("headers: {name}: expected a text")))?;
-        let value = secret(text).map_err(|error| Error::new(format!("headers: {name}: {error}")))?;
-        Header::new(name, &value).map_err(|error| Error::new(format!("headers: {error}")))
-    };
-    given.iter().map(header).collect()
 }
 
 /// `service{label=value,…}`, as `/ingest` takes it: there is no way to quote.

@@ -16,6 +16,15 @@ const MEMORY: ValueType<'static> = ValueType { name: "alloc_space", unit: "bytes
 /// What these are periods of.
 const SPACE: ValueType<'static> = ValueType { name: "space", unit: "bytes" };
 
+/// What a profile is of. Each is sent in a lane of its own, at that place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Time that passed.
+    Time,
+    /// Memory that was allocated.
+    Memory,
+}
+
 /// Remembers what each path had the last time.
 #[derive(Debug, Default)]
 pub struct Window {
@@ -41,9 +50,10 @@ impl Window {
         paths: &Paths,
         begin_unix_ns: u64,
         duration_ns: u64,
-    ) -> Result<Vec<Vec<u8>>, SinkError> {
+    ) -> Result<Vec<(Kind, Vec<u8>)>, SinkError> {
         let mut out = Vec::new();
-        for memory in [false, true] {
+        for of in [Kind::Time, Kind::Memory] {
+            let memory = of == Kind::Memory;
             let (kind, period, now) = match memory {
                 true => (MEMORY, SPACE, paths.allocated()),
                 false => (TIME, TIME, paths.nodes().iter().map(|node| node.self_ns).collect()),
@@ -74,7 +84,7 @@ impl Window {
             };
             let body = profile.finish(kind.name, &about)?;
             if any {
-                out.push(body);
+                out.push((of, body));
             }
         }
         Ok(out)

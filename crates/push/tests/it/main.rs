@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use server::{Act, Server};
-use tickscope_push::{Header, Post, Pusher, Report, Settings, Target};
+use tickscope_push::{Header, Lanes, News, Post, Pusher, Report, Settings, Target};
 
 /// For anything to happen that a test waits for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -303,23 +303,72 @@ fn a_pusher_that_is_dropped_leaves_what_waits() {
 }
 
 #[test]
-fn a_target_that_fails_is_known_apart_from_others() {
+fn a_lane_that_is_put_off_refused_or_hangs_holds_up_no_other() {
+    let busy = Act::Answer("HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n");
     let no = Act::Answer("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    let server = Server::start(vec![OK, no, OK, OK]);
-    let pusher = Pusher::start(settings()).unwrap();
-    let target = |path: &str| Target::new(&format!("http://{}/{path}", server.address())).unwrap();
-    let post = |path: &str| {
-        assert!(pusher.post(Post { to: target(path), headers: Vec::new(), body: b"x".to_vec() }));
-        wait("answer", || (pusher.report().waiting == 0).then_some(()));
-        let of = |path: &str| pusher.failing(&target(path)).is_some();
-        (of("traces"), of("metrics"), pusher.report().failing)
-    };
-    assert_eq!(post("traces"), (false, false, false));
-    assert_eq!(post("metrics?from=1"), (false, true, true));
-    // That others arrive says nothing of it.
-    assert_eq!(post("traces"), (false, true, true));
-    assert!(pusher.failing(&target("metrics")).unwrap().contains(" answered 404 Not Found"));
-    assert_eq!(post("metrics?from=2"), (false, false, false));
+    for (act, told) in [(busy, " answered 503"), (no, " answered 404"), (Act::Hang, "there was no time left")]
+    {
+        let (bad, good) = (Server::start(vec![act]), Server::start(vec![OK, OK, OK]));
+        let mut lanes = Lanes::start(&["metrics", "traces"], settings()).unwrap();
+        assert!(lanes.post(0, post(bad.address(), "m")));
+        wait("request", || (!bad.asked().is_empty()).then_some(()));
+        for sent in 1..=3 {
+            assert!(lanes.post(1, post(good.address(), "t")));
+            wait("answer", || (lanes.report().sent == sent).then_some(()));
+        }
+        assert_eq!(bad.asked().len(), 1);
+        lanes.finish(Duration::from_millis(50));
+        let report = lanes.report();
+        assert_eq!((report.sent, report.lost, report.waiting), (3, 1, 0));
+        let trouble = lanes.trouble().unwrap();
+        assert!(trouble.starts_with("metrics: ") && trouble.contains(told), "{trouble}");
+    }
+}
+
+#[test]
+fn what_fails_is_told_once_and_stays_so_while_others_work() {
+    let no = "HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: 0\r\n\r\n";
+    let bad = Server::start(vec![Act::Answer(no), Act::Answer(no), OK]);
+    let good = Server::start(vec![OK, OK]);
+    let mut lanes = Lanes::start(&["times", "memory"], settings()).unwrap();
+    let mut news = Vec::new();
+    for posted in 1..=2 {
+        lanes.post(1, post(bad.address(), "m"));
+        lanes.post(0, post(good.address(), "t"));
+        wait("answers", || {
+            news.extend(lanes.news());
+            let report = lanes.report();
+            (report.waiting == 0 && report.lost == posted).then_some(())
+        });
+        assert!(lanes.report().failing);
+    }
+    news.extend(lanes.news());
+    let why = format!("http://{} answered 422 Unprocessable Entity", bad.address());
+    assert_eq!(news, [News::Fails("memory", why.clone())]);
+    assert_eq!(lanes.trouble(), Some(format!("memory: {why}")));
+    lanes.post(1, post(bad.address(), "m"));
+    wait("answer", || (lanes.report().waiting == 0).then_some(()));
+    assert_eq!(lanes.news(), [News::Works("memory")]);
+    lanes.finish(LIMIT);
+    assert_eq!((lanes.report().failing, lanes.news()), (false, Vec::new()));
+}
+
+#[test]
+fn lanes_share_what_may_wait_and_end_at_the_same_time() {
+    let (one, other) = (Server::start(vec![Act::Hang]), Server::start(vec![Act::Close, OK]));
+    let long = Duration::from_secs(250);
+    let bounds =
+        Settings { queue_posts: 4, queue_bytes: 10, first_wait: long, longest_wait: long, ..settings() };
+    let mut lanes = Lanes::start(&["a", "b"], bounds).unwrap();
+    let taken = ["12345", "1", ""].map(|body| lanes.post(0, post(one.address(), body)));
+    assert_eq!(taken, [true, false, true]);
+    assert!(lanes.post(1, post(other.address(), "12345")));
+    wait("retry", || (lanes.report().retried > 0).then_some(()));
+    // The first takes all of it, and the second is tried again nevertheless.
+    lanes.finish(Duration::from_secs(2));
+    let report = lanes.report();
+    assert_eq!((report.sent, report.lost, report.waiting), (1, 3, 0));
+    assert!(!lanes.post(0, post(one.address(), "late")));
 }
 
 #[test]

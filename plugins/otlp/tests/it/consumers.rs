@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tickscope_trial::{Receiver, python};
 
-use crate::record;
+use crate::{arrived, record};
 
 /// What the judge finds in a recording of the example.
 fn judged(python: &Path, kind: &str) -> String {
@@ -19,7 +19,7 @@ fn judged(python: &Path, kind: &str) -> String {
     });
     record(&options.to_string());
     let folder = tempfile::tempdir().unwrap();
-    let got = receiver.got();
+    let got = arrived(&receiver);
     let mut files = Vec::new();
     for (got, name) in got.iter().zip(["traces", "metrics"]) {
         assert_eq!(got.target, format!("/v1/{name}"));

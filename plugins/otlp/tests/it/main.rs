@@ -5,7 +5,7 @@ mod consumers;
 mod plugin;
 
 use tickscope_plugin::Outcome;
-use tickscope_trial::Trial;
+use tickscope_trial::{Got, Receiver, Trial};
 
 fn trial() -> Trial {
     Trial::new("tickscope-otlp")
@@ -15,4 +15,11 @@ fn trial() -> Trial {
 fn record(options: &str) -> (Outcome, Vec<String>) {
     let trial = trial();
     (trial.record_example(options), trial.said())
+}
+
+/// What came, traces before metrics: none waits for the other.
+fn arrived(receiver: &Receiver) -> Vec<Got> {
+    let mut got = receiver.got();
+    got.sort_by_key(|got| !got.target.ends_with("/v1/traces"));
+    got
 }

@@ -6,9 +6,9 @@ use prost::Message;
 use tickscope_core::{Sink, conformance};
 use tickscope_otlp::proto::{Data, Metrics, Traces};
 use tickscope_plugin::End;
-use tickscope_trial::{Receiver, wait};
+use tickscope_trial::{Receiver, Reply, wait};
 
-use crate::{record, trial};
+use crate::{arrived, record, trial};
 
 #[test]
 fn it_conforms() {
@@ -31,7 +31,7 @@ fn a_recording_arrives_as_protobuf() {
     });
     let (outcome, said) = record(&options.to_string());
     assert_eq!((&outcome.end, said), (&End::Finished, Vec::new()));
-    let got = receiver.got();
+    let got = arrived(&receiver);
     let targets: Vec<&str> = got.iter().map(|got| &*got.target).collect();
     assert_eq!(targets, ["/secret/v1/traces", "/secret/v1/metrics"]);
     assert_eq!(got[0].header("content-type").as_deref(), Some("application/x-protobuf"));
@@ -91,7 +91,7 @@ fn what_a_receiver_does_not_take_is_told() {
         let place = receiver.address();
         assert_eq!(
             health.message,
-            format!("http://{place}: it took a message but for 3 parts of it: \"no id\"")
+            format!("traces: http://{place}: it took a message but for 3 parts of it: \"no id\"")
         );
         assert!(health.degraded);
     }
@@ -101,6 +101,44 @@ fn what_a_receiver_does_not_take_is_told() {
     let message =
         format!("http://{} answered 403 Forbidden; is what authorizes it right?", receiver.address());
     assert_eq!((health.lost, health.message), (2, message));
+}
+
+#[test]
+fn a_receiver_that_puts_off_or_refuses_metrics_gets_the_traces() {
+    for (status, reason) in [(503, "503 Service Unavailable"), (404, "404 Not Found")] {
+        let receiver = Receiver::answering(move |got| {
+            let status = if got.target == "/v1/metrics" { status } else { 200 };
+            let later = ("Retry-After".to_owned(), "3600".into());
+            Reply { status, headers: vec![later], body: Vec::new() }
+        });
+        let address = receiver.address();
+        let trial = trial();
+        let options = format!("endpoint=http://{address},threshold_ms=0.000005,metrics_interval_s=0.1");
+        let mut sink = trial.direct(&options);
+        let mut example = conformance::example();
+        sink.open(&example.metadata).unwrap();
+        let arrived = |path: &str| receiver.got().iter().filter(|got| got.target == path).count();
+        let mut before = None;
+        wait("traces after metrics", || {
+            sink.batch(&example.as_batch()).unwrap();
+            sink.flush().unwrap();
+            example.samples.iter_mut().for_each(|sample| sample.time_ns += 1_000_000_000);
+            // Those that were sent before metrics were refused do not count.
+            if !trial.said().is_empty() {
+                before.get_or_insert_with(|| arrived("/v1/traces"));
+            }
+            before.filter(|before| arrived("/v1/traces") >= before + 3)
+        });
+        sink.finish().unwrap();
+        let line = format!("http://{address} answered {reason}");
+        let said = trial.said();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(&format!("otlp: Warning: metrics do not arrive: {line}")), "{said:?}");
+        let health = sink.health.clone().unwrap();
+        assert!(health.degraded && health.lost > 0, "{health:?}");
+        assert!(health.message.starts_with(&format!("metrics: {line}")), "{health:?}");
+        assert_eq!(health.written, arrived("/v1/traces") as u64);
+    }
 }
 
 #[test]

@@ -1,19 +1,13 @@
 //! The library, loaded, against the host's rules, and what it posts.
 
-use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use tickscope_core::{Sink, conformance};
 use tickscope_plugin::End;
-use tickscope_trial::LIMIT;
+use tickscope_trial::{LIMIT, Receiver, Reply, wait};
 
-use crate::{posted, server, trial};
-
-fn unpacked(body: &[u8]) -> String {
-    let mut raw = Vec::new();
-    flate2::read::GzDecoder::new(body).read_to_end(&mut raw).unwrap();
-    String::from_utf8_lossy(&raw).into_owned()
-}
+use crate::{is_memory, later, posted, server, trial, unpacked};
 
 #[test]
 fn it_conforms() {
@@ -87,6 +81,40 @@ fn a_server_that_refuses_is_told() {
 }
 
 #[test]
+fn a_server_that_refuses_one_of_two_profiles_gets_the_other_and_that_is_told_once() {
+    let server = Receiver::answering(|got| {
+        let status = if is_memory(got) { 422 } else { 200 };
+        Reply { status, headers: Vec::new(), body: Vec::new() }
+    });
+    let trial = trial();
+    let mut sink = trial.direct(&format!("http://{}", server.address()));
+    let mut example = conformance::example();
+    sink.open(&example.metadata).unwrap();
+    sink.batch(&example.as_batch()).unwrap();
+    for windows in 1..=4 {
+        later(&mut example);
+        sink.batch(&example.as_batch()).unwrap();
+        let arrived = |memory: bool| server.got().iter().filter(|got| is_memory(got) == memory).count();
+        wait("both profiles", || {
+            // Whichever was answered last, what is told is the same.
+            sink.flush().unwrap();
+            (arrived(false) >= windows && arrived(true) >= windows).then_some(())
+        });
+    }
+    let why = format!("http://{} answered 422 Unprocessable Entity", server.address());
+    let warning = format!("pyroscope: Warning: profiles of memory do not arrive: {why}");
+    wait("warning", || {
+        sink.flush().unwrap();
+        (!trial.said().is_empty()).then_some(())
+    });
+    sink.finish().unwrap();
+    assert_eq!(trial.said(), [warning]);
+    let health = sink.health.clone().unwrap();
+    assert_eq!(health.message, format!("profiles of memory: {why}"));
+    assert!(health.degraded && health.written >= 4 && health.lost >= 4, "{health:?}");
+}
+
+#[test]
 fn what_pyroscope_would_refuse_is_one_line_at_the_start() {
     let cases = [
         (r#"{"url": "127.0.0.1:4040"}"#, "http://"),
@@ -95,7 +123,7 @@ fn what_pyroscope_would_refuse_is_one_line_at_the_start() {
         (r#"{"labels": {"a": "b,c=d"}}"#, "labels: a: Pyroscope takes no comma and no brace in a value"),
         (r#"{"labels": {"a": ["b"]}}"#, "labels: a: expected a text or a number"),
         (r#"{"headers": {"a b": "x"}}"#, "headers: "),
-        (r#"{"headers": {"Host": "x"}}"#, "headers: the header \"Host\" follows from what is sent"),
+        (r#"{"headers": {"Host": "x"}}"#, "headers: Host: the header \"Host\" follows from what is sent"),
         (r#"{"headers": {"a": "env:TICKSCOPE_NOT_THERE"}}"#, "TICKSCOPE_NOT_THERE"),
     ];
     for (options, expected) in cases {
