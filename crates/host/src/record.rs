@@ -112,6 +112,8 @@ struct Processes<'a> {
     capture: PathBuf,
     waiting: Vec<Waiting>,
     running: Vec<Process>,
+    /// Gone, and told to end: their sinks may take their time, which nobody else waits for.
+    ending: Vec<Process>,
     ended: Vec<Recorded>,
     /// The process whose recording is gone on with: its capture has the name, its depth stays as it is.
     main: Option<u32>,
@@ -134,7 +136,7 @@ impl<'a> Processes<'a> {
         if let Err(error) = socket::listen(place.folder(), control.clone()) {
             tell!("tickscope: {error:#}; top and ctl will not find this recording");
         }
-        let (waiting, running, ended) = (Vec::new(), Vec::new(), Vec::new());
+        let (waiting, running, ending, ended) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self {
             options,
             control,
@@ -142,6 +144,7 @@ impl<'a> Processes<'a> {
             capture,
             waiting,
             running,
+            ending,
             ended,
             main: None,
             named: false,
@@ -175,7 +178,11 @@ impl<'a> Processes<'a> {
             std::mem::take(&mut self.running).into_iter().partition(Process::is_over);
         self.running = running;
         over.iter().for_each(Process::end);
-        self.ended.extend(over.into_iter().map(Process::finish));
+        self.ending.extend(over);
+        let (finished, ending): (Vec<_>, _) =
+            std::mem::take(&mut self.ending).into_iter().partition(Process::is_finished);
+        self.ending = ending;
+        self.ended.extend(finished.into_iter().map(Process::finish));
         Ok(())
     }
 
@@ -224,13 +231,14 @@ impl<'a> Processes<'a> {
 
     fn finish(mut self) -> Vec<Recorded> {
         self.running.iter().for_each(Process::end);
-        self.ended.extend(self.running.into_iter().map(Process::finish));
+        self.ended.extend(self.ending.into_iter().chain(self.running).map(Process::finish));
         self.ended
     }
 
     /// As [`Processes::finish`], but what goes on stays for the next one to go on with.
     fn leave(mut self) -> Vec<Recorded> {
         self.running.iter().for_each(Process::end);
+        self.ended.extend(self.ending.into_iter().map(Process::finish));
         self.ended.extend(self.running.into_iter().map(Process::leave));
         self.waiting.into_iter().for_each(Waiting::leave);
         self.ended

@@ -134,6 +134,11 @@ impl Collecting {
         self.pump.end();
     }
 
+    /// Whether it was told to end, and has: [`finish`](Self::finish) waits for nothing.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.pump.is_finished()
+    }
+
     /// Ends it: everything recorded is written and analysed.
     pub(crate) fn finish(self) -> Recorded {
         let Finished { mut sinks, overhead, account } = self.pump.stop();

@@ -112,6 +112,12 @@ impl<S: Sink + Send + 'static> Pump<S> {
         self.thread.thread().unpark();
     }
 
+    /// Whether it has ended and [`stop`](Self::stop) waits for nothing: it was told to [`end`](Self::end), and its sinks are
+    /// finished.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Drains what is left, finishes the sinks and ends the thread.
     pub fn stop(self) -> Finished<S> {
         self.end();

@@ -74,6 +74,11 @@ impl Process {
         self.collecting.end();
     }
 
+    /// Whether it was told to end, and [`finish`](Self::finish) waits for nothing.
+    pub(super) fn is_finished(&self) -> bool {
+        self.collecting.is_finished()
+    }
+
     /// Drains what is left.
     pub(super) fn finish(self) -> Recorded {
         let recorded = self.collecting.finish();

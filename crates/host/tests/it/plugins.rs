@@ -286,6 +286,35 @@ fn a_program_that_nobody_changed_is_recorded_into_a_plugin() {
 }
 
 #[test]
+fn a_process_is_recorded_while_the_sink_of_another_that_has_ended_hangs() {
+    if !installed("lua5.4") {
+        return;
+    }
+    // The sink of the first process ends when that of the second was opened, and the second begins when it waits for that.
+    let script = "lua5.4 program.lua; until [ -e waits ]; do sleep 0.01; done; lua5.4 program.lua";
+    let arguments =
+        ["record", "-o", "r.perfetto-trace", "--sink", "odd=meet waits", "--", "sh", "-c", script];
+    let mut said = Vec::new();
+    // A machine that needs 2 s for that leaves a sink behind: then once more.
+    for _ in 0..5 {
+        let folder = prepared();
+        let run = tickscope(folder.path(), &arguments);
+        assert_eq!(run.out, "done\ndone\n", "{:#?}", run.said);
+        if run.code == Some(0) {
+            assert_eq!(
+                run.said.iter().filter(|line| line.contains("; wrote ")).count(),
+                2,
+                "{:#?}",
+                run.said
+            );
+            return;
+        }
+        said.push(run.said);
+    }
+    panic!("the second process was recorded when the first one's sink was given up: {said:#?}");
+}
+
+#[test]
 fn a_sink_that_is_not_used_is_no_success_even_where_nothing_else_is_said() {
     let folder = prepared();
     let run = tickscope(folder.path(), &["record", "--sink", "none", "--", "true"]);

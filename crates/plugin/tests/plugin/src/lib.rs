@@ -3,12 +3,16 @@
 mod work;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tickscope_abi::{
     ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Sample, Sink, export_sink, link_kind_name,
     outcome_name,
 };
+
+/// Sinks that were opened in this process.
+static OPENED: AtomicU32 = AtomicU32::new(0);
 
 struct Odd {
     behaviour: String,
@@ -38,6 +42,14 @@ impl Odd {
             },
             Some(("wait", file)) if call == "batch" => {
                 while !std::path::Path::new(file).exists() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(())
+            }
+            // Ends when another was opened, and says that it waits for that.
+            Some(("meet", file)) if call == "finish" => {
+                std::fs::write(file, "")?;
+                while OPENED.load(Ordering::Acquire) < 2 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Ok(())
@@ -205,6 +217,7 @@ impl Sink for Odd {
     }"#;
 
     fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
+        OPENED.fetch_add(1, Ordering::Release);
         let behaviour = option(options, "do").unwrap_or_default().to_owned();
         let file = option(options, "file").map(str::to_owned);
         let work = work::Work::default();
