@@ -11,6 +11,7 @@ mod show;
 mod sinks;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,7 +65,8 @@ pub(crate) fn command_line() -> Result<Cli, ExitCode> {
     if !(takes_settings || WITH_SINKS.contains(&command) || command == "config") {
         return Ok(parse(parser).0);
     }
-    let mut config = found::find(command, matches).map(|found| Config::read(&found)).unwrap_or_default();
+    let mut config =
+        found::find(command, matches).map(|found| Config::read(&found.0, found.1)).unwrap_or_default();
     if !config.mistakes.is_empty() && command != "config" {
         config.mistakes.iter().for_each(|mistake| tell!("tickscope: {mistake}"));
         return Err(ExitCode::from(2));
@@ -96,8 +98,8 @@ pub(crate) fn command_line() -> Result<Cli, ExitCode> {
 }
 
 impl Config {
-    fn read(found: &Found) -> Self {
-        match Document::read(&found.file) {
+    fn read(found: &Found, opened: std::io::Result<File>) -> Self {
+        match Document::read(&found.file, opened) {
             Ok(document) => {
                 let mut config = Self::of(document);
                 if found.of_server {

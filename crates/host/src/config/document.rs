@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -62,12 +64,12 @@ impl Problem {
 }
 
 impl Document {
-    /// Reads `file`.
+    /// Reads what was opened as `file`.
     ///
     /// # Errors
     /// One line for each mistake.
-    pub(crate) fn read(file: &Path) -> Result<Self, Vec<String>> {
-        let text = text(file).map_err(|problem| vec![format!("{}: {problem}", file.display())])?;
+    pub(crate) fn read(file: &Path, opened: io::Result<File>) -> Result<Self, Vec<String>> {
+        let text = text(opened).map_err(|problem| vec![format!("{}: {problem}", file.display())])?;
         Self::parse(file, &text)
     }
 
@@ -133,14 +135,13 @@ impl fmt::Display for Place<'_> {
 }
 
 /// What is in the file: no more than a configuration has, and nothing that one would wait for.
-fn text(file: &Path) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let cannot = |error: std::io::Error| format!("cannot read it: {error}");
-    if !std::fs::metadata(file).map_err(cannot)?.is_file() {
+fn text(opened: io::Result<File>) -> Result<Vec<u8>, String> {
+    let cannot = |error: io::Error| format!("cannot read it: {error}");
+    let opened = opened.map_err(cannot)?;
+    if !opened.metadata().map_err(cannot)?.is_file() {
         return Err("it is no file".into());
     }
     let mut text = Vec::new();
-    let opened = std::fs::File::open(file).map_err(cannot)?;
     opened.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(cannot)?;
     if text.len() as u64 > MAX_BYTES {
         return Err("it has more than 1 MiB, so it is no configuration".into());

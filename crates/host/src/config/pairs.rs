@@ -4,6 +4,9 @@ use super::Config;
 use crate::cli::{Cli, Command};
 use crate::present::tell;
 
+/// What the agents of a recording were told when it began.
+const BEGUN_WITH: &[&str] = &["depth", "hz", "io"];
+
 /// Turns off what has no effect, which is told.
 ///
 /// # Errors
@@ -28,6 +31,17 @@ pub(super) fn check(cli: &mut Cli, config: &Config) -> Result<(), String> {
             record.io = false;
             Ok(())
         }
+        Command::Record(record) if record.attach.is_some() => {
+            let set: Vec<String> = BEGUN_WITH.iter().filter_map(|flag| config.set("record", flag)).collect();
+            if !set.is_empty() {
+                let have = if set.len() == 1 { "has" } else { "have" };
+                tell!(
+                    "tickscope: {} {have} no effect with --attach: the recording goes on as it was begun; its depth changes with tickscope ctl depth",
+                    set.join(" and "),
+                );
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -35,10 +49,12 @@ pub(super) fn check(cli: &mut Cli, config: &Config) -> Result<(), String> {
 impl Config {
     /// A flag with the place that sets it, or as it is typed.
     fn said(&self, command: &str, flag: &str) -> String {
-        let set = self.settings.iter().find(|setting| setting.command == command && setting.flag == flag);
-        match set {
-            Some(setting) => format!("{}: {command}.{flag}", self.document.place(setting.at)),
-            None => format!("--{flag}"),
-        }
+        self.set(command, flag).unwrap_or_else(|| format!("--{flag}"))
+    }
+
+    /// A flag that the file sets, with the place.
+    fn set(&self, command: &str, flag: &str) -> Option<String> {
+        let set = self.settings.iter().find(|setting| setting.command == command && setting.flag == flag)?;
+        Some(format!("{}: {command}.{flag}", self.document.place(set.at)))
     }
 }

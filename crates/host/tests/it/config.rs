@@ -275,6 +275,12 @@ fn a_file_of_somebody_else_is_not_taken_because_it_lies_there() {
     chown(&elsewhere, Some(0), None).unwrap();
     std::os::unix::fs::lchown(&file, Some(12345), None).unwrap();
     refused("belongs to user 12345");
+    // Wherever it stands on the way.
+    std::fs::rename(&file, folder.path().join("on-the-way.toml")).unwrap();
+    symlink("on-the-way.toml", &file).unwrap();
+    refused("belongs to user 12345");
+    std::os::unix::fs::lchown(folder.path().join("on-the-way.toml"), Some(0), None).unwrap();
+    assert!(tickscope(folder.path(), &["lua", "program.lua"]).said.contains("sink c-count: took "));
 }
 
 #[test]
@@ -361,6 +367,18 @@ fn flags_of_the_file_and_of_the_line_go_together() {
     let run = with("[record]\nio = true\n", &["record", "--pid", "2147483647"]);
     assert_eq!(run.code, Some(1));
     run.says(&["tickscope: tickscope.toml:2:1: record.io has no effect with --pid: what a process that runs waits for is not recorded"]);
+    let attach = ["record", "--attach", "2147483646"];
+    let config = "[record]\nhz = 99\ndepth = \"trace\"\nreport = true\n";
+    let run = with(config, &attach);
+    assert_eq!(run.code, Some(1));
+    run.says(&["tickscope: tickscope.toml:3:1: record.depth and tickscope.toml:2:1: record.hz have no effect with --attach: the recording goes on as it was begun; its depth changes with tickscope ctl depth"]);
+    let run = with("[record]\nreport = true\n", &attach);
+    assert!(!run.said.contains("no effect"), "{}", run.said);
+    for typed in [&["--depth", "trace"][..], &["--hz", "99"], &["--io"]] {
+        let run = with(config, &[&attach, typed].concat());
+        assert_eq!(run.code, Some(2), "{}", run.said);
+        assert!(run.said.contains("cannot be used with"), "{}", run.said);
+    }
 }
 
 #[test]
