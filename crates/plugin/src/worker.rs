@@ -21,6 +21,9 @@ const MAX_ITEMS: usize = 1 << 14;
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is flushed at most.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How much nicer than the program a sink's thread is, and every thread and process that it begins: where processors are
+/// scarce the program, and whoever collects from it, go first.
+const NICER: i32 = 5;
 /// How often one that is given nothing is looked at: a process of its own may be gone, or have something to say.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Of the time for the end, what is kept for `health` and `close`.
@@ -160,6 +163,8 @@ impl Worker {
         // The system takes 15 bytes.
         let thread: String = format!("sink {name}").chars().filter(char::is_ascii).take(15).collect();
         std::thread::Builder::new().name(thread).spawn(move || {
+            // Linux keeps it by thread. A system that will not lower it loses nothing.
+            let _ = rustix::process::nice(NICER);
             // A process is begun on this thread, for it ends with the thread that has begun it.
             run(&mine, &told, || plugin.open(&name, &options, &metadata, log, &mine.leash));
         })?;

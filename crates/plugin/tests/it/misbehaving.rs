@@ -87,6 +87,15 @@ fn those_that_hang_do_not_hold_up_the_end() {
     assert_eq!(outcomes.last().unwrap().end, End::Finished);
 }
 
+/// What the system thinks of the thread of that name.
+fn nice_of_thread(name: &str) -> Option<i32> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    // `number (name) state …`, where the nice value is the 19th.
+    let mut of_that_name = stats.filter(|stat| stat.contains(&format!("({name})")));
+    of_that_name.next()?.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
+}
+
 #[test]
 fn a_slow_sink_misses_its_own_samples_and_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,6 +116,12 @@ fn a_slow_sink_misses_its_own_samples_and_is_told() {
     sinks.open(&example.metadata).unwrap();
     for _ in 0..20 {
         sinks.batch(&batch).unwrap();
+    }
+    let ours = rustix::process::getpriority_process(None).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while nice_of_thread("sink slow") != Some(ours + 5) {
+        assert!(Instant::now() < until, "{:?}, and ours is {ours}", nice_of_thread("sink slow"));
+        std::thread::yield_now();
     }
     std::fs::write(&gate, "").unwrap();
     sinks.finish().unwrap();
