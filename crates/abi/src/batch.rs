@@ -32,6 +32,29 @@ impl TickscopeText {
     }
 }
 
+impl TickscopeBatch {
+    /// A batch of nothing, to be filled: `TickscopeBatch { samples, n_samples, ..TickscopeBatch::EMPTY }`.
+    pub const EMPTY: Self = Self {
+        size: size_of::<Self>(),
+        missed: 0,
+        samples: std::ptr::null(),
+        n_samples: 0,
+        args: std::ptr::null(),
+        n_args: 0,
+        text: TickscopeText::new(""),
+        symbols: std::ptr::null(),
+        n_symbols: 0,
+        tracks: std::ptr::null(),
+        n_tracks: 0,
+        categories: std::ptr::null(),
+        n_categories: 0,
+        keys: std::ptr::null(),
+        n_keys: 0,
+        stacks: std::ptr::null(),
+        n_stacks: 0,
+    };
+}
+
 /// Samples in the order they were recorded on each thread, with the names they refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {

@@ -630,7 +630,11 @@ impl Analyzer {
         if frame.works {
             stat.work.get_or_insert_default().ended(duration);
         }
-        let bytes = u64::from(bytes);
+        let bytes = match bytes {
+            // It stands for more: as many at least as those inside of it told.
+            u32::MAX => u64::from(bytes).max(frame.child_bytes),
+            bytes => bytes.into(),
+        };
         if bytes > 0 || frame.child_bytes > 0 {
             let own = bytes as i64 - frame.child_bytes as i64;
             stat.self_bytes = stat.self_bytes.saturating_add(own);

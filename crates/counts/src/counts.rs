@@ -199,8 +199,8 @@ impl Counts {
     fn advance(&mut self, ring: u32, time_ns: u64) -> bool {
         let Some((passed, frame)) = self.running.advance(ring, time_ns) else { return false };
         let resource = self.resources.at(frame.resource);
-        resource.running_ns += passed;
-        resource.gc_ns += if frame.gc { passed } else { 0 };
+        resource.running_ns = resource.running_ns.saturating_add(passed);
+        resource.gc_ns = resource.gc_ns.saturating_add(if frame.gc { passed } else { 0 });
         true
     }
 

@@ -4,7 +4,8 @@
 //! They only grow, but for heaps; what happened in a second or in a tick is the difference of two readings.
 //!
 //! One that writes rows holds [`Spans`], which makes whole spans of the samples that they began and ended with, and
-//! [`Losses`], which adds up what the recording lost.
+//! [`Losses`], which adds up what the recording lost. [`OpenSpans`] keep something of each open span, however many never end;
+//! [`Records`] append to a file whose disk may be full for a while.
 //!
 //! ```
 //! use tickscope_abi::{Batch, Error, Flow, Host, Metadata, Sink, export_sink};
@@ -47,6 +48,8 @@
 
 mod counts;
 mod losses;
+mod open;
+mod records;
 mod resources;
 mod running;
 mod spans;
@@ -55,5 +58,7 @@ mod tests;
 
 pub use counts::{Counts, Histogram, Recording, TICK_BOUNDS_MS, Tick};
 pub use losses::Losses;
+pub use open::OpenSpans;
+pub use records::Records;
 pub use resources::{CALLS, HOST, OTHER, Resource, Resources};
 pub use spans::{Span, Spans, TickSpan};

@@ -3,9 +3,10 @@
 //! A thread has a chain of tracks, its own and the coroutines that it resumed, one inside the other. Time is the innermost open
 //! span's of the innermost track that has one. Tracks that no thread runs (transfers, scopes) take no time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// Spans that are followed at a time; time of further ones is their callers'.
+/// Spans that are followed at a time. Of more, those of coroutines that wait are let go of; time of further ones is their
+/// callers'.
 const MAX_OPEN: usize = 1 << 16;
 /// Threads that are followed at a time. One more takes the place of one that runs nothing.
 const MAX_THREADS: usize = 1 << 12;
@@ -64,6 +65,8 @@ pub struct Running {
     /// Open spans of each track, outermost first.
     tracks: Vec<Vec<Frame>>,
     open: usize,
+    /// Those of tracks that wait were let go of, and most are open still.
+    crowded: bool,
 }
 
 /// What is at a number, which may be the first time it is seen.
@@ -132,6 +135,9 @@ impl Running {
     /// A span begins; whether its time is followed. `own_track`: the track is a thread's.
     pub fn begin(&mut self, ring: u32, track: u32, own_track: bool, frame: Frame) -> bool {
         let Some(slot) = self.slot(ring) else { return false };
+        if self.open >= MAX_OPEN && !self.crowded {
+            self.let_go();
+        }
         let thread = &mut self.threads[slot];
         if thread.chain.is_empty() && own_track {
             thread.chain.push(track);
@@ -147,6 +153,21 @@ impl Running {
         false
     }
 
+    /// Forgets spans of coroutines that wait: a server whose coroutines wait for what never comes has more of them each day, and
+    /// those that run now are not to be missed for them.
+    #[cold]
+    fn let_go(&mut self) {
+        let running: HashSet<u32> =
+            self.threads.iter().flat_map(|thread| thread.chain.iter().copied()).collect();
+        for (track, frames) in (0..).zip(&mut self.tracks) {
+            if !frames.is_empty() && !running.contains(&track) {
+                self.open -= frames.len();
+                *frames = Vec::new();
+            }
+        }
+        self.crowded = self.open > MAX_OPEN / 2;
+    }
+
     /// A span ends that allocated `bytes`, those inside of it included.
     pub fn end(&mut self, ring: u32, track: u32, span: u64, bytes: u32) -> Option<Ended> {
         let frames = self.tracks.get_mut(track as usize)?;
@@ -155,9 +176,15 @@ impl Running {
         // Spans inside of it that are still open have lost their end.
         self.open -= frames.len() - depth;
         frames.truncate(depth);
+        self.crowded &= self.open > MAX_OPEN / 2;
+        let told = match bytes {
+            // It stands for more: as many at least as those inside of it told.
+            u32::MAX => frame.inner_bytes.max(bytes.into()),
+            bytes => bytes.into(),
+        };
         let (own, all) = match frame.suspended {
             true => (0, frame.inner_bytes),
-            false => (i64::from(bytes) - frame.inner_bytes, bytes.into()),
+            false => (told - frame.inner_bytes, told),
         };
         let slot = self.slots.get(&ring).copied();
         if let Some(slot) = slot.filter(|slot| self.threads[*slot].chain.contains(&track)) {
@@ -210,5 +237,6 @@ impl Running {
         self.tracks.clear();
         self.threads.iter_mut().for_each(|thread| thread.chain.clear());
         self.open = 0;
+        self.crowded = false;
     }
 }

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Sample};
 
+use crate::open::OpenSpans;
 use crate::running::{Frame, Running};
 
-/// Spans that are open at a time; of further ones only what their end tells is known.
-const MAX_OPEN: usize = 1 << 16;
 /// Threads whose ticks are told apart.
 const MAX_THREADS: usize = 64;
 /// The outcome of a span that was open when the recording ended.
@@ -31,7 +30,8 @@ pub struct Span {
     /// Nanoseconds in which it was the innermost span that ran on its thread; `None` for one that no thread runs, as a wait or
     /// a transfer.
     pub self_ns: Option<u64>,
-    /// Bytes allocated meanwhile, what it called included; `u32::MAX` stands for more.
+    /// Bytes allocated meanwhile, what it called included; `u32::MAX`, 4 GiB, stands for more: a record in a ring has no room for
+    /// a longer number.
     pub bytes: u32,
     /// What became of it: see [`outcome_name`](tickscope_abi::outcome_name).
     pub outcome: u32,
@@ -96,7 +96,7 @@ fn count(value: ArgValue<'_>) -> Option<u64> {
 pub struct Spans {
     budget_ns: u64,
     running: Running,
-    open: HashMap<u64, Open>,
+    open: OpenSpans<Open>,
     /// By ring: the span and the number of the tick that runs.
     ticks: HashMap<u32, (u64, u64)>,
     newest_tick: u64,
@@ -145,16 +145,13 @@ impl Spans {
 
     fn advance(&mut self, ring: u32, time_ns: u64) {
         if let Some((passed, frame)) = self.running.advance(ring, time_ns)
-            && let Some(open) = self.open.get_mut(&frame.span)
+            && let Some(open) = self.open.get_mut(frame.span)
         {
             open.self_ns = Some(open.self_ns.unwrap_or(0).saturating_add(passed));
         }
     }
 
     fn begin(&mut self, ring: u32, track: u32, begin: &Begin, batch: &Batch<'_>) {
-        if self.open.len() >= MAX_OPEN {
-            return;
-        }
         let names = batch.names();
         let category = &*names.category(begin.category).name;
         let is_tick = category == "tick";
@@ -194,7 +191,7 @@ impl Spans {
         batch: &Batch<'_>,
     ) -> (Span, Option<TickSpan>) {
         self.running.end(ring, track, end.span, end.bytes);
-        let open = self.open.remove(&end.span);
+        let open = self.open.remove(end.span);
         if self.ticks.get(&ring).is_some_and(|tick| tick.0 == end.span) {
             self.ticks.remove(&ring);
         }

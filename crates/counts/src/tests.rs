@@ -70,34 +70,11 @@ fn names(symbols: &[(&str, &str)]) -> Names {
         n_categories: categories.len(),
         stacks: stacks.as_ptr(),
         n_stacks: stacks.len(),
-        ..nothing()
+        ..TickscopeBatch::EMPTY
     };
     // SAFETY: the arrays live until the end of this function, and have the lengths that are told.
     unsafe { names.take(&batch) };
     names
-}
-
-/// A batch of nothing.
-fn nothing() -> TickscopeBatch {
-    TickscopeBatch {
-        size: size_of::<TickscopeBatch>(),
-        missed: 0,
-        samples: std::ptr::null(),
-        n_samples: 0,
-        args: std::ptr::null(),
-        n_args: 0,
-        text: TickscopeText::new(""),
-        symbols: std::ptr::null(),
-        n_symbols: 0,
-        tracks: std::ptr::null(),
-        n_tracks: 0,
-        categories: std::ptr::null(),
-        n_categories: 0,
-        keys: std::ptr::null(),
-        n_keys: 0,
-        stacks: std::ptr::null(),
-        n_stacks: 0,
-    }
 }
 
 /// Feeds samples of one thread.
@@ -130,7 +107,7 @@ impl Feed {
     fn push(&mut self, at_ms: u64, event: Event<'_>) {
         let sample = Sample { time_ns: at_ms * MS, ring: self.ring, track: self.track, event };
         self.ticks.extend(self.counts.sample(&sample, &self.names));
-        let raw = nothing();
+        let raw = TickscopeBatch::EMPTY;
         // SAFETY: it points to nothing.
         let batch = unsafe { Batch::new(&raw, &self.names) };
         self.whole.extend(self.spans.sample(&sample, &batch));
@@ -335,6 +312,47 @@ fn what_is_missing_is_told_and_spans_without_an_end_do_not_run_on() {
     feed.check("bank", 0, 0);
     let Counts { missed, lost, samples, ticks, .. } = &feed.counts;
     assert_eq!((*missed, *lost, *samples, ticks.count()), (7, 3, 5, 1));
+}
+
+#[test]
+fn a_span_that_cannot_tell_how_much_takes_nothing_from_others() {
+    let mut feed = Feed::new();
+    let outer = feed.begin(0, "event", PAY);
+    for _ in 0..3 {
+        let inner = feed.begin(0, "native", PRICE);
+        feed.end(0, inner, 3 << 30);
+    }
+    // It allocated 9 GiB, and tells that it was 4 or more.
+    feed.end(0, outer, u32::MAX);
+    feed.check("shop", 0, 9 << 30);
+    feed.check("bank", 0, 0);
+    let outer = feed.begin(0, "event", PAY);
+    let inner = feed.begin(0, "native", PRICE);
+    feed.end(0, inner, 1);
+    feed.end(0, outer, u32::MAX);
+    feed.check("bank", 0, u64::from(u32::MAX) - 1);
+}
+
+#[test]
+fn coroutines_that_wait_for_what_never_comes_are_not_all_that_is_followed() {
+    let mut feed = Feed::new();
+    // Each stops within a function, and another one waits for an answer.
+    for leaked in 0..70_000 {
+        let track = 10 + leaked;
+        feed.on(track).push(1, Event::Resume(&Switch { host: MAIN, reason: 0 }));
+        feed.begin(1, "function", PRICE);
+        feed.push(1, Event::Suspend(&Switch { host: MAIN, reason: 0 }));
+        feed.on(100_000 + leaked).begin(1, "await", PRICE);
+    }
+    let tick = feed.on(MAIN).begin(100, "tick", TICK);
+    let event = feed.begin(110, "event", PAY);
+    feed.end(130, event, 0);
+    feed.end(140, tick, 0);
+    feed.check("bank", 20, 0);
+    let spans: Vec<_> =
+        feed.whole.iter().map(|(span, tick)| (span.id, span.self_ns, span.tick, *tick)).collect();
+    let ended = TickSpan { number: 1, ..TickSpan::default() };
+    assert_eq!(spans, [(event, Some(20 * MS), 1, None), (tick, Some(20 * MS), 1, Some(ended))]);
 }
 
 #[test]

@@ -387,14 +387,19 @@ impl Paths {
             }
         }
         let Some(ended) = ended else { return };
+        let told = match end.bytes {
+            // It stands for more: as many at least as those inside of it told.
+            u32::MAX => ended.inner_bytes.max(end.bytes.into()),
+            bytes => bytes.into(),
+        };
         let all = match ended.suspended {
             true => ended.inner_bytes,
             false => {
                 if ended.node != 0 {
                     let bytes = &mut self.nodes[ended.node as usize].span_bytes;
-                    *bytes = bytes.saturating_add(i64::from(end.bytes).saturating_sub(ended.inner_bytes));
+                    *bytes = bytes.saturating_add(told.saturating_sub(ended.inner_bytes));
                 }
-                end.bytes.into()
+                told
             }
         };
         if let Some(lane) = lane {

@@ -97,26 +97,7 @@ fn crossed(samples: &[Sample]) -> Vec<TickscopeSample> {
 }
 
 fn batch_of(samples: &[TickscopeSample]) -> TickscopeBatch {
-    let nothing = TickscopeText::new("");
-    TickscopeBatch {
-        size: size_of::<TickscopeBatch>(),
-        missed: 0,
-        samples: samples.as_ptr(),
-        n_samples: samples.len(),
-        args: std::ptr::null(),
-        n_args: 0,
-        text: nothing,
-        symbols: std::ptr::null(),
-        n_symbols: 0,
-        tracks: std::ptr::null(),
-        n_tracks: 0,
-        categories: std::ptr::null(),
-        n_categories: 0,
-        keys: std::ptr::null(),
-        n_keys: 0,
-        stacks: std::ptr::null(),
-        n_stacks: 0,
-    }
+    TickscopeBatch { samples: samples.as_ptr(), n_samples: samples.len(), ..TickscopeBatch::EMPTY }
 }
 
 unsafe extern "C" fn ignore(_: *mut c_void, _: u32, _: TickscopeText) {}

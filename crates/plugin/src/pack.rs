@@ -65,7 +65,7 @@ impl Body {
             args: self.args.as_ptr(),
             n_args: self.args.len(),
             text: TickscopeText::new(&self.text),
-            ..empty()
+            ..TickscopeBatch::EMPTY
         }
     }
 }
@@ -89,7 +89,7 @@ impl NewNames {
             n_keys: self.keys.len(),
             stacks: self.stacks.as_ptr(),
             n_stacks: self.stacks.len(),
-            ..empty()
+            ..TickscopeBatch::EMPTY
         }
     }
 
@@ -97,28 +97,6 @@ impl NewNames {
         let lent = TickscopeText::new(&text);
         self.held.push(text);
         lent
-    }
-}
-
-fn empty() -> TickscopeBatch {
-    TickscopeBatch {
-        size: size_of::<TickscopeBatch>(),
-        missed: 0,
-        samples: std::ptr::null(),
-        n_samples: 0,
-        args: std::ptr::null(),
-        n_args: 0,
-        text: TickscopeText::new(""),
-        symbols: std::ptr::null(),
-        n_symbols: 0,
-        tracks: std::ptr::null(),
-        n_tracks: 0,
-        categories: std::ptr::null(),
-        n_categories: 0,
-        keys: std::ptr::null(),
-        n_keys: 0,
-        stacks: std::ptr::null(),
-        n_stacks: 0,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tickscope_abi::{Error, Health, Host};
+use tickscope_counts::Records;
 use tickscope_push::{Answer, Header, Limit, Post, Pusher, Report, Settings, Target, secret};
 
 use crate::engine::{Notice, State};
@@ -101,7 +101,7 @@ impl Kind {
 enum Way {
     Console(Host),
     Log {
-        file: File,
+        file: Records<File>,
         report: Report,
     },
     Http {
@@ -147,7 +147,12 @@ impl Channels {
     pub fn log(&mut self, path: &str) -> Result<(), Error> {
         let open = File::options().create(true).append(true).open(path);
         let file = open.map_err(|error| Error::new(format!("log: cannot write {path}: {error}")))?;
-        self.add("log".into(), Severity::Info, u32::MAX, Way::Log { file, report: Report::default() });
+        self.add(
+            "log".into(),
+            Severity::Info,
+            u32::MAX,
+            Way::Log { file: Records::new(file), report: Report::default() },
+        );
         Ok(())
     }
 
@@ -242,6 +247,11 @@ impl Channels {
     /// Says which channels do not work any more, or work again; each once.
     pub fn warn(&mut self, host: Host) {
         for channel in &mut self.list {
+            if let Way::Log { file, report } = &mut channel.way
+                && report.failing
+            {
+                write(file, report);
+            }
             let report = channel.way.report();
             match (report.failing, channel.warned) {
                 (true, false) => {
@@ -344,7 +354,8 @@ impl Channel {
             Way::Log { file, report } => {
                 let mut line = told.json().to_string();
                 line.push('\n');
-                write(file, &line, report);
+                file.push(line.as_bytes());
+                write(file, report);
             }
             Way::Http { kind, to, headers, key, pusher } => {
                 let body = match kind {
@@ -375,20 +386,14 @@ impl Way {
     }
 }
 
-/// One write for one line: others that append to the file do not come between.
-fn write(file: &mut impl Write, line: &str, report: &mut Report) {
-    let written: io::Result<()> = file.write_all(line.as_bytes());
+/// Writes the lines that wait, which is one where the disk is not full: others that append to the file do not come between.
+fn write(file: &mut Records<File>, report: &mut Report) {
+    let written = file.flush();
     report.failing = written.is_err();
-    match written {
-        Ok(()) => {
-            report.sent += 1;
-            report.bytes += line.len() as u64;
-        }
-        Err(error) => {
-            report.lost += 1;
-            report.error = Some(format!("cannot write: {error}"));
-        }
+    if let Err(error) = written {
+        report.error = Some(format!("cannot write: {error}"));
     }
+    (report.sent, report.bytes, report.lost) = (file.written(), file.bytes(), file.lost());
 }
 
 /// Slack names what is wrong in a word, as `no_service`, which has nothing secret in it.

@@ -13,7 +13,7 @@
 //! beside. No network is used, and no credential read.
 //!
 //! # Refuses
-//! A file that cannot be written; it is told which, and why.
+//! A file that cannot be opened; it is told which, and why. A disk that is full later costs the lines that find no room, whole ones.
 //!
 //! # Deliberately absent
 //! Posting to CloudWatch: that needs an account, keys and retries, which the agent has. Dimensions with players, events or
@@ -27,12 +27,12 @@ mod interval;
 mod tests;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
-use tickscope_counts::{Counts, Recording};
+use tickscope_counts::{Counts, Recording, Records};
 
 pub use document::{Document, Metric, Unit, dimension_value};
 pub use interval::{Interval, METRICS};
@@ -50,25 +50,17 @@ struct Options {
 /// The sink.
 struct Emf {
     interval: Interval,
-    out: BufWriter<Box<dyn Write + Send>>,
+    out: Records<Box<dyn Write + Send>>,
     to: String,
-    text: String,
-    lines: u64,
-    bytes: u64,
+    host: Host,
 }
 
 impl Emf {
     /// Writes documents, a line each.
-    fn write(&mut self, documents: &[Document]) -> Result<(), Error> {
-        self.text.clear();
+    fn write(&mut self, documents: &[Document]) {
         for document in documents {
-            self.text.push_str(&document.to_string());
-            self.text.push('\n');
+            self.out.push(format!("{document}\n").as_bytes());
         }
-        self.out.write_all(self.text.as_bytes()).map_err(|error| cannot_write(&self.to, &error))?;
-        self.lines += documents.len() as u64;
-        self.bytes += self.text.len() as u64;
-        Ok(())
     }
 }
 
@@ -128,32 +120,38 @@ impl Sink for Emf {
         let clock = (metadata.start_ns(), metadata.unix_ns(metadata.start_ns()));
         let interval =
             Interval::new(counts, clock, &options.namespace, server, Duration::from_secs(options.seconds));
-        Ok(Self { interval, out: BufWriter::new(out), to, text: String::new(), lines: 0, bytes: 0 })
+        Ok(Self { interval, out: Records::new(out), to, host })
     }
 
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Flow, Error> {
         self.interval.missing(batch.missed());
         for sample in batch.samples() {
             let due = self.interval.take(&sample, batch.names());
-            if !due.is_empty() {
-                self.write(&due)?;
-            }
+            self.write(&due);
         }
         Ok(Flow::Continue)
     }
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
-        self.out.flush().map_err(|error| cannot_write(&self.to, &error))
+        match self.out.flush_and_tell(&self.to) {
+            Some(Err(why)) => self.host.warning(&why),
+            Some(Ok(line)) => self.host.info(&line),
+            None => {}
+        }
+        Ok(())
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
         let last = self.interval.finish();
-        self.write(&last)?;
+        self.write(&last);
         self.flush(within)
     }
 
     fn health(&self) -> Health {
-        Health { written: self.lines, bytes: self.bytes, ..Health::default() }
+        let (written, bytes, lost) = (self.out.written(), self.out.bytes(), self.out.lost());
+        let message =
+            if lost > 0 { format!("{lost} lines found no room in {}", self.to) } else { String::new() };
+        Health { degraded: lost > 0, message, written, lost, bytes }
     }
 }
 

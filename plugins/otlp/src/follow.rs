@@ -133,6 +133,8 @@ pub struct Follower {
     rings: Rings,
     tracks: Vec<Vec<Open>>,
     open: usize,
+    /// Those of tracks that no thread runs were let go of, and most are open still.
+    crowded: bool,
     causes: Causes,
     ready: Vec<proto::Span>,
 }
@@ -247,6 +249,7 @@ impl Follower {
             rings: Rings::default(),
             tracks: Vec::new(),
             open: 0,
+            crowded: false,
             causes: Causes::default(),
             ready: Vec::new(),
         }
@@ -282,6 +285,22 @@ impl Follower {
         self.rings.slots.clear();
         self.tracks.clear();
         self.open = 0;
+        self.crowded = false;
+    }
+
+    /// Forgets spans of tracks that no thread runs: of operations and coroutines that wait for what never comes there are more
+    /// each day, and what runs now is not to be missed for them.
+    #[cold]
+    fn let_go(&mut self) {
+        let running: HashSet<u32> =
+            self.rings.slots.values().flat_map(|ring| ring.chain.iter().copied()).collect();
+        for (track, open) in (0..).zip(&mut self.tracks) {
+            if !open.is_empty() && !running.contains(&track) {
+                self.open -= open.len();
+                *open = Vec::new();
+            }
+        }
+        self.crowded = self.open > MAX_OPEN / 2;
     }
 
     fn sample(&mut self, batch: &Batch<'_>, sample: &Sample<'_>) {
@@ -418,6 +437,9 @@ impl Follower {
             events: Vec::new(),
             dropped_events: 0,
         };
+        if self.open >= MAX_OPEN && !self.crowded {
+            self.let_go();
+        }
         if self.open < MAX_OPEN
             && let Some(track) = at(&mut self.tracks, sample.track, MAX_TRACKS)
         {
@@ -431,6 +453,7 @@ impl Follower {
         let Some(depth) = track.iter().rposition(|open| open.span == end.span) else { return };
         // Spans inside of it that are still open have lost their end.
         self.open -= track.len() - depth;
+        self.crowded &= self.open > MAX_OPEN / 2;
         let Some(mut open) = track.drain(depth..).next() else { return };
         open.dropped_args += arguments(batch, end.args, argument, &mut open.args);
         let duration_ns = sample.time_ns.saturating_sub(open.begin_ns);

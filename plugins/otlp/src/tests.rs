@@ -74,7 +74,7 @@ impl Feed {
             args: args.as_ptr(),
             n_args: args.len(),
             text: TickscopeText::new(TEXT),
-            ..nothing()
+            ..TickscopeBatch::EMPTY
         };
         // SAFETY: all it points to lives to the end of this function.
         self.follower.take(&unsafe { Batch::new(&raw, &self.names) });
@@ -137,28 +137,6 @@ impl Feed {
     }
 }
 
-fn nothing() -> TickscopeBatch {
-    TickscopeBatch {
-        size: size_of::<TickscopeBatch>(),
-        missed: 0,
-        samples: std::ptr::null(),
-        n_samples: 0,
-        args: std::ptr::null(),
-        n_args: 0,
-        text: TickscopeText::new(""),
-        symbols: std::ptr::null(),
-        n_symbols: 0,
-        tracks: std::ptr::null(),
-        n_tracks: 0,
-        categories: std::ptr::null(),
-        n_categories: 0,
-        keys: std::ptr::null(),
-        n_keys: 0,
-        stacks: std::ptr::null(),
-        n_stacks: 0,
-    }
-}
-
 fn names() -> Names {
     let text = TickscopeText::new;
     let symbol = |(id, (resource, name)): (u32, &(&str, &str))| TickscopeSymbol {
@@ -198,7 +176,7 @@ fn names() -> Names {
         n_categories: categories.len(),
         keys: keys.as_ptr(),
         n_keys: keys.len(),
-        ..nothing()
+        ..TickscopeBatch::EMPTY
     };
     let mut names = Names::default();
     // SAFETY: the arrays live until the end of this function, and have the lengths that are told.
@@ -512,6 +490,17 @@ fn what_is_too_much_is_counted_and_what_is_missing_is_forgotten() {
     feed.push_with(1, TICKSCOPE_INSTANT, TickscopeEvent { instant }, &[], 3);
     feed.end(100, tick);
     assert_eq!(feed.sent(), []);
+}
+
+#[test]
+fn operations_that_never_end_are_not_all_that_is_followed() {
+    let mut feed = Feed::new();
+    for leaked in 0..70_000 {
+        feed.on(100 + leaked).begin(0, "sql", PRICE);
+    }
+    let event = feed.on(MAIN).begin(100, "event", PAY);
+    feed.end(130, event);
+    assert_eq!(tree(&feed.sent()), [("event bank:pay", "", 30)]);
 }
 
 #[test]

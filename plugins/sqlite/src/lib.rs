@@ -21,18 +21,14 @@
 
 mod database;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Range, Sink, export_sink};
-use tickscope_counts::{Losses, Span, Spans};
+use tickscope_counts::{Losses, OpenSpans, Span, Spans};
 
 pub use database::{Arg, Database, Lacks, SCHEMA};
-
-/// Spans whose begin arguments wait for their end.
-const MAX_OPEN: usize = 1 << 16;
 
 /// The options, as the schema has them.
 #[derive(Deserialize)]
@@ -50,7 +46,7 @@ struct Sqlite {
     database: Database,
     spans: Spans,
     /// Arguments that open spans began with.
-    begun: HashMap<u64, Vec<(String, Arg)>>,
+    begun: OpenSpans<Vec<(String, Arg)>>,
     /// By category: whether its spans are written. `None`: not looked at yet.
     wanted: Vec<Option<bool>>,
     full: bool,
@@ -119,7 +115,7 @@ impl Sink for Sqlite {
             options,
             database,
             spans: Spans::new(budget_ns),
-            begun: HashMap::new(),
+            begun: OpenSpans::default(),
             wanted: Vec::new(),
             full: false,
             missed: 0,
@@ -142,7 +138,7 @@ impl Sink for Sqlite {
             self.last_ns = self.last_ns.max(sample.time_ns);
             self.losses.sample(&sample);
             match sample.event {
-                Event::Begin(begin) if self.begun.len() < MAX_OPEN && self.wants(begin.category, batch) => {
+                Event::Begin(begin) if self.wants(begin.category, batch) => {
                     let args = self.args(batch, begin.args);
                     if !args.is_empty() {
                         self.begun.insert(begin.span, args);
@@ -253,7 +249,7 @@ impl Sqlite {
     }
 
     fn span(&mut self, span: &Span, batch: &Batch<'_>, ended: Range) -> Result<(), Error> {
-        let begun = self.begun.remove(&span.id).unwrap_or_default();
+        let begun = self.begun.remove(span.id).unwrap_or_default();
         // Of one whose begin was not seen nobody knows the kind: it is written where all are.
         let wanted = match span.category {
             Some(category) => self.wants(category, batch),

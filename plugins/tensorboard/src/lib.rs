@@ -7,7 +7,8 @@
 //!
 //! # Guarantees
 //! A run killed at any moment leaves a file that TensorBoard reads up to the last flush, which is a second old at most. However
-//! many resources there are, so many are told apart as the option `resources` says.
+//! many resources there are, so many are told apart as the option `resources` says. A disk that is full costs the events that find no
+//! room, whole ones; `max_mb` bounds the file.
 //!
 //! # Refuses
 //! A folder that cannot be written to; it is told which, and why.
@@ -24,13 +25,13 @@ mod record;
 mod tests;
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
-use tickscope_counts::{Counts, Recording};
+use tickscope_counts::{Counts, Recording, Records};
 
 pub use board::{Board, TAGS};
 pub use event::{Event, HistogramProto, Number, Summary, Value, What};
@@ -44,21 +45,32 @@ struct Options {
     run: String,
     seconds: u64,
     resources: usize,
+    max_mb: u64,
 }
 
 /// The sink.
 struct TensorBoard {
     board: Board,
-    out: BufWriter<File>,
+    out: Records<File>,
     file: PathBuf,
-    events: u64,
-    bytes: u64,
+    host: Host,
+    max_mb: u64,
+    /// Events that are not there because the file is full.
+    left_out: u64,
 }
 
 impl TensorBoard {
     fn write(&mut self, event: &Event) -> Result<(), Error> {
-        self.bytes += write(&mut self.out, event).map_err(|error| cannot_write(&self.file, &error))?;
-        self.events += 1;
+        if self.out.bytes() >> 20 >= self.max_mb {
+            if self.left_out == 0 {
+                self.host.warning(&format!("{} MB are full: nothing is written on; see max_mb", self.max_mb));
+            }
+            self.left_out += 1;
+            return Ok(());
+        }
+        let mut record = Vec::new();
+        write(&mut record, event)?;
+        self.out.push(&record);
         Ok(())
     }
 }
@@ -111,6 +123,10 @@ impl Sink for TensorBoard {
             "resources": {
                 "type": "integer", "minimum": 1, "maximum": 1000, "default": 50,
                 "description": "How many resources are told apart; the others share the name other."
+            },
+            "max_mb": {
+                "type": "integer", "minimum": 1, "maximum": 1000000, "default": 2048,
+                "description": "When the file has so many megabytes, nothing is written on."
             }
         }
     }"#;
@@ -140,7 +156,8 @@ impl Sink for TensorBoard {
         host.info(&format!("events go to {}", file.display()));
         let counts = Counts::new(Recording::of(metadata), options.resources);
         let board = Board::new(counts, (metadata.start_ns(), unix_ns), options.seconds);
-        let mut sink = Self { board, out: BufWriter::new(out), file, events: 0, bytes: 0 };
+        let out = Records::new(out);
+        let mut sink = Self { board, out, file, host, max_mb: options.max_mb, left_out: 0 };
         sink.write(&sink.board.first())?;
         Ok(sink)
     }
@@ -156,7 +173,12 @@ impl Sink for TensorBoard {
     }
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
-        self.out.flush().map_err(|error| cannot_write(&self.file, &error))
+        match self.out.flush_and_tell(&self.file.display().to_string()) {
+            Some(Err(why)) => self.host.warning(&why),
+            Some(Ok(line)) => self.host.info(&line),
+            None => {}
+        }
+        Ok(())
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
@@ -167,7 +189,16 @@ impl Sink for TensorBoard {
     }
 
     fn health(&self) -> Health {
-        Health { written: self.events, bytes: self.bytes, ..Health::default() }
+        let (written, bytes, lost) = (self.out.written(), self.out.bytes(), self.out.lost());
+        let mut messages = Vec::new();
+        if self.left_out > 0 {
+            messages.push(format!("{} MB were full: later events are not there", self.max_mb));
+        }
+        if lost > 0 {
+            messages.push(format!("{lost} events found no room on the disk"));
+        }
+        let lost = lost.saturating_add(self.left_out);
+        Health { degraded: lost > 0, message: messages.join("; "), written, lost, bytes }
     }
 }
 

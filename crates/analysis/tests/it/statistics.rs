@@ -60,6 +60,21 @@ fn bytes_are_the_allocators_own() {
 }
 
 #[test]
+fn a_span_that_cannot_tell_how_much_takes_nothing_from_others() {
+    let mut s = Stream::new(Depth::Boundary);
+    let (event, native) = (s.lua("a:e@a.lua:1"), s.lua("b:n@b.lua:1"));
+    let main = s.main;
+    s.begin(CategoryId::EVENT, event);
+    for _ in 0..3 {
+        s.begin(CategoryId::NATIVE, native).end_on(main, Outcome::Ok, 3 << 30, &[]);
+    }
+    s.end_on(main, Outcome::Ok, u32::MAX, &[]);
+    let report = s.report();
+    let bytes = |name: &str| report.symbols.iter().find(|row| &*row.symbol.name == name).unwrap().allocated;
+    assert_eq!((bytes("e"), bytes("n")), (0, 9 << 30));
+}
+
+#[test]
 fn errors_heaps_and_accounts_are_counted() {
     let mut s = Stream::new(Depth::Boundary);
     let event = s.lua("a:e@a.lua:1");

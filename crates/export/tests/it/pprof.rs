@@ -208,6 +208,12 @@ fn pprof_golden() {
 /// function and tick have then.
 #[track_caller]
 fn check_bytes(sampled: &[u64], expected: [u64; 3]) {
+    check_told(sampled, 120, expected);
+}
+
+/// The same; the tick tells `told`.
+#[track_caller]
+fn check_told(sampled: &[u64], told: u32, expected: [u64; 3]) {
     let mut out = RecordingSink::default();
     let names = [("", "tick"), ("bank", "pay"), ("bank", "f")];
     let [tick, event, function] = names.map(|(resource, name)| {
@@ -231,7 +237,14 @@ fn check_bytes(sampled: &[u64], expected: [u64; 3]) {
         push(30, Event::Stack { stack, weight: Weight { time_ns: 1, bytes: *bytes } });
     }
     push(40, end(span(2), event, 20, 100));
-    push(50, end(span(1), tick, 10, 120));
+    // More than a span can tell.
+    if told == u32::MAX {
+        for number in 3..6 {
+            push(42, begin(span(number), function, CategoryId::NATIVE));
+            push(43, end(span(number), function, 42, 3 << 30));
+        }
+    }
+    push(50, end(span(1), tick, 10, told));
     let decoded = decode(&bytes(&out, Format::Pprof, &Options::default()));
     let of = |name: &str| {
         let of_path = |sample: &&Sampled| sample.0[0].starts_with(name);
@@ -247,6 +260,8 @@ fn samples_share_the_bytes_that_their_span_allocated() {
     check_bytes(&[100], [0, 100, 20]);
     // The second has bytes that were allocated before the event.
     check_bytes(&[80, 220], [0, 100, 20]);
+    // What a span cannot tell is nobody's, and takes nothing from those inside of it.
+    check_told(&[], u32::MAX, [100, 9 << 30, 0]);
 }
 
 #[test]

@@ -76,6 +76,17 @@ fn alerts_begin_and_end_by_the_recordings_clock() {
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 8);
 }
 
+#[test]
+fn a_log_on_a_full_disk_is_told_and_the_console_goes_on() {
+    let rules = json!([{"measure": "tick_ms", "above": 60}]);
+    let played = play(&hitch(), &json!({"rules": rules, "log": "/dev/full"}));
+    assert!(played.said[0].contains("tick-ms"), "{:?}", played.said);
+    let health = played.health;
+    let why = "cannot write: No space left on device (os error 28)";
+    assert_eq!((health.written, health.message), (0, format!("log: {} lost: {why}", health.lost)));
+    assert!(health.degraded && health.lost > 0);
+}
+
 /// The first alert of a rule over 20 s of a server in which the bank runs 39 of 40 ms, four times in a
 /// second, and allocates 4 MB once.
 #[track_caller]

@@ -104,6 +104,27 @@ fn a_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_disk_that_is_full_costs_lines_and_no_more() {
+    let mut server = Server::new();
+    let bank = server.symbol("bank", "pay");
+    server.ticks(250, 100, 40, bank);
+    let trial = trial();
+    let mut sink = trial.direct(r#"{"file": "/dev/full", "seconds": 1}"#);
+    server.play(&mut sink).unwrap();
+    let health = sink.health.clone().unwrap();
+    assert!(health.degraded && health.lost > 20 && health.written == 0, "{health:?}");
+    assert_eq!(health.message, format!("{} lines found no room in /dev/full", health.lost));
+    let warning = "cloudwatch-emf: Warning: cannot write /dev/full: No space left on device (os error 28); \
+                   what finds no room until it can is left out";
+    let said = trial.said();
+    assert_eq!(
+        said.iter().filter(|line| line.contains("Warning")).collect::<Vec<_>>(),
+        [warning],
+        "{said:?}"
+    );
+}
+
+#[test]
 fn jsonschema_holds_every_line_against_the_specification() {
     let Some(python) = python("jsonschema") else { return };
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");

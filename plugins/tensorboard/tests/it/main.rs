@@ -101,6 +101,32 @@ fn our_reader_finds_what_was_played() {
 }
 
 #[test]
+fn a_file_that_is_full_is_left_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        json!({ "folder": folder.path().to_str().unwrap(), "run": "one", "seconds": 3600, "max_mb": 1 });
+    let trial = trial();
+    let mut sink = trial.direct(&options.to_string());
+    let mut server = Server::new();
+    let bank = server.symbol("bank", "pay");
+    server.ticks(30_000, 50, 40, bank);
+    server.play(&mut sink).unwrap();
+    let health = sink.health.clone().unwrap();
+    assert!(health.degraded && health.lost > 0, "{health:?}");
+    assert_eq!(health.message, "1 MB were full: later events are not there");
+    let warnings: Vec<String> = trial.said().into_iter().filter(|line| line.contains("Warning")).collect();
+    assert_eq!(warnings, ["tensorboard: Warning: 1 MB are full: nothing is written on; see max_mb"]);
+    let bytes = std::fs::read(file(&folder.path().join("one"))).unwrap();
+    assert!(bytes.len() < 2 << 20, "{}", bytes.len());
+    let (mut rest, mut events) = (&*bytes, 0);
+    while read(&mut rest).unwrap().is_some() {
+        events += 1;
+    }
+    assert_eq!((events, rest.len()), (health.written, 0));
+    assert_eq!(events + health.lost, 30_000 + 2); // the version, and the interval
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("taken");
