@@ -112,7 +112,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     names.sort();
     for name in &names {
         // One after the other: built together, each would have the features that the others ask for.
-        let mut build = cargo(["build", "--quiet", "--package", &format!("alone-{name}"), "--manifest-path"]);
+        let mut build =
+            cargo(["build", "--quiet", "--locked", "--package", &format!("alone-{name}"), "--manifest-path"]);
         build.arg(folder().join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
         tally.judge(&format!("tickscope-{name} alone builds"), process::show(&mut build));
     }

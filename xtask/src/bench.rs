@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<()> {
         process::show(command.args(&options.criterion))?;
     }
     for bench in COMPARISON.iter().filter(|bench| wanted(bench)) {
-        let mut command = cargo(["bench", "--bench", bench, "--manifest-path"]);
+        let mut command = cargo(["bench", "--locked", "--bench", bench, "--manifest-path"]);
         command.arg(metadata::root().join("comparison/Cargo.toml")).arg("--").args(&options.criterion);
         command.env("CARGO_TARGET_DIR", metadata::target_dir().join("comparison"));
         process::show(&mut command)?;

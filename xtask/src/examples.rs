@@ -23,7 +23,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         // Its own folder for what it writes, so that it leaves nothing beside its sources.
         let out = metadata::target_dir().join("example-output").join(&name);
         fs::create_dir_all(&out)?;
-        let mut command: Command = cargo(["run", "--manifest-path"]);
+        let mut command: Command = cargo(["run", "--locked", "--manifest-path"]);
         // Each takes the capture to write, and files to work on.
         command
             .arg(path.join("Cargo.toml"))

@@ -51,7 +51,8 @@ pub fn run(options: &Options, tally: &mut Tally) -> Result<()> {
 
 fn fuzz(folder: &Path, target: &str, host: &str, seconds: u64) -> Result<()> {
     let out = metadata::target_dir().join("fuzz");
-    let mut build = cargo(["build", "--release", "--target", host, "--bin", target, "--manifest-path"]);
+    let mut build =
+        cargo(["build", "--release", "--locked", "--target", host, "--bin", target, "--manifest-path"]);
     build
         .arg(folder.join("Cargo.toml"))
         .env("CARGO_TARGET_DIR", &out)

@@ -93,7 +93,8 @@ impl Tally {
         println!("{}", self.line());
     }
 
-    fn line(&self) -> String {
+    /// The line of sums.
+    pub fn line(&self) -> String {
         format!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped.len())
     }
 }

@@ -3,6 +3,7 @@
 mod edges;
 mod licences;
 mod links;
+mod locks;
 mod messages;
 mod sources;
 
@@ -49,6 +50,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     report(tally, "book", links::book(&texts));
     report(tally, "messages", messages::check(&texts));
     report(tally, "crates alone", alone::check(&members, &files, &texts));
+
+    locks::check(root, &files, tally)?;
 
     report(tally, "header", header::check()?);
 
