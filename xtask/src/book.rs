@@ -2,7 +2,7 @@
 //! the book: a preprocessor makes those links lead to the repository.
 
 use std::io::{Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::oracles::install;
 use crate::process;
 use crate::tally::Tally;
-use crate::{metadata, tidy};
+use crate::{links, metadata};
 
 const REPOSITORY: &str = "https://github.com/tickscope/tickscope/blob/main";
 
@@ -31,8 +31,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     ensure!(!said.contains("WARN") && !said.contains("ERROR"), "mdbook warns, see above");
     let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).context("cannot read docs/SUMMARY.md")?;
     let mut pages = 0;
-    for target in tidy::links(&summary) {
-        let page = out.join(&target).with_extension("html");
+    for link in links::links(&summary) {
+        let page = out.join(&link.target).with_extension("html");
         let html =
             std::fs::read_to_string(&page).with_context(|| format!("the book lacks {}", page.display()))?;
         if let Some(link) = html.split("href=\"").skip(1).find(|rest| rest.starts_with("../")) {
@@ -80,39 +80,7 @@ fn chapters(value: &mut Value) {
 
 /// `content` of the page `path`, seen from `docs`, with links out of `docs` leading to the repository.
 fn outward(path: &Path, content: &str) -> String {
-    let mut out = String::with_capacity(content.len());
-    let mut rest = content;
-    while let Some(start) = rest.find("](") {
-        let (before, behind) = rest.split_at(start + 2);
-        out.push_str(before);
-        let end = behind.find(')').unwrap_or(behind.len());
-        let target = &behind[..end];
-        match in_repository(path, target) {
-            Some(link) => out.push_str(&link),
-            None => out.push_str(target),
-        }
-        rest = &behind[end..];
-    }
-    out.push_str(rest);
-    out
-}
-
-fn in_repository(path: &Path, target: &str) -> Option<String> {
-    if !target.starts_with("../") {
-        return None;
-    }
-    let mut full = PathBuf::from("docs");
-    full.push(path.parent()?);
-    for part in Path::new(target).components() {
-        match part {
-            Component::ParentDir => {
-                full.pop();
-            }
-            Component::Normal(name) => full.push(name),
-            _ => {}
-        }
-    }
-    Some(format!("{REPOSITORY}/{}", full.display()))
+    links::outward(content, &Path::new("docs").join(path), REPOSITORY, |file| file.starts_with("docs"))
 }
 
 #[cfg(test)]

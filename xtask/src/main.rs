@@ -13,6 +13,7 @@ mod examples;
 mod features;
 mod fuzz;
 mod header;
+mod links;
 mod loom;
 mod metadata;
 mod natives;

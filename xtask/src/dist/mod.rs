@@ -7,7 +7,6 @@ mod build;
 mod crates;
 mod deb;
 mod installed;
-mod links;
 mod notices;
 mod pack;
 mod sbom;

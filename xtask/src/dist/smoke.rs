@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Release, build, chosen, installed, links, make, tree};
+use super::{Release, build, chosen, installed, make, tree};
+use crate::links;
 use crate::metadata::{self, Package};
 use crate::oracles::{install, runner};
 use crate::process;
@@ -142,7 +143,9 @@ impl Unpacked {
         for page in pages {
             let text = fs::read_to_string(self.top.join(page))?;
             dead.extend(
-                links::dead(&text, page, &self.files).into_iter().map(|link| format!("{page}: {link}")),
+                links::dead(&text, Path::new(page), |file| tree::is_there(file, &self.files))
+                    .into_iter()
+                    .map(|link| format!("{page}: {link}")),
             );
         }
         ensure!(dead.is_empty(), "dead: {}", dead.join(", "));

@@ -9,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::build::Built;
-use super::{Release, links, pack};
+use super::{Release, pack};
+use crate::links;
 use crate::metadata;
 use crate::process;
 
@@ -154,7 +155,10 @@ impl Tree {
         for page in pages {
             let text = fs::read_to_string(self.path(&page))?;
             let base = format!("{}/blob/v{}", release.repository, release.version);
-            self.text(&page, &links::outward(&text, &page, &self.files, &base))?;
+            self.text(
+                &page,
+                &links::outward(&text, Path::new(&page), &base, |file| is_there(file, &self.files)),
+            )?;
         }
         Ok(())
     }
@@ -165,6 +169,14 @@ impl Tree {
         let sums = pack::sums(&self.folder, &files)?;
         self.text("SHA256SUMS", &sums)
     }
+}
+
+/// Whether `file` is among `files`, or a folder of one.
+pub fn is_there(file: &Path, files: &BTreeSet<String>) -> bool {
+    let name = file.to_string_lossy();
+    let below = format!("{name}/");
+    files.contains(name.as_ref())
+        || files.range(below.clone()..).next().is_some_and(|file| file.starts_with(&below))
 }
 
 /// The files that git knows, relative to the root.

@@ -1,13 +1,9 @@
 //! Links in the pages of the repository: each leads to a file that is there, and to a heading that it has. Without a network.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-/// A link, as it stands in a page.
-pub struct Link {
-    line: usize,
-    pub target: String,
-}
+use crate::links::{closing, is_elsewhere, joined, links, percent_decoded, prose};
 
 /// Every link that leads nowhere. `files` are all files that git knows.
 pub fn check(files: &[PathBuf], texts: &[(PathBuf, String)]) -> Vec<String> {
@@ -60,7 +56,7 @@ fn leads_nowhere(
     there: &BTreeSet<&Path>,
     headings: &BTreeMap<&Path, BTreeSet<String>>,
 ) -> Option<String> {
-    if target.contains("://") || target.starts_with("mailto:") {
+    if is_elsewhere(target) {
         return None;
     }
     let (path, anchor) = match target.split_once('#') {
@@ -85,121 +81,6 @@ fn leads_nowhere(
         Some(_) => Some(format!("leads to a heading that {} does not have", page.display())),
         None => Some("names a place in a file that is no page".to_owned()),
     }
-}
-
-/// `path` as seen from the folder of `file`, relative to the root.
-fn joined(file: &Path, path: &str) -> Option<PathBuf> {
-    let mut joined = file.parent()?.to_owned();
-    for part in Path::new(path).components() {
-        match part {
-            Component::Normal(name) => joined.push(name),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                if !joined.pop() {
-                    return None;
-                }
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(joined)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
-        match code {
-            Some(code) if *first == b'%' => {
-                bytes.push(code);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The lines of a page that are no code, from 1, with code within them blanked.
-fn prose(text: &str) -> impl Iterator<Item = (usize, String)> {
-    let mut fence: Option<String> = None;
-    text.lines().enumerate().filter_map(move |(index, line)| {
-        let trimmed = line.trim_start();
-        let marks: String = trimmed.chars().take_while(|&c| c == '`').collect();
-        match &fence {
-            Some(open) => {
-                if marks.len() >= open.len() && trimmed.trim_end() == marks {
-                    fence = None;
-                }
-                None
-            }
-            None if marks.len() >= 3 => {
-                fence = Some(marks);
-                None
-            }
-            None => Some((index + 1, without_code(line))),
-        }
-    })
-}
-
-/// `line` with spaces in place of what stands between backquotes.
-fn without_code(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(start) = rest.find('`') {
-        out.push_str(&rest[..start]);
-        let run = rest[start..].chars().take_while(|&c| c == '`').count();
-        let marks = &rest[start..start + run];
-        let behind = &rest[start + run..];
-        let Some(end) = behind.find(marks) else {
-            out.push_str(&rest[start..]);
-            return out;
-        };
-        out.extend(std::iter::repeat_n(' ', end + 2 * run));
-        rest = &behind[end + run..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// `[text](target)`, images, and `[name]: target`.
-pub fn links(text: &str) -> Vec<Link> {
-    let mut links = Vec::new();
-    for (line, prose) in prose(text) {
-        let defined = prose.strip_prefix('[').and_then(|rest| rest.split_once("]: "));
-        if let Some((_, target)) = defined {
-            let target = target.split_whitespace().next().unwrap_or_default();
-            links.push(Link { line, target: target.to_owned() });
-            continue;
-        }
-        let mut rest = prose.as_str();
-        while let Some(start) = rest.find("](") {
-            rest = &rest[start + 2..];
-            let Some(end) = closing(rest) else { break };
-            let target = rest[..end].split_whitespace().next().unwrap_or_default();
-            links.push(Link { line, target: target.trim_matches(['<', '>']).to_owned() });
-            rest = &rest[end..];
-        }
-    }
-    links
-}
-
-/// Where the bracket that is open before `text` closes.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    for (index, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth == 0 => return Some(index),
-            ')' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 /// What the headings of a page are called in links, as GitHub and mdBook do it.
@@ -227,7 +108,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 /// The headings of a page, without the targets of links in them. Code in a heading counts, so lines are looked at whole.
 fn headings(text: &str) -> Vec<String> {
-    let numbers: BTreeSet<usize> = prose(text).map(|(number, _)| number).collect();
+    let numbers: BTreeSet<usize> = prose(text).map(|line| line.number).collect();
     let mut headings = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let level = line.chars().take_while(|&c| c == '#').count();

@@ -18,11 +18,6 @@ use crate::metadata;
 use crate::process;
 use crate::tally::Tally;
 
-/// The targets of the links in a page.
-pub fn links(text: &str) -> Vec<String> {
-    links::links(text).into_iter().map(|link| link.target).collect()
-}
-
 /// Checks every rule and reports each under its own name.
 pub fn run(tally: &mut Tally) -> Result<()> {
     let root = metadata::root();
