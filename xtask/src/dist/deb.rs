@@ -21,7 +21,8 @@ const OURS: &[(&str, &str)] = &[
 ];
 /// Scripts that dpkg runs.
 const SCRIPTS: &[&str] = &["postinst", "prerm", "postrm"];
-const MAINTAINER: &str = "The Tickscope authors <tickscope@tickscope.invalid>";
+/// Who the package names when the builder does not say who answers for it: an address that no mail leads to (RFC 2606).
+const NOBODY: (&str, &str) = ("The Tickscope authors", "tickscope@tickscope.invalid");
 
 /// What the package is called, without a folder.
 pub fn file_name(release: &Release, architecture: &str) -> String {
@@ -42,6 +43,21 @@ fn version(release: &Release) -> String {
     release.version.replacen('-', "~", 1)
 }
 
+/// `Name <address>`, of whoever answers for the package: `DEBFULLNAME` and `DEBEMAIL`, as Debian's own tools have it.
+fn maintainer(name: Option<String>, address: Option<String>) -> Result<String> {
+    let name = name.unwrap_or_else(|| NOBODY.0.to_owned());
+    let address = address.unwrap_or_else(|| NOBODY.1.to_owned());
+    let plain = |text: &str| !text.is_empty() && !text.contains(['<', '>', '\n', '\r']);
+    let (local, domain) = address.split_once('@').unwrap_or_default();
+    let whole = plain(local) && plain(domain) && !address.contains([' ', ',']) && !domain.contains('@');
+    ensure!(
+        plain(&name) && !name.contains(','),
+        "DEBFULLNAME is `{name}`: expected a name without `,`, `<` and `>`"
+    );
+    ensure!(whole, "DEBEMAIL is `{address}`: expected an address such as you@example.org");
+    Ok(format!("{name} <{address}>"))
+}
+
 /// Makes the package of what is in `from`, staged below `work`.
 pub fn package(
     from: &Tree,
@@ -50,6 +66,7 @@ pub fn package(
     work: &Path,
     package: &Path,
 ) -> Result<()> {
+    let maintainer = maintainer(std::env::var("DEBFULLNAME").ok(), std::env::var("DEBEMAIL").ok())?;
     let mut tree = Tree::new(work.join("deb"))?;
     for file in from.files() {
         let Some(place) = place(file) else { continue };
@@ -65,7 +82,7 @@ pub fn package(
         tree.copy(&ours.join(file), place)?;
     }
     let changes = "usr/share/doc/tickscope/changelog";
-    tree.text(changes, &changelog(release)?)?;
+    tree.text(changes, &changelog(release, &maintainer)?)?;
     tree.compress(changes)?;
 
     let files: Vec<PathBuf> = tree.files().map(PathBuf::from).collect();
@@ -82,7 +99,7 @@ pub fn package(
     tree.text("DEBIAN/md5sums", &sums)?;
     tree.text("DEBIAN/conffiles", "/etc/default/tickscope-collect\n")?;
     let depends = depends(work, &programs)?;
-    tree.text("DEBIAN/control", &control(release, architecture, bytes, &depends))?;
+    tree.text("DEBIAN/control", &control(release, architecture, &maintainer, bytes, &depends))?;
     for script in SCRIPTS {
         let text = fs::read(ours.join(script)).with_context(|| format!("cannot read {script}"))?;
         tree.bytes(&format!("DEBIAN/{script}"), &text, true)?;
@@ -118,9 +135,9 @@ fn place(file: &str) -> Option<String> {
     Some(format!("usr/share/doc/tickscope/{file}"))
 }
 
-fn control(release: &Release, architecture: &str, bytes: u64, depends: &str) -> String {
+fn control(release: &Release, architecture: &str, maintainer: &str, bytes: u64, depends: &str) -> String {
     format!(
-        "Package: tickscope\nVersion: {}\nArchitecture: {}\nMaintainer: {MAINTAINER}\nInstalled-Size: {}\n\
+        "Package: tickscope\nVersion: {}\nArchitecture: {}\nMaintainer: {maintainer}\nInstalled-Size: {}\n\
          Depends: {depends}\nSection: devel\nPriority: optional\nHomepage: {}\n\
          Description: tells why the tick of a game server was late\n \
          Records what the scripts of a server do, across threads, events, exports and\n \
@@ -154,13 +171,14 @@ fn depends(work: &Path, programs: &[PathBuf]) -> Result<String> {
     Ok(depends.to_owned())
 }
 
-fn changelog(release: &Release) -> Result<String> {
+fn changelog(release: &Release, maintainer: &str) -> Result<String> {
     let mut date = Command::new("date");
     let date =
         process::capture(date.env("LC_ALL", "C").args(["-u", "-R", &format!("-d@{}", release.epoch)]))?;
     Ok(format!(
-        "tickscope ({}) stable; urgency=medium\n\n  * What changed is in {}/blob/v{}/crates/host/CHANGELOG.md\n\n \
-         -- {MAINTAINER}  {}\n",
+        "tickscope ({}) stable; urgency=medium\n\n  * What changed is in\n    \
+         {}/blob/v{}/crates/host/CHANGELOG.md\n\n \
+         -- {maintainer}  {}\n",
         version(release),
         release.repository,
         release.version,
@@ -178,4 +196,22 @@ fn open_folders(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_maintainer_is_a_name_and_an_address() {
+        let of = |name: &str, address: &str| maintainer(Some(name.to_owned()), Some(address.to_owned()));
+        assert_eq!(of("A B", "a.b@example.org").unwrap(), "A B <a.b@example.org>");
+        assert!(maintainer(None, None).unwrap().ends_with(".invalid>"));
+        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a@b\nX: y", "<a@b>"] {
+            assert!(of("A B", bad).unwrap_err().to_string().starts_with("DEBEMAIL"), "{bad}");
+        }
+        for bad in ["", "A\nDepends: b", "A <b>", "B, A"] {
+            assert!(of(bad, "a@b.c").unwrap_err().to_string().starts_with("DEBFULLNAME"), "{bad}");
+        }
+    }
 }

@@ -145,7 +145,7 @@ impl Tree {
             let example =
                 file.starts_with("examples/") && !packages.iter().any(|folder| file.starts_with(folder));
             let document = |(begin, end): &(&str, &str)| file.starts_with(begin) && file.ends_with(end);
-            example || DOCUMENTS.iter().any(document)
+            !file.ends_with(".gitignore") && (example || DOCUMENTS.iter().any(document))
         };
         for file in known.iter().filter(|file| wanted(file)) {
             self.copy(&root.join(file), file)?;
