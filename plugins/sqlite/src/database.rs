@@ -76,11 +76,25 @@ pub struct Database {
     symbols: usize,
     tracks: Vec<Track>,
     rows: u64,
-    /// A transaction is open. Where another program holds the lock there is none, and rows are left out.
+    /// A transaction is open. Where another program holds the lock, or the disk is full, there is none, and rows are left out.
     writes: bool,
+    /// Of the rows and of the symbols, what the transaction has that is open.
+    pending: u64,
+    committed_symbols: usize,
     left_out: u64,
+    /// Why rows were left out.
+    gaps: Gaps,
     /// Held to the end: no other recording takes the file.
     _lock: Lock,
+}
+
+/// Why rows were left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Another program held the file.
+    pub held: bool,
+    /// It could not be written, as on a disk that is full; what SQLite said.
+    pub unwritable: Option<String>,
 }
 
 /// What a file lacks at its end.
@@ -120,8 +134,20 @@ impl Database {
         };
         prepare().map_err(told)?;
         let (file, tracks) = (file.to_owned(), Vec::new());
-        let (symbols, rows, left_out) = (0, 0, 0);
-        Ok(Self { connection, file, start_ns, symbols, tracks, rows, writes: true, left_out, _lock: lock })
+        Ok(Self {
+            connection,
+            file,
+            start_ns,
+            symbols: 0,
+            tracks,
+            rows: 0,
+            writes: true,
+            pending: 0,
+            committed_symbols: 0,
+            left_out: 0,
+            gaps: Gaps::default(),
+            _lock: lock,
+        })
     }
 
     /// Monotonic time of the recording's start.
@@ -134,9 +160,14 @@ impl Database {
         self.rows
     }
 
-    /// Rows that could not be written because another program held the file.
+    /// Rows that could not be written.
     pub fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// Why they could not.
+    pub fn gaps(&self) -> &Gaps {
+        &self.gaps
     }
 
     /// Bytes of the log beside the file: some megabytes, and more while somebody reads for long.
@@ -166,7 +197,24 @@ impl Database {
         }
         let inserted = self.connection.prepare_cached(statement).and_then(|mut known| known.execute(values));
         self.rows += 1;
-        inserted.map(|_| ()).map_err(|error| self.told(error))
+        self.pending += 1;
+        inserted.map(|_| ()).or_else(|error| self.roll_back(error))
+    }
+
+    /// The rows of the transaction are not there: SQLite keeps all of them or none. A disk that is full may have room again for
+    /// those of the next.
+    fn roll_back(&mut self, error: rusqlite::Error) -> Result<(), Error> {
+        if !is_unwritable(&error) {
+            return Err(self.told(error));
+        }
+        let _ = self.connection.execute_batch("ROLLBACK"); // SQLite may have done so
+        self.writes = false;
+        self.rows -= self.pending;
+        self.left_out += std::mem::take(&mut self.pending);
+        self.symbols = self.committed_symbols;
+        self.tracks.clear();
+        self.gaps.unwritable.get_or_insert_with(|| error.to_string());
+        Ok(())
     }
 
     /// Nanoseconds since the recording's start.
@@ -322,7 +370,7 @@ impl Database {
     }
 
     /// What was written can be read, and a kill does not take it. Whether rows can be written on: another program may hold the
-    /// file, and then they are left out until a later call finds it free.
+    /// file, or the disk be full, and then they are left out until a later call finds it otherwise.
     pub fn commit(&mut self) -> Result<bool, Error> {
         self.end()?;
         if self.log_bytes() >= CHECKPOINT_BYTES {
@@ -332,11 +380,9 @@ impl Database {
         let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
         self.connection.busy_timeout(Duration::ZERO).map_err(|error| self.told(error))?;
         match begun {
-            Err(error) if is_busy(&error) => {}
-            begun => {
-                begun.map_err(|error| self.told(error))?;
-                self.writes = true;
-            }
+            Err(error) if is_busy(&error) => self.gaps.held = true,
+            Err(error) => self.roll_back(error)?,
+            Ok(()) => self.writes = true,
         }
         Ok(self.writes)
     }
@@ -344,16 +390,20 @@ impl Database {
     /// Ends the transaction.
     fn end(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.writes) {
-            self.connection.execute_batch("COMMIT").map_err(|error| self.told(error))?;
+            if let Err(error) = self.connection.execute_batch("COMMIT") {
+                return self.roll_back(error);
+            }
+            self.pending = 0;
+            self.committed_symbols = self.symbols;
         }
         Ok(())
     }
 
-    /// Moves the log into the file, as far as nobody reads it.
+    /// Moves the log into the file, as far as nobody reads it and there is room.
     fn checkpoint(&self) -> Result<(), Error> {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         match done {
-            Err(error) if !is_busy(&error) => Err(self.told(error)),
+            Err(error) if !is_busy(&error) && !is_unwritable(&error) => Err(self.told(error)),
             _ => Ok(()),
         }
     }
@@ -373,7 +423,7 @@ impl Database {
         // One who reads holds it up; then the log stays, which the next reader takes.
         lacks.log = begin.elapsed() > within / 2
             || match self.connection.pragma_update(None, "journal_mode", "DELETE") {
-                Err(error) if is_busy(&error) => true,
+                Err(error) if is_busy(&error) || is_unwritable(&error) => true,
                 left => left.map(|()| false).map_err(|error| self.told(error))?,
             };
         if lacks.log {
@@ -387,6 +437,12 @@ impl Database {
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whatever a disk may say that is full, or fails.
+fn is_unwritable(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly))
 }
 
 fn beside(file: &Path, ending: &str) -> PathBuf {
@@ -467,4 +523,53 @@ fn clear(file: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tickscope_abi::raw::{TickscopeBatch, TickscopeSymbol, TickscopeText};
+
+    use super::*;
+
+    fn name(names: &mut Names, id: u32) {
+        let text = TickscopeText::new("pay");
+        let (resource, file) = (text, text);
+        let symbol = TickscopeSymbol { id, runtime: 0, resource, name: text, file, line: 1, spare: 0 };
+        let batch = TickscopeBatch { symbols: &symbol, n_symbols: 1, ..TickscopeBatch::EMPTY };
+        // SAFETY: the symbol lives until the end of this function, and its texts for ever.
+        unsafe { names.take(&batch) };
+    }
+
+    #[test]
+    fn a_disk_that_is_full_costs_the_rows_of_its_time_and_no_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut database = Database::create(&folder.path().join("city.sqlite"), 0).expect("a file");
+        let mut names = Names::default();
+        let mut second = |database: &mut Database, id: u32| {
+            name(&mut names, id);
+            database.names(&names).expect("names");
+            for time_ns in 0..1_000 {
+                database.instant(id, 0, time_ns, "anomaly", &[]).expect("a row");
+            }
+            database.commit().expect("a commit")
+        };
+        assert!(second(&mut database, 0));
+        let room = |database: &Database, pages: i64| {
+            let set = database.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+            set.expect("a limit");
+        };
+        // No page more than there are.
+        room(&database, 1);
+        assert!(second(&mut database, 1) && database.gaps().unwritable.is_some());
+        let left_out = database.left_out();
+        assert!(left_out > 0 && left_out <= 1_001, "{left_out}");
+        room(&database, 1 << 20);
+        assert!(second(&mut database, 2));
+        assert_eq!((database.rows(), database.left_out()), (2_003, left_out));
+        assert_eq!(database.finish(Duration::from_secs(60)).expect("an end"), Lacks::default());
+        let count = |query| database.connection.query_row(query, [], |row| row.get::<_, i64>(0)).expect("a count");
+        assert_eq!(count("SELECT count(*) FROM instants"), 2_000);
+        // The one whose rows are not there too: later ones may have it.
+        assert_eq!(count("SELECT count(*) FROM symbols WHERE name = 'pay'"), 3);
+    }
 }

@@ -9,7 +9,7 @@
 //!
 //! # Guarantees
 //! The file can be read while it is written. A recording that is killed leaves all that was written up to its last second: SQLite
-//! takes what lies in the `-wal` file beside it. At its end there is one file, where nobody reads it and there is time. The size is bounded: when `max_mb` are full,
+//! takes what lies in the `-wal` file beside it. A disk that is full costs the rows of its time. At its end there is one file, where nobody reads it and there is time. The size is bounded: when `max_mb` are full,
 //! ticks alone are written on.
 //!
 //! # Refuses
@@ -28,7 +28,7 @@ use serde::Deserialize;
 use tickscope_abi::{ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Range, Sink, export_sink};
 use tickscope_counts::{Losses, OpenSpans, Span, Spans};
 
-pub use database::{Arg, Database, Lacks, SCHEMA};
+pub use database::{Arg, Database, Gaps, Lacks, SCHEMA};
 
 /// The options, as the schema has them.
 #[derive(Deserialize)]
@@ -56,8 +56,8 @@ struct Sqlite {
     losses: Losses,
     /// Rows left out because the file is full.
     left_out: u64,
-    /// Another program held the file, which was told.
-    held: bool,
+    /// What was told of rows that are left out.
+    told: Gaps,
     last_ns: u64,
     host: Host,
     health: Health,
@@ -121,7 +121,7 @@ impl Sink for Sqlite {
             missed: 0,
             losses: Losses::default(),
             left_out: 0,
-            held: false,
+            told: Gaps::default(),
             last_ns: metadata.start_ns(),
             host,
             health: Health::default(),
@@ -171,15 +171,21 @@ impl Sink for Sqlite {
     }
 
     fn flush(&mut self, _within: Duration) -> Result<(), Error> {
-        if !self.database.commit()? && !std::mem::replace(&mut self.held, true) {
+        self.database.commit()?;
+        let gaps = self.database.gaps();
+        if gaps.held && !self.told.held {
             self.host.warning("another program holds the file: rows are left out until it lets go");
         }
+        if let (Some(why), None) = (&gaps.unwritable, &self.told.unwritable) {
+            self.host.warning(&format!("cannot write the file: {why}: rows are left out until it can be written"));
+        }
+        self.told.clone_from(gaps);
         Ok(())
     }
 
     fn finish(&mut self, within: Duration) -> Result<(), Error> {
-        if self.held {
-            // It may have let go.
+        if *self.database.gaps() != Gaps::default() {
+            // It may be otherwise now; and if it is not, what tells of the recording is not lost with its last rows.
             self.database.commit()?;
         }
         let end_ns = self.last_ns.saturating_sub(self.database.start_ns());
@@ -197,8 +203,12 @@ impl Sink for Sqlite {
         if self.full {
             messages.push(format!("{} MB were full: later rows are not there", self.options.max_mb));
         }
-        if self.database.left_out() > 0 {
+        let gaps = self.database.gaps();
+        if self.database.left_out() > 0 && gaps.held {
             messages.push("another program held the file: rows are not there".to_owned());
+        }
+        if let Some(why) = &gaps.unwritable {
+            messages.push(format!("the file could not be written: {why}: rows are not there"));
         }
         if lacks.indices {
             messages.push("not all indices were made: queries are slower".to_owned());
