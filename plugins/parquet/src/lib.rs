@@ -134,20 +134,16 @@ impl Sink for Parquet {
             let Some((span, tick)) = self.spans.sample(&sample, batch) else { continue };
             // The hour of a row is that in which its span ended: then it was written.
             let hour = civil::hour(self.unix_ns(span.end_ns));
-            if self.rows.hour() != hour {
-                self.write();
-                self.rows.begin(hour);
-            }
             let begin_unix_ns = self.unix_ns(span.begin_ns);
             if let Some(tick) = tick {
-                self.rows.tick(&span, &tick, begin_unix_ns);
+                self.rows.tick(&span, &tick, begin_unix_ns, hour);
             }
             let wanted = match span.category {
                 Some(category) => self.wants(category, batch),
                 None => self.options.categories.is_empty(),
             };
             if wanted && span.duration_ns() / 1_000 >= self.options.min_duration_us {
-                self.rows.span(&span, begin_unix_ns, batch.names());
+                self.rows.span(&span, begin_unix_ns, hour, batch.names());
             }
             if self.rows.len() >= self.options.rows {
                 self.write();

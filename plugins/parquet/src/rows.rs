@@ -1,5 +1,7 @@
 //! Rows that wait for their file.
 
+use std::collections::BTreeSet;
+
 use parquet::data_type::ByteArray;
 use tickscope_abi::{Names, link_kind_name, outcome_name};
 use tickscope_counts::{Span, TickSpan};
@@ -19,6 +21,7 @@ pub(crate) struct SymbolTexts {
 pub(crate) struct SpanRow {
     pub(crate) span: Span,
     pub(crate) begin_unix_ns: u64,
+    pub(crate) hour: u64,
     pub(crate) track: ByteArray,
     pub(crate) category: Option<ByteArray>,
 }
@@ -29,12 +32,14 @@ pub(crate) struct TickRow {
     pub(crate) span: Span,
     pub(crate) tick: TickSpan,
     pub(crate) begin_unix_ns: u64,
+    pub(crate) hour: u64,
 }
 
-/// Rows of one hour.
+/// Rows of an hour, and of two where it ends: threads are not in order among each other.
 #[derive(Debug, Default)]
 pub struct Rows {
-    pub(crate) hour: u64,
+    /// The hours that they are of.
+    pub(crate) hours: BTreeSet<u64>,
     pub(crate) spans: Vec<SpanRow>,
     pub(crate) ticks: Vec<TickRow>,
     pub(crate) symbols: Vec<SymbolTexts>,
@@ -45,11 +50,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The hour of the rows.
-    pub fn hour(&self) -> u64 {
-        self.hour
-    }
-
     /// How many wait.
     pub fn len(&self) -> usize {
         self.spans.len() + self.ticks.len()
@@ -58,11 +58,6 @@ impl Rows {
     /// Whether none wait.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Rows of that hour follow; those before are written.
-    pub fn begin(&mut self, hour: u64) {
-        self.hour = hour;
     }
 
     /// Names that are new.
@@ -105,15 +100,17 @@ impl Rows {
         self.categories.get(id as usize).cloned().unwrap_or_else(|| ByteArray::from(""))
     }
 
-    /// A span that ended.
-    pub fn span(&mut self, span: &Span, begin_unix_ns: u64, names: &Names) {
+    /// A span that ended in that hour.
+    pub fn span(&mut self, span: &Span, begin_unix_ns: u64, hour: u64, names: &Names) {
         let track = self.track(span.track, names);
         let category = span.category.map(|category| self.category(category, names));
-        self.spans.push(SpanRow { span: *span, begin_unix_ns, track, category });
+        self.hours.insert(hour);
+        self.spans.push(SpanRow { span: *span, begin_unix_ns, hour, track, category });
     }
 
-    /// A tick that ended.
-    pub fn tick(&mut self, span: &Span, tick: &TickSpan, begin_unix_ns: u64) {
-        self.ticks.push(TickRow { span: *span, tick: *tick, begin_unix_ns });
+    /// A tick that ended in that hour.
+    pub fn tick(&mut self, span: &Span, tick: &TickSpan, begin_unix_ns: u64, hour: u64) {
+        self.hours.insert(hour);
+        self.ticks.push(TickRow { span: *span, tick: *tick, begin_unix_ns, hour });
     }
 }

@@ -95,16 +95,31 @@ impl Table {
         (self.rows, self.bytes)
     }
 
-    /// Writes the rows that wait, each kind to a file of its own, and forgets them, also those that cannot be written.
+    /// Writes the rows that wait, each hour and kind to a file of its own, and forgets them, also those that cannot be written.
     ///
     /// # Errors
     /// How many could not be, and when a file cannot be written, with its name.
     pub fn write(&mut self, rows: &mut Rows) -> Result<(), (u64, Error)> {
-        if rows.is_empty() {
-            return Ok(());
+        let mut failed = None;
+        let hours = std::mem::take(&mut rows.hours);
+        let (mut spans, mut ticks) = (std::mem::take(&mut rows.spans), std::mem::take(&mut rows.ticks));
+        for hour in &hours {
+            if hours.len() > 1 {
+                rows.spans = spans.extract_if(.., |row| row.hour == *hour).collect();
+                rows.ticks = ticks.extract_if(.., |row| row.hour == *hour).collect();
+            } else {
+                (rows.spans, rows.ticks) = (std::mem::take(&mut spans), std::mem::take(&mut ticks));
+            }
+            self.hour(*hour, rows, &mut failed);
         }
+        rows.spans.clear();
+        rows.ticks.clear();
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Writes the rows, which are all of that hour.
+    fn hour(&mut self, hour: u64, rows: &Rows, failed: &mut Option<(u64, Error)>) {
         self.files += 1;
-        let mut failed: Option<(u64, Error)> = None;
         for (kind, schema, count, fill) in
             [("spans", SPANS, rows.spans.len(), spans as Fill), ("ticks", TICKS, rows.ticks.len(), ticks)]
         {
@@ -112,21 +127,18 @@ impl Table {
             if count == 0 {
                 continue;
             }
-            match self.file(kind, schema, rows, fill) {
+            match self.file(kind, schema, hour, rows, fill) {
                 Ok(()) => self.rows += count,
                 Err(error) => {
                     let before = failed.take().map_or(0, |(before, _)| before);
-                    failed = Some((before + count, error));
+                    *failed = Some((before + count, error));
                 }
             }
         }
-        rows.spans.clear();
-        rows.ticks.clear();
-        failed.map_or(Ok(()), Err)
     }
 
-    fn file(&mut self, kind: &str, schema: &str, rows: &Rows, fill: Fill) -> Result<(), Error> {
-        let folder = self.folder.join(format!("hour={}", civil::name(rows.hour)));
+    fn file(&mut self, kind: &str, schema: &str, hour: u64, rows: &Rows, fill: Fill) -> Result<(), Error> {
+        let folder = self.folder.join(format!("hour={}", civil::name(hour)));
         let claimed = fs::create_dir_all(&folder).and_then(|()| self.claim(&folder, kind));
         let Claimed { target, unfinished, file } = claimed.map_err(|error| {
             Error::new(format!("cannot write {}: {error}", self.name(&folder, kind).display()))

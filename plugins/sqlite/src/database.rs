@@ -567,7 +567,8 @@ mod tests {
         assert!(second(&mut database, 2));
         assert_eq!((database.rows(), database.left_out()), (2_003, left_out));
         assert_eq!(database.finish(Duration::from_secs(60)).expect("an end"), Lacks::default());
-        let count = |query| database.connection.query_row(query, [], |row| row.get::<_, i64>(0)).expect("a count");
+        let count =
+            |query| database.connection.query_row(query, [], |row| row.get::<_, i64>(0)).expect("a count");
         assert_eq!(count("SELECT count(*) FROM instants"), 2_000);
         // The one whose rows are not there too: later ones may have it.
         assert_eq!(count("SELECT count(*) FROM symbols WHERE name = 'pay'"), 3);

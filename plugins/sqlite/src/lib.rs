@@ -177,7 +177,8 @@ impl Sink for Sqlite {
             self.host.warning("another program holds the file: rows are left out until it lets go");
         }
         if let (Some(why), None) = (&gaps.unwritable, &self.told.unwritable) {
-            self.host.warning(&format!("cannot write the file: {why}: rows are left out until it can be written"));
+            self.host
+                .warning(&format!("cannot write the file: {why}: rows are left out until it can be written"));
         }
         self.told.clone_from(gaps);
         Ok(())

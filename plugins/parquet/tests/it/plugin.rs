@@ -160,8 +160,30 @@ fn hours_have_folders_and_files_have_so_many_rows() {
     assert!(
         found.iter().any(|file| file.starts_with(first)) && found.iter().any(|file| file.starts_with(second))
     );
-    // Five rows of spans and ticks an hour, three in a file and two when the hour is over.
-    assert_eq!(found.len(), 6, "{found:?}");
+}
+
+#[test]
+fn threads_that_are_behind_at_the_end_of_an_hour_make_no_files_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = sink(&format!("{{\"folder\": {:?}}}", folder.path()));
+    let example = conformance::example();
+    sink.open(&example.metadata).unwrap();
+    for _ in 0..20 {
+        sink.batch(&example.as_batch()).unwrap();
+        sink.batch(&later(3_600_000_000_000).as_batch()).unwrap();
+    }
+    sink.finish().unwrap();
+    let found = files(folder.path());
+    let mut kinds: Vec<&str> = found.iter().map(|file| file.split_once('/').unwrap().1).collect();
+    kinds.sort_unstable();
+    let (first, second) = ("hour=2026-09-21-14", "hour=2026-09-21-15");
+    let expected = [(first, "spans", 1), (first, "ticks", 1), (second, "spans", 2), (second, "ticks", 2)];
+    assert_eq!(
+        kinds,
+        expected.map(|(hour, kind, number)| format!("{hour}/{kind}-1790000000-4711-{number}.parquet"))
+    );
+    let count = |file: &String| rows(&folder.path().join(file), &["span"]).len();
+    assert_eq!(found.iter().map(count).sum::<usize>(), 20 * 2 * 5);
 }
 
 #[test]
