@@ -45,6 +45,8 @@ pub struct Package {
     pub repository: Option<String>,
     /// Name of the shared library that it makes.
     pub library: Option<String>,
+    /// Whether other crates can call it: it has a library of Rust that is no macro.
+    pub callable: bool,
     /// Names of its features, and of optional dependencies that are some.
     pub features: Vec<String>,
     /// Names of its test targets.
@@ -125,6 +127,10 @@ fn read_package(package: &Value, member: bool) -> Package {
                 target["crate_types"].as_array().is_some_and(|types| types.contains(&"cdylib".into()))
             })
             .map(|target| text(&target["name"])),
+        callable: list("targets").any(|target| {
+            let types = target["crate_types"].as_array();
+            types.is_some_and(|types| types.iter().any(|kind| kind == "lib" || kind == "rlib"))
+        }),
         features: package["features"]
             .as_object()
             .into_iter()

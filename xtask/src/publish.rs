@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::cargo;
 use crate::metadata;
@@ -23,7 +23,8 @@ pub fn packages(tally: &mut Tally) -> Result<()> {
     }
     let members = metadata::members()?;
     let mut command = cargo(["package", "--workspace", "--locked", "--allow-dirty", "--target-dir"]);
-    command.arg(&folder);
+    // Nobody debugs what is built here.
+    command.arg(&folder).env("CARGO_PROFILE_DEV_DEBUG", "false");
     for member in members.iter().filter(|member| !member.published) {
         command.args(["--exclude", &member.name]);
     }
@@ -51,22 +52,63 @@ fn whole(archive: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether public functions are what they were at `since`, a tag or commit, or a version says that they are not.
+/// Whether each crate can be used as it was at `since`, a tag or commit, or its version says that it cannot. Without
+/// `since`: at its last release. Before the first release there is none, and nothing to keep.
 pub fn semver(since: Option<&str>, tally: &mut Tally) -> Result<()> {
-    const NAME: &str = "semver";
-    let Some(since) = since else {
-        tally.skip(NAME, "nothing is published yet, so there is no baseline; give one with --since");
-        return Ok(());
-    };
-    if process::find("cargo-semver-checks").is_none() {
-        tally.skip(NAME, "cargo-semver-checks is not installed (cargo install cargo-semver-checks --locked)");
+    let crates = metadata::root().join("crates");
+    let members = metadata::members()?;
+    let ours = members.iter().filter(|member| member.callable && member.folder.starts_with(&crates));
+    let (mut pairs, mut unreleased) = (Vec::new(), Vec::new());
+    for member in ours {
+        let name = format!("semver: {}", member.name);
+        let Some(baseline) = since.map(str::to_owned).or_else(|| released(&member.name)) else {
+            unreleased.push(member.name.as_str());
+            continue;
+        };
+        if git(&["rev-parse", "--quiet", "--verify", &format!("{baseline}^{{commit}}")]).is_none() {
+            bail!("git knows no `{baseline}`; --since takes a tag or a commit");
+        }
+        let manifest = format!("{baseline}:crates/{}/Cargo.toml", member.short());
+        match git(&["cat-file", "-t", &manifest]) {
+            Some(_) => pairs.push((name, member, baseline)),
+            None => tally.skip(&name, format_args!("it is newer than {baseline}")),
+        }
+    }
+    if !unreleased.is_empty() {
+        tally.skip(
+            "semver",
+            format_args!(
+                "never released, so that nobody relies on it; --since <commit> compares all the same: {}",
+                unreleased.join(", ")
+            ),
+        );
+    }
+    if !pairs.is_empty() && process::find("cargo-semver-checks").is_none() {
+        tally.skip(
+            "semver",
+            "cargo-semver-checks is not installed (cargo install cargo-semver-checks --locked)",
+        );
         return Ok(());
     }
-    let mut command = cargo(["semver-checks", "--workspace", "--baseline-rev", since]);
-    for member in metadata::members()?.iter().filter(|member| !member.published) {
-        command.args(["--exclude", &member.name]);
+    let all = pairs.len();
+    for (index, (name, member, baseline)) in pairs.into_iter().enumerate() {
+        println!("{name} since {baseline}, {} of {all}", index + 1);
+        let mut command = cargo(["semver-checks", "--package", &member.name, "--baseline-rev", &baseline]);
+        tally.judge(&name, process::show(command.current_dir(metadata::root())));
     }
-    tally.command(NAME, command)
+    Ok(())
+}
+
+/// The last release of a crate before this commit: its own tag, or one of all.
+fn released(name: &str) -> Option<String> {
+    git(&["describe", "--tags", "--abbrev=0", "--match", &format!("{name}-v[0-9]*"), "--match", "v[0-9]*"])
+}
+
+/// What git answers, where it does.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = process::output(Command::new("git").current_dir(metadata::root()).args(arguments)).ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !said.is_empty()).then_some(said)
 }
 
 /// `deny.toml`. Advisories are left out: their database is fetched from elsewhere.

@@ -28,7 +28,7 @@ pub struct Options {
     /// Only these parts. [default: all; with the small dose crates and servers]
     #[arg(long, value_enum)]
     only: Vec<Part>,
-    /// The commit or tag that public functions are compared with. [default: none]
+    /// The commit or tag that public functions are compared with. [default: each crate's last release]
     #[arg(long, value_name = "REV")]
     since: Option<String>,
 }
@@ -59,7 +59,7 @@ enum Part {
     Dist,
     /// Crates packaged.
     Packages,
-    /// Public functions compared with those of `--since`.
+    /// Public functions compared with those of the last release, or of `--since`.
     Semver,
     /// Licences, sources and doubles in the dependency tree.
     Deny,

@@ -20,7 +20,8 @@ pub fn run(tally: &mut Tally) {
         tally.fail("dist twice", error);
         return;
     }
-    for place in ["one", "another/and/deeper"] {
+    for (index, place) in ["one", "another/and/deeper"].into_iter().enumerate() {
+        println!("dist twice: release {} of 2, in {place}; some minutes", index + 1);
         match release(&work.join(place)) {
             Ok(folder) => made.push(folder),
             Err(error) => tally.fail("dist twice", format_args!("{error:#}")),
@@ -42,8 +43,8 @@ fn release(place: &Path) -> Result<PathBuf> {
     let out = place.join("out");
     let mut command = cargo(["run", "--quiet", "--package", "xtask", "--", "dist", "--out"]);
     command.arg(&out).arg("--build").arg(place.join("build"));
-    // The root of this clone is in the program of that one.
-    process::show(command.current_dir(&clone).env("CARGO_TARGET_DIR", place.join("tools")))?;
+    // Its own chores, for they know where their root is; of what they depend on there is a build.
+    process::show(command.current_dir(&clone).env("CARGO_TARGET_DIR", metadata::target_dir()))?;
     Ok(out)
 }
 

@@ -140,6 +140,7 @@ mod tests {
             member: true,
             folder: format!("/r/crates/{folder}").into(),
             published: true,
+            callable: true,
             features: Vec::new(),
             described: [("description", true), ("keywords", true), ("categories", true), ("readme", true)],
             dependencies: dependencies
