@@ -273,6 +273,11 @@ impl<'a> Metadata<'a> {
         unsafe { text(self.0.subject) }
     }
 
+    /// The last part of the subject, as `city` of `/srv/city/`: what it is called where the user does not say; may be empty.
+    pub fn subject_name(&self) -> &'a str {
+        self.subject().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+
     /// `boundary`, `sample` or `trace`.
     pub fn depth(&self) -> &'a str {
         // SAFETY: promised to `new`.

@@ -5,7 +5,7 @@
 //!
 //! One that writes rows holds [`Spans`], which makes whole spans of the samples that they began and ended with, and
 //! [`Losses`], which adds up what the recording lost. [`OpenSpans`] keep something of each open span, however many never end;
-//! [`Records`] append to a file whose disk may be full for a while.
+//! [`Records`] append to a file whose disk may be full for a while; [`Wanted`] chooses spans. [`Clock`] and [`Utc`] say when it was.
 //!
 //! ```
 //! use tickscope_abi::{Batch, Error, Flow, Host, Metadata, Sink, export_sink};
@@ -46,6 +46,7 @@
 //! # Deliberately absent
 //! Figures by player, event or function: there is no bound to how many there are.
 
+mod clock;
 mod counts;
 mod losses;
 mod open;
@@ -55,10 +56,13 @@ mod running;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
+pub use clock::{Clock, Utc};
 pub use counts::{Counts, Histogram, Recording, TICK_BOUNDS_MS, Tick};
 pub use losses::Losses;
 pub use open::OpenSpans;
 pub use records::Records;
 pub use resources::{CALLS, HOST, OTHER, Resource, Resources};
 pub use spans::{Span, Spans, TickSpan};
+pub use wanted::Wanted;

@@ -36,12 +36,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Names, Sample, Sink, export_sink};
-use tickscope_counts::Recording;
+use tickscope_counts::{Clock, Recording};
 
 use channels::Channels;
 use engine::{Engine, Notice};
 use rules::{Rule, Severity};
-use text::{Clock, Teller, duration};
+use text::{Teller, duration, time};
 use window::{SECOND_NS, Window, amount};
 
 /// Seconds without a sample that are looked at one by one. Beyond it, nothing is open any more that could change.
@@ -167,7 +167,7 @@ impl Sink for Alerts {
             channels.open(index, given)?;
         }
         let server = match &*options.server {
-            "" => metadata.subject().trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+            "" => metadata.subject_name(),
             name => name,
         };
         let server = if server.is_empty() { "tickscope" } else { server }.to_owned();
@@ -180,7 +180,7 @@ impl Sink for Alerts {
             channels,
             server,
             pid: metadata.pid(),
-            clock: Clock { start_ns, start_unix_ns: metadata.unix_ns(start_ns) },
+            clock: Clock::of(metadata),
         })
     }
 
@@ -270,7 +270,7 @@ fn summary(engine: &Engine, window: &Window, held_back: u64, clock: Clock) -> Ve
             Some(resolved_ns) => format!("for {}", duration(resolved_ns.saturating_sub(episode.fired_ns))),
             None => "still open".to_owned(),
         };
-        let (time, worst) = (clock.time(episode.fired_ns), amount(episode.worst));
+        let (time, worst) = (time(clock, episode.fired_ns), amount(episode.worst));
         lines.push(format!("{time} {}{resource}, {end}, at worst {worst}", rule.name));
     }
     if skipped > 0 {

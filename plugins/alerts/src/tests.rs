@@ -1,9 +1,10 @@
 //! When alerts begin, end and are told, second by second.
 
+use tickscope_counts::Clock;
+
 use crate::engine::{Engine, Episode, State};
 use crate::rules::{Limit, Measure, Rule, Severity};
 use crate::summary;
-use crate::text::Clock;
 use crate::window::{Measured, SECOND_NS, Window};
 
 fn rule(limit: Limit) -> Rule {

@@ -1,6 +1,7 @@
 //! Alerts in words, and as the bodies that services take.
 
 use serde_json::{Value, json};
+use tickscope_counts::{Clock, Utc};
 
 use crate::engine::{Notice, State};
 use crate::rules::{Limit, Measure, Rule, Severity};
@@ -9,49 +10,16 @@ use crate::window::amount;
 /// Characters of a text that a service takes.
 const MAX_SUMMARY: usize = 1_000;
 
-/// When the recording began, by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    /// Monotonic.
-    pub start_ns: u64,
-    /// Since 1970.
-    pub start_unix_ns: u64,
+/// As 2026-11-26T18:04:05.123Z: ISO 8601, in UTC.
+fn iso(clock: Clock, time_ns: u64) -> String {
+    let Utc { date: (year, month, day), time: (hour, minute, second), ns } = Utc::of(clock.unix_ns(time_ns));
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ns / 1_000_000)
 }
 
-impl Clock {
-    /// Wall-clock time of a monotonic one, in seconds and nanoseconds.
-    fn unix(self, time_ns: u64) -> (u64, u32) {
-        let unix =
-            self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed());
-        (unix / 1_000_000_000, (unix % 1_000_000_000) as u32)
-    }
-
-    /// As 2026-11-26T18:04:05.123Z: ISO 8601, in UTC.
-    pub fn iso(self, time_ns: u64) -> String {
-        let (seconds, ns) = self.unix(time_ns);
-        let (year, month, day) = date(seconds / 86_400);
-        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ns / 1_000_000)
-    }
-
-    /// As 18:04:05 UTC.
-    pub fn time(self, time_ns: u64) -> String {
-        let seconds = self.unix(time_ns).0;
-        format!("{:02}:{:02}:{:02} UTC", seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60)
-    }
-}
-
-/// Year, month and day, so many days after 1970 began: Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2013.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years that begin in March, in eras of 400 of them, from the year 0 on.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
+/// As 18:04:05 UTC.
+pub fn time(clock: Clock, time_ns: u64) -> String {
+    let (hour, minute, second) = Utc::of(clock.unix_ns(time_ns)).time;
+    format!("{hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// How long, for people: 4.2 s, 3 min 20 s, 2 h 5 min.
@@ -158,7 +126,7 @@ impl Told<'_> {
             return format!("well again after {took}: {now}; at worst it was {}", amount(worst));
         }
         let blame = self.notice.blame.as_ref().map(|blame| format!("; {blame}")).unwrap_or_default();
-        format!("{now}, since {}{blame}", self.clock.time(since_ns))
+        format!("{now}, since {}{blame}", time(self.clock, since_ns))
     }
 
     /// The plural of what is counted.
@@ -206,9 +174,9 @@ impl Told<'_> {
             "value": rounded(value),
             kind: limit,
             "worst": rounded(worst),
-            "since": self.clock.iso(since_ns),
-            "fired": self.clock.iso(fired_ns),
-            "time": self.clock.iso(time_ns),
+            "since": iso(self.clock, since_ns),
+            "fired": iso(self.clock, fired_ns),
+            "time": iso(self.clock, time_ns),
             "alert": alert,
             "key": self.key(),
             "text": self.body(),
@@ -231,7 +199,7 @@ impl Told<'_> {
                 "title": cut(&title, 200),
                 "text": cut(&text(&self.body()), MAX_SUMMARY),
                 "fallback": cut(&text(&self.line()), MAX_SUMMARY),
-                "ts": self.clock.unix(self.notice.time_ns).0,
+                "ts": self.clock.unix_ns(self.notice.time_ns) / 1_000_000_000,
             }],
         })
     }
@@ -246,7 +214,7 @@ impl Told<'_> {
                 "title": cut(&format!("{} {} on {}", self.label(), self.rule.name, self.place()), 250),
                 "description": cut(&self.body(), MAX_SUMMARY),
                 "color": self.color(),
-                "timestamp": self.clock.iso(self.notice.time_ns),
+                "timestamp": iso(self.clock, self.notice.time_ns),
             }],
         })
     }
@@ -267,7 +235,7 @@ impl Told<'_> {
             "summary": cut(&format!("{} on {}: {}", self.rule.name, self.place(), self.body()), MAX_SUMMARY),
             "source": self.server,
             "severity": severity,
-            "timestamp": self.clock.iso(self.notice.time_ns),
+            "timestamp": iso(self.clock, self.notice.time_ns),
             "class": self.rule.name,
             "custom_details": self.json(),
         });
@@ -286,8 +254,8 @@ impl Told<'_> {
         }
         lines.push(format!("rule      {} ({} {})", self.rule.name, self.rule.measure.name(), self.limit()));
         lines.push(format!("severity  {}", self.rule.severity));
-        lines.push(format!("since     {}", self.clock.iso(since_ns)));
-        lines.push(format!("told      {}", self.clock.iso(time_ns)));
+        lines.push(format!("since     {}", iso(self.clock, since_ns)));
+        lines.push(format!("told      {}", iso(self.clock, time_ns)));
         lines.join("\r\n") + "\r\n"
     }
 
@@ -330,9 +298,9 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        let check = |unix: u64, iso: &str| {
+        let check = |unix: u64, expected: &str| {
             let clock = Clock { start_ns: 50, start_unix_ns: unix * 1_000_000_000 };
-            assert_eq!(clock.iso(50), iso);
+            assert_eq!(iso(clock, 50), expected);
         };
         // From `date -u -d @… +%FT%T`.
         check(0, "1970-01-01T00:00:00.000Z");
@@ -343,12 +311,13 @@ mod tests {
         check(4_107_542_400, "2100-03-01T00:00:00.000Z");
         let clock = Clock { start_ns: 1_000, start_unix_ns: 1_795_716_245_000_000_000 };
         assert_eq!(
-            (clock.iso(123_001_000), clock.time(1_000)),
+            (iso(clock, 123_001_000), time(clock, 1_000)),
             ("2026-11-26T18:04:05.123Z".into(), "18:04:05 UTC".into())
         );
         // Before the start, and beyond all times.
-        assert_eq!(clock.iso(0), "2026-11-26T18:04:04.999Z");
-        assert!(Clock { start_ns: 0, start_unix_ns: u64::MAX }.iso(u64::MAX).starts_with("2554-"));
+        assert_eq!(iso(clock, 0), "2026-11-26T18:04:04.999Z");
+        let last = Clock { start_ns: 0, start_unix_ns: u64::MAX };
+        assert!(iso(last, u64::MAX).starts_with("2554-"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use tickscope_abi::{ArgValue, Batch, Begin, End, Event, Names, Range, Sample, link_kind_name, outcome_name};
+use tickscope_counts::Clock;
 use tickscope_push::Limit;
 
 use crate::ids::{Ids, Place, mixed};
@@ -38,22 +39,6 @@ pub struct Thresholds {
     pub span_ns: u64,
     /// Spans of one trace: the longest are kept.
     pub max_spans: usize,
-}
-
-/// When a recording began, by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    /// Monotonic.
-    pub start_ns: u64,
-    /// Since 1970.
-    pub start_unix_ns: u64,
-}
-
-impl Clock {
-    /// Wall-clock time of a monotonic one.
-    pub fn unix(&self, time_ns: u64) -> u64 {
-        self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed())
-    }
 }
 
 /// What kind of span it is, for what becomes of it.
@@ -348,7 +333,7 @@ impl Follower {
                     _ => return,
                 };
                 let Some((track, depth)) = self.around(ring, track) else { return };
-                let time_unix_nano = self.clock.unix(time_ns);
+                let time_unix_nano = self.clock.unix_ns(time_ns);
                 let open = &mut self.tracks[track][depth];
                 if open.events.len() >= MAX_EVENTS {
                     open.dropped_events += 1;
@@ -555,7 +540,7 @@ impl Ended {
         let cause = open.cause.map(|(place, how)| link(place, link_kind_name(how)));
         let links = cause.into_iter().chain(open.within.map(|place| link(place, "within"))).collect();
         let server = category == "http" && open.kind == Kind::Boundary;
-        let start_time_unix_nano = clock.unix(open.begin_ns);
+        let start_time_unix_nano = clock.unix_ns(open.begin_ns);
         proto::Span {
             trace_id: open.place.trace.to_be_bytes().into(),
             span_id: open.place.span.to_be_bytes().into(),
@@ -563,7 +548,7 @@ impl Ended {
             name,
             kind: if server { proto::SERVER } else { proto::INTERNAL },
             start_time_unix_nano,
-            end_time_unix_nano: clock.unix(end_ns).max(start_time_unix_nano),
+            end_time_unix_nano: clock.unix_ns(end_ns).max(start_time_unix_nano),
             attributes,
             dropped_attributes_count: open.dropped_args,
             events: open.events,

@@ -36,11 +36,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
-use tickscope_counts::{Counts, Recording};
+use tickscope_counts::{Clock, Counts, Recording};
 use tickscope_push::{News, headers};
 
 use export::{Encoding, Exporter};
-use follow::{Clock, Follower, Thresholds};
+use follow::{Follower, Thresholds};
 use ids::Ids;
 use proto::{KeyValue, Resource, Value};
 
@@ -139,8 +139,7 @@ impl Sink for Otlp {
 
     fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
         let options: Options = serde_json::from_str(options)?;
-        let clock =
-            Clock { start_ns: metadata.start_ns(), start_unix_ns: metadata.unix_ns(metadata.start_ns()) };
+        let clock = Clock::of(metadata);
         let ids = Ids::new(clock.start_unix_ns, metadata.pid());
         let tick_ns = match options.tick_ms {
             0.0 => metadata.raw().budget_ns,
@@ -246,7 +245,7 @@ fn nanoseconds(ms: f64) -> u64 {
 /// What tells of itself: a service, its process, and what the user said of it.
 fn resource(options: &Options, metadata: &Metadata<'_>) -> Result<Resource, Error> {
     let name = match &*options.service {
-        "" => metadata.subject().trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+        "" => metadata.subject_name(),
         name => name,
     };
     let mut attributes = vec![

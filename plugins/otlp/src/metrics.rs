@@ -1,8 +1,7 @@
 //! What was counted, as metrics.
 
-use tickscope_counts::{CALLS, Counts, Resource, TICK_BOUNDS_MS};
+use tickscope_counts::{CALLS, Clock, Counts, Resource, TICK_BOUNDS_MS};
 
-use crate::follow::Clock;
 use crate::proto::{
     CUMULATIVE, Data, Gauge, Histogram, HistogramDataPoint, KeyValue, Metric, Number, NumberDataPoint, Sum,
 };
@@ -10,7 +9,7 @@ use crate::proto::{
 /// All metrics at `time_ns` of the recording's clock.
 pub fn metrics(counts: &Counts, clock: Clock, time_ns: u64) -> Vec<Metric> {
     let start = clock.start_unix_ns;
-    let now = clock.unix(time_ns).max(start);
+    let now = clock.unix_ns(time_ns).max(start);
     let point = |attributes: Vec<KeyValue>, value| NumberDataPoint {
         attributes,
         start_time_unix_nano: start,

@@ -2,9 +2,10 @@
 
 use tickscope_abi::raw::*;
 use tickscope_abi::{Batch, Names};
+use tickscope_counts::Clock;
 
 use crate::export::{Encoding, encoded};
-use crate::follow::{Clock, Follower, Thresholds};
+use crate::follow::{Follower, Thresholds};
 use crate::ids::Ids;
 use crate::metrics::metrics;
 use crate::proto::{self, KeyValue, Span, Traces, Value};
@@ -422,7 +423,10 @@ fn errors_are_events_and_a_status() {
     feed.end_as(20, pay, 1);
     let span = &feed.sent()[0];
     assert_eq!((span.events.len(), span.dropped_events_count), (16, 4));
-    assert_eq!((&*span.events[0].name, span.events[0].time_unix_nano), ("exception", clock().unix(5 * MS)));
+    assert_eq!(
+        (&*span.events[0].name, span.events[0].time_unix_nano),
+        ("exception", clock().unix_ns(5 * MS))
+    );
     assert_eq!(attribute(&span.events[0].attributes, "exception.message"), string("no money"));
     assert_eq!(attribute(&span.attributes, "tickscope.outcome"), string("error"));
     assert_eq!(span.status, Some(proto::Status { message: "no money".into(), code: proto::ERROR }));

@@ -18,19 +18,21 @@
 //! Arguments, links' other ends, counters: `tickscope-sqlite` has them. Functions at depth trace, unless `categories` names them.
 //! Uploads: whatever copies folders copies these.
 
-mod civil;
 mod rows;
 mod table;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
-use tickscope_counts::{Losses, Spans};
+use tickscope_counts::{Clock, Losses, Spans, Wanted};
 
 pub use rows::Rows;
 pub use table::{SPANS, TICKS, Table};
+
+/// Nanoseconds of an hour.
+const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// The options, as the schema has them.
 #[derive(Deserialize)]
@@ -45,16 +47,15 @@ struct Options {
 
 /// The sink.
 struct Parquet {
-    options: Options,
+    max_rows: usize,
+    every_s: f64,
     rows: Rows,
     table: Table,
     spans: Spans,
-    /// By category: whether its spans are written. `None`: not looked at yet.
-    wanted: Vec<Option<bool>>,
+    wanted: Wanted,
     /// When the oldest row that waits came.
     since: Option<Instant>,
-    start_ns: u64,
-    start_unix_ns: u64,
+    clock: Clock,
     /// Samples that this sink was too slow for.
     missed: u64,
     /// Events that the recording lost.
@@ -101,25 +102,23 @@ impl Sink for Parquet {
 
     fn open(options: &str, metadata: &Metadata<'_>, host: Host) -> Result<Self, Error> {
         let options: Options = serde_json::from_str(options)?;
-        let subject = metadata.subject().trim_end_matches('/');
-        let last = subject.rsplit('/').next().unwrap_or_default();
-        let server = if options.server.is_empty() { last } else { &options.server };
-        let start_unix_ns = metadata.unix_ns(metadata.start_ns());
-        let table = Table::new(&PathBuf::from(&options.folder), server, start_unix_ns, metadata.pid())?;
+        let server = if options.server.is_empty() { metadata.subject_name() } else { &options.server };
+        let clock = Clock::of(metadata);
+        let table = Table::new(Path::new(&options.folder), server, clock.start_unix_ns, metadata.pid())?;
         Ok(Self {
             rows: Rows::default(),
             table,
             spans: Spans::new(metadata.raw().budget_ns),
-            wanted: Vec::new(),
+            wanted: Wanted::new(options.categories, options.min_duration_us),
             since: None,
-            start_ns: metadata.start_ns(),
-            start_unix_ns,
+            clock,
             missed: 0,
             losses: Losses::default(),
             unwritten: 0,
             problem: String::new(),
             host,
-            options,
+            max_rows: options.rows,
+            every_s: options.every_s,
         })
     }
 
@@ -133,19 +132,15 @@ impl Sink for Parquet {
             self.losses.sample(&sample);
             let Some((span, tick)) = self.spans.sample(&sample, batch) else { continue };
             // The hour of a row is that in which its span ended: then it was written.
-            let hour = civil::hour(self.unix_ns(span.end_ns));
-            let begin_unix_ns = self.unix_ns(span.begin_ns);
+            let hour = self.clock.unix_ns(span.end_ns) / HOUR_NS;
+            let begin_unix_ns = self.clock.unix_ns(span.begin_ns);
             if let Some(tick) = tick {
                 self.rows.tick(&span, &tick, begin_unix_ns, hour);
             }
-            let wanted = match span.category {
-                Some(category) => self.wants(category, batch),
-                None => self.options.categories.is_empty(),
-            };
-            if wanted && span.duration_ns() / 1_000 >= self.options.min_duration_us {
+            if self.wanted.span(&span, batch.names()) {
                 self.rows.span(&span, begin_unix_ns, hour, batch.names());
             }
-            if self.rows.len() >= self.options.rows {
+            if self.rows.len() >= self.max_rows {
                 self.write();
             }
         }
@@ -185,12 +180,8 @@ impl Sink for Parquet {
 }
 
 impl Parquet {
-    fn unix_ns(&self, time_ns: u64) -> u64 {
-        self.start_unix_ns.saturating_add_signed(time_ns.wrapping_sub(self.start_ns).cast_signed())
-    }
-
     fn write_if_due(&mut self) {
-        if self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.options.every_s) {
+        if self.since.is_some_and(|since| since.elapsed().as_secs_f64() >= self.every_s) {
             self.write();
         }
     }
@@ -204,25 +195,6 @@ impl Parquet {
             self.host.warning(&format!("{error}: {rows} rows are not there, later ones may be"));
         }
         self.unwritten = self.unwritten.saturating_add(rows);
-    }
-
-    /// Whether spans of the category are written.
-    fn wants(&mut self, category: u32, batch: &Batch<'_>) -> bool {
-        let at = category as usize;
-        if let Some(Some(wanted)) = self.wanted.get(at) {
-            return *wanted;
-        }
-        let name = &*batch.names().category(category).name;
-        let wanted = match &self.options.categories[..] {
-            [] => name != "function",
-            some => some.iter().any(|category| category == name),
-        };
-        // There are a few; one that nobody defined has an empty name and any number.
-        if at < 1 << 16 {
-            self.wanted.resize(self.wanted.len().max(at + 1), None);
-            self.wanted[at] = Some(wanted);
-        }
-        wanted
     }
 }
 

@@ -13,8 +13,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use tickscope_abi::Error;
+use tickscope_counts::Utc;
 
-use crate::civil;
+use crate::HOUR_NS;
 use crate::rows::{Rows, SymbolTexts};
 
 /// The columns of `spans-*.parquet`.
@@ -138,7 +139,8 @@ impl Table {
     }
 
     fn file(&mut self, kind: &str, schema: &str, hour: u64, rows: &Rows, fill: Fill) -> Result<(), Error> {
-        let folder = self.folder.join(format!("hour={}", civil::name(hour)));
+        let Utc { date: (year, month, day), time, .. } = Utc::of(hour.saturating_mul(HOUR_NS));
+        let folder = self.folder.join(format!("hour={year:04}-{month:02}-{day:02}-{:02}", time.0));
         let claimed = fs::create_dir_all(&folder).and_then(|()| self.claim(&folder, kind));
         let Claimed { target, unfinished, file } = claimed.map_err(|error| {
             Error::new(format!("cannot write {}: {error}", self.name(&folder, kind).display()))

@@ -191,9 +191,7 @@ impl Pyroscope {
 
 /// `service{label=value,…}`, as `/ingest` takes it: there is no way to quote.
 fn name(options: &Options, metadata: &Metadata<'_>) -> Result<String, Error> {
-    let subject = metadata.subject().trim_end_matches('/');
-    let last = subject.rsplit('/').next().unwrap_or_default();
-    let service = if options.service.is_empty() { last } else { &options.service };
+    let service = if options.service.is_empty() { metadata.subject_name() } else { &options.service };
     let known = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let mut name: String = service.chars().map(|c| if known(c) { c } else { '_' }).collect();
     if name.is_empty() {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{ArgValue, Batch, Error, Event, Flow, Health, Host, Metadata, Range, Sink, export_sink};
-use tickscope_counts::{Losses, OpenSpans, Span, Spans};
+use tickscope_counts::{Losses, OpenSpans, Span, Spans, Wanted};
 
 pub use database::{Arg, Database, Gaps, Lacks, SCHEMA};
 
@@ -42,13 +42,13 @@ struct Options {
 
 /// The sink: what is written, and where.
 struct Sqlite {
-    options: Options,
+    write_args: bool,
+    max_mb: u64,
     database: Database,
     spans: Spans,
     /// Arguments that open spans began with.
     begun: OpenSpans<Vec<(String, Arg)>>,
-    /// By category: whether its spans are written. `None`: not looked at yet.
-    wanted: Vec<Option<bool>>,
+    wanted: Wanted,
     full: bool,
     /// Samples that this sink was too slow for.
     missed: u64,
@@ -112,11 +112,12 @@ impl Sink for Sqlite {
         }
         database.commit()?;
         Ok(Self {
-            options,
+            write_args: options.args,
+            max_mb: options.max_mb,
             database,
             spans: Spans::new(budget_ns),
             begun: OpenSpans::default(),
-            wanted: Vec::new(),
+            wanted: Wanted::new(options.categories, options.min_duration_us),
             full: false,
             missed: 0,
             losses: Losses::default(),
@@ -138,7 +139,7 @@ impl Sink for Sqlite {
             self.last_ns = self.last_ns.max(sample.time_ns);
             self.losses.sample(&sample);
             match sample.event {
-                Event::Begin(begin) if self.wants(begin.category, batch) => {
+                Event::Begin(begin) if self.wanted.category(begin.category, batch.names()) => {
                     let args = self.args(batch, begin.args);
                     if !args.is_empty() {
                         self.begun.insert(begin.span, args);
@@ -202,7 +203,7 @@ impl Sink for Sqlite {
         let lacks = self.database.finish(within)?;
         let mut messages = Vec::new();
         if self.full {
-            messages.push(format!("{} MB were full: later rows are not there", self.options.max_mb));
+            messages.push(format!("{} MB were full: later rows are not there", self.max_mb));
         }
         let gaps = self.database.gaps();
         if self.database.left_out() > 0 && gaps.held {
@@ -235,39 +236,14 @@ impl Sink for Sqlite {
 }
 
 impl Sqlite {
-    /// Whether spans of the category are written.
-    fn wants(&mut self, category: u32, batch: &Batch<'_>) -> bool {
-        let at = category as usize;
-        if let Some(Some(wanted)) = self.wanted.get(at) {
-            return *wanted;
-        }
-        let name = &*batch.names().category(category).name;
-        let wanted = match &self.options.categories[..] {
-            [] => name != "function",
-            some => some.iter().any(|category| category == name),
-        };
-        // There are a few; one that nobody defined has an empty name and any number.
-        if at < 1 << 16 {
-            self.wanted.resize(self.wanted.len().max(at + 1), None);
-            self.wanted[at] = Some(wanted);
-        }
-        wanted
-    }
-
     fn args(&self, batch: &Batch<'_>, range: Range) -> Vec<(String, Arg)> {
-        let args = batch.args(range).filter(|_| self.options.args && !self.full);
+        let args = batch.args(range).filter(|_| self.write_args && !self.full);
         args.map(|(key, value)| (key.to_owned(), Arg::of(value))).collect()
     }
 
     fn span(&mut self, span: &Span, batch: &Batch<'_>, ended: Range) -> Result<(), Error> {
         let begun = self.begun.remove(span.id).unwrap_or_default();
-        // Of one whose begin was not seen nobody knows the kind: it is written where all are.
-        let wanted = match span.category {
-            Some(category) => self.wants(category, batch),
-            None => self.options.categories.is_empty(),
-        };
-        let long_enough = span.duration_ns() / 1_000 >= self.options.min_duration_us;
-        if !wanted || !long_enough || !self.has_room() {
+        if !self.wanted.span(span, batch.names()) || !self.has_room() {
             return Ok(());
         }
         let category = span.category.map(|category| &*batch.names().category(category).name);
@@ -288,7 +264,7 @@ impl Sqlite {
         if self.full {
             return Ok(());
         }
-        let (limit, log_mb) = (self.options.max_mb, self.database.log_bytes() >> 20);
+        let (limit, log_mb) = (self.max_mb, self.database.log_bytes() >> 20);
         if log_mb >= limit || self.database.bytes()? >> 20 >= limit {
             self.full = true;
             self.begun.clear();

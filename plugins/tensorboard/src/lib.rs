@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tickscope_abi::{Batch, Error, Flow, Health, Host, Metadata, Sink, export_sink};
-use tickscope_counts::{Counts, Recording, Records};
+use tickscope_counts::{Counts, Recording, Records, Utc};
 
 pub use board::{Board, TAGS};
 pub use event::{Event, HistogramProto, Number, Summary, Value, What};
@@ -81,24 +81,8 @@ fn cannot_write(file: &Path, error: &std::io::Error) -> Error {
 
 /// A run's name where none is given: when it started, in UTC, and its process.
 fn name_of(unix_ns: u64, pid: u32) -> String {
-    let seconds = unix_ns / 1_000_000_000;
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (mut year, mut month) = (1970, 1);
-    loop {
-        let days_of_month = match month {
-            2 => 28 + u64::from(leap(year)),
-            4 | 6 | 9 | 11 => 30,
-            _ => 31,
-        };
-        if days < days_of_month {
-            break;
-        }
-        days -= days_of_month;
-        (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-    }
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}-{minute:02}-{second:02}-{pid}", days + 1)
+    let Utc { date: (year, month, day), time: (hour, minute, second), .. } = Utc::of(unix_ns);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}-{pid}")
 }
 
 impl Sink for TensorBoard {
