@@ -342,11 +342,29 @@ pub(crate) unsafe fn symbol<R: Recorder + 'static>(
 ) -> SymbolId {
     // SAFETY: passed on to the caller; the layout was proved where it is read directly.
     unsafe {
-        let mut identity: Identity = if state.direct.get() {
+        let identity = if state.direct.get() {
             identity::read(state.layout.call(ar), state.layout)
         } else {
             identity::ask(state.api, state.layout, thread, ar)
         };
+        symbol_of(state, coroutine, thread, ar, identity)
+    }
+}
+
+/// The symbol of the call `ar` describes, whose function is known.
+///
+/// # Safety
+/// As for [`symbol`].
+#[inline(always)]
+pub(crate) unsafe fn symbol_of<R: Recorder + 'static>(
+    state: &State<R>,
+    coroutine: &Coroutine,
+    thread: *mut lua_State,
+    ar: *mut lua_Debug,
+    mut identity: Identity,
+) -> SymbolId {
+    // SAFETY: passed on to the caller.
+    unsafe {
         let address = identity.key;
         if identity.code == 0 && !coroutine.vm.is_null() {
             identity.key ^= (*coroutine.vm).salt;

@@ -81,7 +81,7 @@ impl InterruptHandle {
             self.shared.requested.store(true, Ordering::Release); // pairs with the Acquire in `requested`
         }
         if let Some(thread) = *thread {
-            signal::send(thread);
+            signal::interrupt(thread);
         }
     }
 

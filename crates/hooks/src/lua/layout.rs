@@ -26,10 +26,9 @@ pub(crate) struct Layout {
     pub(crate) numbered: bool,
     /// A tail call is told with a call of its own, which then takes its caller's place.
     pub(crate) tail_calls_move: bool,
-    /// `lua_sethook` notes the instruction that the innermost call is at as the last whose line was told. In a signal
-    /// handler that call may just be ending: its caller then compares lines with an instruction of another function, and
-    /// Lua reads far outside of its table of lines. So no handler may call it while lines are asked for, or to ask for them.
-    pub(crate) notes_instruction: bool,
+    /// `lua_yield` changes where the call that yields says its function is, to keep what it left on the stack; only
+    /// `lua_getinfo` knows better.
+    pub(crate) yield_moves_function: bool,
     pub(crate) prototype_line: usize,
     pub(crate) prototype_code: usize,
     /// Every Lua thread is at least this large.
@@ -45,7 +44,7 @@ pub(crate) const LAYOUTS: [Layout; 4] = [
         call: 116,
         numbered: true,
         tail_calls_move: true,
-        notes_instruction: false,
+        yield_moves_function: false,
         prototype_line: 0,
         prototype_code: 0,
         thread: 176,
@@ -57,7 +56,7 @@ pub(crate) const LAYOUTS: [Layout; 4] = [
         call: 120,
         numbered: false,
         tail_calls_move: true,
-        notes_instruction: true,
+        yield_moves_function: true,
         prototype_line: 104,
         prototype_code: 24,
         thread: 196,
@@ -69,7 +68,7 @@ pub(crate) const LAYOUTS: [Layout; 4] = [
         call: 120,
         numbered: false,
         tail_calls_move: true,
-        notes_instruction: true,
+        yield_moves_function: true,
         prototype_line: 40,
         prototype_code: 56,
         thread: 196,
@@ -81,7 +80,7 @@ pub(crate) const LAYOUTS: [Layout; 4] = [
         call: 128,
         numbered: false,
         tail_calls_move: false,
-        notes_instruction: false,
+        yield_moves_function: false,
         prototype_line: 44,
         prototype_code: 64,
         thread: 196,

@@ -81,8 +81,10 @@ impl Lua {
     /// else is touched.
     ///
     /// # Safety
-    /// `thread` is alive. Async-signal-safe: Lua's `lua_sethook` is, and so are the reads and writes around it; see
-    /// [`Layout::notes_instruction`] for what a signal handler may not ask of it.
+    /// `thread` is alive. Async-signal-safe, as Lua's `lua_sethook` and the reads and writes around it, but for lines. In
+    /// 5.2, 5.3 and 5.4.0 it notes the instruction of the innermost call as the last whose line was told. Where a signal
+    /// comes that call may just be ending: its caller then compares lines with an instruction of another function, and Lua
+    /// reads far outside of its table of lines. So no handler calls it while lines are asked for, or to ask for them.
     pub(crate) unsafe fn set_hook(
         &self,
         thread: *mut lua_State,

@@ -2,9 +2,12 @@
 //!
 //! The signal handler touches atomics of its own thread and calls `lua_sethook`, which Lua's manual allows in
 //! signal handlers. It never runs Lua, allocates or locks.
+//!
+//! A signal is ours if it is the timer's, if the ticker says that it sent one, or if it brings [`INTERRUPT`]. Any other is
+//! passed on: Go, for one, stops its threads by the same.
 
 use std::ffi::{c_int, c_void};
-use std::mem::{MaybeUninit, transmute};
+use std::mem::{MaybeUninit, offset_of, transmute};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -109,6 +112,20 @@ unsafe fn arm(target: &Target) {
     unsafe { thread.once() }
 }
 
+/// Has the coroutine at work look at the interrupt before its next instruction, whatever it counts itself.
+///
+/// # Safety
+/// As for [`arm`].
+unsafe fn stop(target: &Target) {
+    // SAFETY: as in `arm`.
+    if let Some(thread) = unsafe { target.thread.load(Relaxed).as_ref() }
+        && !threads::is_busy()
+    {
+        // SAFETY: as in `arm`.
+        unsafe { thread.count_down(1) }
+    }
+}
+
 /// Sets the one-shot hook, and lets signals pass for a while when that was dear: `lua_sethook` visits every open call,
 /// so in a deep recursion it takes longer than the timer's period and the program would stand still.
 ///
@@ -159,8 +176,8 @@ unsafe extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context:
             }
         } else if code == libc::SI_TIMER {
             TARGET.with(|target| arm_at_a_bearable_rate(target));
-        } else if code == SI_TKILL {
-            TARGET.with(|target| arm(target));
+        } else if code == libc::SI_QUEUE && (*info).si_value().sival_ptr == interrupt_mark() {
+            TARGET.with(|target| stop(target));
         } else {
             forward(signal, info, context);
         }
@@ -257,6 +274,48 @@ pub(crate) fn send(thread: libc::pid_t) {
     // SAFETY: numbers only; a thread that is gone makes the call fail, which is fine.
     unsafe {
         libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL);
+    }
+}
+
+/// Its address is what an interrupt's signal brings.
+static INTERRUPT: u8 = 0;
+
+fn interrupt_mark() -> *mut c_void {
+    (&raw const INTERRUPT).cast_mut().cast()
+}
+
+/// A signal with a value, as the kernel takes it on 64 bits: `siginfo_t`, whose fields are private.
+#[repr(C)]
+struct Queued {
+    signal: c_int,
+    error: c_int,
+    code: c_int,
+    padding: c_int,
+    process: libc::pid_t,
+    user: libc::uid_t,
+    value: *mut c_void,
+    rest: [u64; 12],
+}
+
+const _: () = assert!(size_of::<Queued>() == size_of::<libc::siginfo_t>() && offset_of!(Queued, value) == 24);
+
+/// Has the Lua that is at work on a thread of this process look at the interrupt.
+pub(crate) fn interrupt(thread: libc::pid_t) {
+    // SAFETY: a valid `siginfo_t`; a thread that is gone makes the call fail, which is fine.
+    unsafe {
+        let (process, user) = (libc::getpid(), libc::getuid());
+        let value = interrupt_mark();
+        let info = Queued {
+            signal: SIGNAL,
+            error: 0,
+            code: libc::SI_QUEUE,
+            padding: 0,
+            process,
+            user,
+            value,
+            rest: [0; 12],
+        };
+        libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, SIGNAL, &raw const info);
     }
 }
 

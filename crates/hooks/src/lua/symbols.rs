@@ -420,7 +420,17 @@ impl<R: Recorder + 'static> State<R> {
                     break;
                 }
                 let replaced = self.layout.call(&ar).is_null();
-                let symbol = if replaced { HIDDEN } else { hook::symbol(self, coroutine, thread, &mut ar) };
+                let symbol = if replaced {
+                    HIDDEN
+                } else if level == 0
+                    && self.layout.yield_moves_function
+                    && (self.api.lua_status)(thread) == LUA_YIELD
+                {
+                    let identity = identity::ask(self.api, self.layout, thread, &mut ar);
+                    hook::symbol_of(self, coroutine, thread, &mut ar, identity)
+                } else {
+                    hook::symbol(self, coroutine, thread, &mut ar)
+                };
                 if symbol != HIDDEN {
                     (self.api.lua_getinfo)(thread, c"l".as_ptr(), &mut ar);
                     frames[taken] = (symbol, u32::try_from(self.layout.current_line(&ar)).unwrap_or(0));

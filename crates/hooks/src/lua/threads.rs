@@ -36,9 +36,10 @@ pub(crate) struct LuaThread {
     /// What our hook wants, while it stands.
     own: AtomicI32,
     /// The program's hook, while ours stands.
-    hook: AtomicPtr<()>,
-    mask: AtomicI32,
-    count: AtomicI32,
+    kept: Written,
+    /// What the program set last, and how often it did.
+    asked: Written,
+    sets: AtomicU32,
 }
 
 // SAFETY: all fields are atomic or never change once published.
@@ -59,6 +60,32 @@ impl UserHook {
             return Self { hook: None, mask: 0, count };
         }
         Self { hook, mask: mask & 0xff, count }
+    }
+}
+
+/// A hook that is written down.
+#[derive(Default)]
+struct Written {
+    hook: AtomicPtr<()>,
+    mask: AtomicI32,
+    count: AtomicI32,
+}
+
+impl Written {
+    fn get(&self) -> UserHook {
+        let hook = self.hook.load(Relaxed);
+        UserHook {
+            // SAFETY: null, or stored by `set` from a hook.
+            hook: unsafe { transmute::<*mut (), Option<lua_Hook>>(hook) },
+            mask: self.mask.load(Relaxed),
+            count: self.count.load(Relaxed),
+        }
+    }
+
+    fn set(&self, user: UserHook) {
+        self.hook.store(user.hook.map_or(ptr::null_mut(), |hook| hook as *mut ()), Relaxed);
+        self.mask.store(user.mask, Relaxed);
+        self.count.store(user.count, Relaxed);
     }
 }
 
@@ -117,9 +144,9 @@ impl LuaThread {
                 generation: AtomicU32::new(0),
                 owner: AtomicU64::new(0),
                 own: AtomicI32::new(0),
-                hook: AtomicPtr::new(ptr::null_mut()),
-                mask: AtomicI32::new(0),
-                count: AtomicI32::new(0),
+                kept: Written::default(),
+                asked: Written::default(),
+                sets: AtomicU32::new(0),
             });
             loop {
                 // A Lua thread is made and run by one OS thread at a time: nobody else adds this address meanwhile.
@@ -162,23 +189,7 @@ impl LuaThread {
     pub(crate) fn renew(&self) {
         self.generation.fetch_add(1, Relaxed);
         self.own.store(0, Relaxed);
-        self.keep(UserHook::new(None, 0, 0));
-    }
-
-    fn kept(&self) -> UserHook {
-        let hook = self.hook.load(Relaxed);
-        UserHook {
-            // SAFETY: null, or stored by `keep` from a hook.
-            hook: unsafe { transmute::<*mut (), Option<lua_Hook>>(hook) },
-            mask: self.mask.load(Relaxed),
-            count: self.count.load(Relaxed),
-        }
-    }
-
-    fn keep(&self, user: UserHook) {
-        self.hook.store(user.hook.map_or(ptr::null_mut(), |hook| hook as *mut ()), Relaxed);
-        self.mask.store(user.mask, Relaxed);
-        self.count.store(user.count, Relaxed);
+        self.kept.set(UserHook::new(None, 0, 0));
     }
 
     /// The program's hook.
@@ -187,11 +198,12 @@ impl LuaThread {
     /// The thread is alive.
     pub(crate) unsafe fn user(&self) -> UserHook {
         let (lua, state) = (self.lua(), self.state());
+        let _busy = Busy::new(); // what stands is read in three parts
         // SAFETY: passed on to the caller.
         unsafe {
             let hook = (lua.api.lua_gethook)(state);
             if lua.is_ours(hook) {
-                self.kept()
+                self.kept.get()
             } else {
                 let mask = (lua.api.lua_gethookmask)(state);
                 UserHook::new(hook, mask, (lua.api.lua_gethookcount)(state))
@@ -206,16 +218,38 @@ impl LuaThread {
     pub(crate) unsafe fn set_user(&self, user: UserHook) {
         let (lua, state) = (self.lua(), self.state());
         let _busy = Busy::new();
+        self.asked.set(user);
+        self.sets.fetch_add(1, Release);
         // SAFETY: passed on to the caller.
         unsafe {
             if !lua.is_ours((lua.api.lua_gethook)(state)) {
                 (lua.api.lua_sethook)(state, user.hook, user.mask, user.count);
                 return;
             }
-            self.keep(user);
-            let own = self.own.load(Relaxed);
-            let (hook, mask) = combine(lua, own, user, (lua.api.lua_gethookmask)(state));
+            self.kept.set(user);
+            let (hook, mask) = combine(lua, self.own.load(Relaxed), user);
             (lua.api.lua_sethook)(state, hook, mask, user.count);
+        }
+    }
+
+    /// Keeps the program's hook and has `set` put one in its place that serves it too; again, where the program has set
+    /// another meanwhile. A signal handler of its own may, that stops scripts.
+    ///
+    /// # Safety
+    /// The thread is alive.
+    unsafe fn exchange(&self, set: impl Fn(UserHook)) {
+        let mut sets = self.sets.load(Acquire); // pairs with the Release in `set_user`
+        // SAFETY: passed on to the caller.
+        let mut user = unsafe { self.user() };
+        loop {
+            self.kept.set(user);
+            set(user);
+            let now = self.sets.load(Acquire); // as above
+            if now == sets {
+                return;
+            }
+            sets = now;
+            user = self.asked.get();
         }
     }
 
@@ -227,21 +261,19 @@ impl LuaThread {
         let (lua, state) = (self.lua(), self.state());
         let api = &lua.api;
         let _busy = Busy::new();
+        self.own.store(own, Relaxed);
         // SAFETY: passed on to the caller.
         unsafe {
-            let user = self.user();
-            self.keep(user);
-            self.own.store(own, Relaxed);
-            let ours = lua.is_ours((api.lua_gethook)(state));
-            let standing = if ours { (api.lua_gethookmask)(state) } else { 0 };
-            let (hook, mask) = combine(lua, own, user, standing);
-            let stands = (api.lua_gethook)(state).map_or(0, |hook| hook as usize)
-                == hook.map_or(0, |hook| hook as usize)
-                && (api.lua_gethookmask)(state) == mask
-                && (mask & LUA_MASKCOUNT == 0 || (api.lua_gethookcount)(state) == user.count);
-            if !stands {
-                lua.set_hook(state, hook, mask, user.count, user.mask);
-            }
+            self.exchange(|user| {
+                let (hook, mask) = combine(lua, own, user);
+                let stands = (api.lua_gethook)(state).map_or(0, |hook| hook as usize)
+                    == hook.map_or(0, |hook| hook as usize)
+                    && (api.lua_gethookmask)(state) == mask
+                    && (mask & LUA_MASKCOUNT == 0 || (api.lua_gethookcount)(state) == user.count);
+                if !stands {
+                    lua.set_hook(state, hook, mask, user.count, user.mask);
+                }
+            });
         }
     }
 
@@ -253,39 +285,37 @@ impl LuaThread {
         let (lua, state) = (self.lua(), self.state());
         // SAFETY: passed on to the caller.
         unsafe {
-            let user = self.user();
-            self.keep(user);
-            if user.mask & LUA_MASKLINE != 0 {
-                // Its next line will do.
-                lua.exchange(state, lua.general);
-                return;
-            }
-            let mask = (lua.api.lua_gethookmask)(state) | LUA_MASKCALL | LUA_MASKRET;
-            if user.mask & LUA_MASKCOUNT == 0 {
-                (lua.api.lua_sethook)(state, Some(lua.general), mask | LUA_MASKCOUNT, 1);
-            } else if lua.keeps_count() {
-                // Its own count must go on undisturbed, so the next line or backward jump has to do; where lines
-                // cannot be had, the next call, return or count.
-                let line = if lua.layout.notes_instruction { 0 } else { LUA_MASKLINE };
-                lua.set_hook(state, Some(lua.general), mask | line, user.count, LUA_MASKCOUNT);
-            }
-            // Else there is no way to look without the program's noticing: its count would begin anew.
+            self.exchange(|user| {
+                if user.mask & LUA_MASKLINE != 0 {
+                    // Its next line will do.
+                    lua.exchange(state, lua.general);
+                    return;
+                }
+                let mask = (lua.api.lua_gethookmask)(state) | LUA_MASKCALL | LUA_MASKRET;
+                if user.mask & LUA_MASKCOUNT == 0 {
+                    (lua.api.lua_sethook)(state, Some(lua.general), mask | LUA_MASKCOUNT, 1);
+                } else if lua.keeps_count() {
+                    // Its own count must go on undisturbed, so the next call, return or count has to do.
+                    lua.set_hook(state, Some(lua.general), mask, user.count, LUA_MASKCOUNT);
+                }
+                // Else there is no way to look without the program's noticing: its count would begin anew.
+            });
         }
     }
 
     /// Sets our general hook with a count, whatever the program counts.
     ///
     /// # Safety
-    /// The thread is alive.
+    /// The thread is alive. Async-signal-safe, as [`LuaThread::once`] is.
     pub(crate) unsafe fn count_down(&self, instructions: c_int) {
         let (lua, state) = (self.lua(), self.state());
         let _busy = Busy::new();
         // SAFETY: passed on to the caller.
         unsafe {
-            let user = self.user();
-            self.keep(user);
-            let mask = (lua.api.lua_gethookmask)(state) | LUA_MASKCOUNT;
-            (lua.api.lua_sethook)(state, Some(lua.general), mask, instructions);
+            self.exchange(|_| {
+                let mask = (lua.api.lua_gethookmask)(state) | LUA_MASKCOUNT;
+                (lua.api.lua_sethook)(state, Some(lua.general), mask, instructions);
+            });
         }
     }
 
@@ -302,7 +332,7 @@ impl LuaThread {
                 return;
             }
             let own = Self::find(parent).map_or(0, |parent| {
-                self.keep(parent.kept());
+                self.kept.set(parent.kept.get());
                 parent.own.load(Relaxed)
             });
             // What is wanted once is not in `own`: it is the parent's alone.
@@ -311,11 +341,9 @@ impl LuaThread {
     }
 }
 
-/// The hook and mask that serve both. `standing` is the mask of ours, where it stands; 0 else.
-fn combine(lua: &Lua, own: c_int, user: UserHook, standing: c_int) -> (Option<lua_Hook>, c_int) {
+/// The hook and mask that serve both.
+fn combine(lua: &Lua, own: c_int, user: UserHook) -> (Option<lua_Hook>, c_int) {
     match (own, user.mask) {
-        // Lua looks at the mask once for a count and a line: the line that we asked for may still come.
-        (0, mask) if mask != 0 && standing & !mask & LUA_MASKLINE != 0 => (Some(lua.general), mask),
         (0, _) => (user.hook, user.mask),
         (own, 0) if own == LUA_MASKCALL | LUA_MASKRET => (Some(lua.trace), own),
         (own, mask) => (Some(lua.general), own | mask),

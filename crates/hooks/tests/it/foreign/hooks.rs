@@ -7,7 +7,7 @@ use tickscope_core::Depth;
 use tickscope_hooks::lua::{lua_CFunction, lua_Debug, lua_Hook, lua_State};
 
 use super::{
-    Foreign, Setting, VERSIONS, gethook, gethookcount, gethookmask, newthread, original, plain, raw, sethook,
+    Foreign, VERSIONS, gethook, gethookcount, gethookmask, newthread, original, plain, raw, sethook,
 };
 use crate::memory::Record;
 
@@ -100,36 +100,6 @@ fn a_long_count_is_not_disturbed_by_samples() {
         debug.sethook()
         return tostring(n)",
     );
-}
-
-#[test]
-fn samples_at_any_instruction_change_no_event() {
-    // Calls, returns and errors one after the other: most samples come where one function gives way to another.
-    const WORK: &str = "
-    local seen = 0
-    local function hook(event, line) seen = (seen * 31 + (line or 0) + #event) % 1e9 end
-    local function leaf(n)
-        return n
-    end
-    local function work(n)
-        for i = 1, n do
-            leaf(leaf(i))
-            pcall(error)
-        end
-    end";
-    for raw in VERSIONS.into_iter().filter_map(raw) {
-        let mut samples = 0;
-        for hook in ["'l'", "'crl'", "'l', 7", "'', 3", "'cr', 5"] {
-            let source =
-                format!("{WORK} debug.sethook(hook, {hook}) work(20000) debug.sethook() return seen");
-            let expected = plain(raw, &[], &[(c"=test", &source)]).unwrap();
-            let lab = Foreign::new(raw, Setting { hz: 50_000, ..Depth::Sample.into() });
-            assert_eq!(lab.run(&source), Ok(expected), "{} with {hook}", raw.api.version);
-            let records = lab.recorder.records();
-            samples += records.iter().filter(|record| matches!(record, Record::Stack { .. })).count();
-        }
-        assert!(samples > 0, "{}", raw.api.version);
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod hooks;
 mod memory_use;
 mod programs;
 mod sampling;
+mod signals;
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
