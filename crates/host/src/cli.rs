@@ -364,7 +364,7 @@ pub(crate) struct Isolation {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plugins {
-    /// Files to look at instead of those that are found.
+    /// Files to look at, or names, instead of all that are found.
     pub(crate) files: Vec<PathBuf>,
     /// Open each with its default options in an empty folder, and give it a small recording with one of everything, in batches of
     /// several sizes. What it writes there is removed.

@@ -142,8 +142,11 @@ impl Config {
             let flags = SETTINGS.iter().find(|(command, _)| *command == key.name);
             let known = SETTINGS.iter().map(|(command, _)| *command).chain(["plugins", "sinks"]);
             let Data::Table(table) = &value.data else {
+                let table = if key.name == "sinks" { "sinks.NAME" } else { &key.name };
                 let text = match known.clone().any(|known| known == key.name) {
-                    true => format!("{}: expected a table, found {}", key.name, value.kind()),
+                    true => {
+                        format!("{}: expected a table, as in [{table}], found {}", key.name, value.kind())
+                    }
                     false => format!("{} {}", key.name, tickscope_plugin::not_known(&key.name, known)),
                 };
                 problems.push(Problem::new(key.at, text));
@@ -319,7 +322,11 @@ impl Config {
                     None => break section.at,
                 }
             };
-            Problem::new(at, format!("sinks.{}.{}", section.name, problem.text))
+            // What is like a word of the host's is perhaps no option of the plugin's.
+            let mistyped = problem.text.split_once(" is not known; there are ").map(|(name, _)| name);
+            let own = mistyped.and_then(|name| tickscope_plugin::nearest(name, Section::own()));
+            let own = own.map_or(String::new(), |own| format!("; did you mean {own}, which every sink has?"));
+            Problem::new(at, format!("sinks.{}.{}{own}", section.name, problem.text))
         };
         Err(self.document.tell(&problems.iter().map(problem).collect::<Vec<_>>()))
     }

@@ -1,14 +1,16 @@
 //! Sink plugins: those that `--sink` asks for, and `tickscope plugins`.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tickscope_core::{Batch, Flow, Metadata, Sink, SinkError, conformance};
-use tickscope_plugin::{Direct, End, Found, Isolation, Level, Log, Outcome, Plugin, Sinks};
+use tickscope_plugin::{
+    Direct, End, FindError, Found, Isolation, Level, Log, Outcome, Plugin, SearchPath, Sinks,
+};
 
 use crate::cli::{self, FormatArg};
 use crate::present::style::Style;
@@ -165,15 +167,10 @@ impl<S: Sink> Sink for Beside<S> {
 /// `tickscope plugins`.
 pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
     let (path, isolation) = (options.config.path(), isolation(&options.isolation));
-    let mut found = if options.files.is_empty() {
-        path.list(isolation.as_ref())
+    let mut found: Vec<Listed> = if options.files.is_empty() {
+        path.list(isolation.as_ref()).into_iter().map(Listed::from).collect()
     } else {
-        let look = |file: &PathBuf| Found {
-            plugin: Plugin::load_as(file, isolation.as_ref()),
-            file: file.clone(),
-            hidden_by: None,
-        };
-        options.files.iter().map(look).collect()
+        options.files.iter().map(|asked| Listed::asked(&path, asked, isolation.as_ref())).collect()
     };
     if options.test {
         // An isolated one is loaded again when it is tested.
@@ -195,9 +192,9 @@ pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
                 let hidden_by = found.hidden_by.map(|file| file.display().to_string());
                 entries.push(Entry::Good { plugin, warning, tested, problem, hidden_by });
             }
-            Err(refusal) => {
+            Err(why) => {
                 good = false;
-                entries.push(Entry::Refused { file, why: refusal.why.to_string() });
+                entries.push(Entry::Refused { file, why });
             }
         }
     }
@@ -207,12 +204,42 @@ pub(crate) fn run(options: &cli::Plugins) -> Result<ExitCode> {
             print(&format!("{:#}\n", json!({ "abi": tickscope_plugin::version(), "plugins": list })))?;
         }
         FormatArg::Text if entries.is_empty() => {
-            let folders: Vec<_> = path.0.iter().map(|folder| folder.display().to_string()).collect();
-            print(&format!("no plugins in {}\n", folders.join(", ")))?;
+            print(&format!("no plugins in {path}\n"))?;
         }
         FormatArg::Text => print(&entries.iter().map(Entry::text).collect::<Vec<_>>().join("\n"))?,
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A plugin that is to be listed, or why it is none.
+struct Listed {
+    file: PathBuf,
+    plugin: Result<Plugin, String>,
+    hidden_by: Option<PathBuf>,
+}
+
+impl Listed {
+    /// One that was asked for by its file, or by a name.
+    fn asked(path: &SearchPath, asked: &Path, isolation: Option<&Isolation>) -> Self {
+        let name = asked.to_str().filter(|name| !tickscope_plugin::is_file(name) && !asked.exists());
+        let (file, plugin) = match name.map(|name| path.find(name, isolation)) {
+            None => (
+                asked.to_owned(),
+                Plugin::load_as(asked, isolation).map_err(|refusal| refusal.why.to_string()),
+            ),
+            Some(Ok(plugin)) => (plugin.file.clone(), Ok(plugin)),
+            Some(Err(FindError::Refused(refusal))) => (refusal.file, Err(refusal.why.to_string())),
+            Some(Err(error)) => (asked.to_owned(), Err(error.to_string())),
+        };
+        Self { file, plugin, hidden_by: None }
+    }
+}
+
+impl From<Found> for Listed {
+    fn from(found: Found) -> Self {
+        let Found { file, plugin, hidden_by } = found;
+        Self { file, plugin: plugin.map_err(|refusal| refusal.why.to_string()), hidden_by }
+    }
 }
 
 fn print(text: &str) -> Result<()> {

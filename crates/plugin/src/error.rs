@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::search::SearchPath;
+
 /// Why a file is no plugin for this host.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", file.display())]
@@ -150,7 +152,7 @@ pub struct OptionsError {
 #[non_exhaustive]
 pub enum FindError {
     /// No file has the name.
-    #[error("there is no sink {name:?}; looked for {} in {}; `tickscope plugins` lists what there is", files.join(" and "), places(folders))]
+    #[error("there is no sink {name:?}; looked for {} in {}; `tickscope plugins` lists what there is", files.join(" and "), SearchPath(folders.clone()))]
     Nowhere {
         /// The name.
         name: String,
@@ -159,17 +161,15 @@ pub enum FindError {
         /// Where it was looked for.
         folders: Vec<PathBuf>,
     },
+    /// No name was given.
+    #[error(
+        "a sink without a name; expected NAME, NAME=OPTIONS or a file; `tickscope plugins` lists what there is"
+    )]
+    NoName,
     /// The file is no plugin for this host.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The options are wrong.
     #[error(transparent)]
     Options(#[from] OptionsError),
-}
-
-fn places(folders: &[PathBuf]) -> String {
-    match folders {
-        [] => "no folder, for TICKSCOPE_PLUGINS is empty".into(),
-        folders => folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
-    }
 }

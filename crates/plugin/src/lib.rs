@@ -45,7 +45,7 @@ pub use error::{FindError, OptionsError, Refusal, Why};
 pub use isolated::{Isolation, NotStarted, serve_isolated};
 pub use library::Plugin;
 pub use opened::{Health, Level, Log};
-pub use options::{OptionInfo, Problem, Schema, not_known};
+pub use options::{OptionInfo, Problem, Schema, nearest, not_known};
 pub use search::{Found, SearchPath, is_file, number, split, warning};
 pub use sinks::{Chosen, GRACE, Sinks};
 pub use worker::{End, Outcome, in_call};

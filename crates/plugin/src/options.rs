@@ -80,21 +80,23 @@ pub struct Problem {
 /// That a name is not known, which one is nearest, and what there is: what follows the name in a message.
 pub fn not_known<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    // What takes as long as both together are long is not done to names that nobody has typed.
-    let like = |known: &&str| match name.len().max(known.len()) <= MAX_LIKE {
-        true => strsim::damerau_levenshtein(name, known),
-        false => usize::MAX,
-    };
-    // Of other words nobody is reminded.
-    let near = known
-        .iter()
-        .filter(|known| like(known) <= 1 + name.chars().count() / 3)
-        .min_by_key(|known| like(known));
-    match (near, known.is_empty()) {
+    match (nearest(name, known.iter().copied()), known.is_empty()) {
         (_, true) => "is not known; there are no options".into(),
         (Some(near), _) => format!("is not known; did you mean {near}? There are {}", known.join(", ")),
         (None, _) => format!("is not known; there are {}", known.join(", ")),
     }
+}
+
+/// The known name that somebody who typed `name` may have meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What takes as long as both together are long is not done to names that nobody has typed.
+    let like = |known: &&'a str| match name.len().max(known.len()) <= MAX_LIKE {
+        true => strsim::damerau_levenshtein(name, known),
+        false => usize::MAX,
+    };
+    // Of other words nobody is reminded.
+    let near = known.into_iter().filter(|known| like(known) <= 1 + name.chars().count() / 3);
+    near.min_by_key(like)
 }
 
 impl Kind {
@@ -170,7 +172,7 @@ impl Schema {
     }
 
     /// Options as a user writes them: a JSON object; `name=value` pairs with commas between, the first with the name of an
-    /// option; or else the value of the option that the schema names for it. Checked and completed.
+    /// option; or else the value of the option that the schema names for it. A name that is nearly that of an option is a mistake. Checked and completed.
     ///
     /// # Errors
     /// Every mistake, with its place.
@@ -216,6 +218,9 @@ impl Schema {
             return Ok(value);
         }
         let known = |part: &str| part.split_once('=').is_some_and(|(name, _)| self.has(name.trim()));
+        if let Some(mistyped) = text.split(',').find_map(|part| self.mistyped(part)) {
+            return Err(mistyped);
+        }
         if !known(text) {
             let Some(short) = &self.short else {
                 return Err(match self.root.properties.is_empty() {
@@ -244,6 +249,19 @@ impl Schema {
             }
         }
         Ok(Value::Object(object))
+    }
+
+    /// Why `name=value` is probably no part of a value but an option with a mistake in its name.
+    fn mistyped(&self, part: &str) -> Option<String> {
+        let name = part.split_once('=')?.0.trim();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if self.has(name) || name.is_empty() || !name.chars().all(plain) {
+            return None;
+        }
+        let names = || self.root.properties.keys().map(String::as_str);
+        nearest(name, names())?;
+        let told = not_known(name, names());
+        Some(printable(&format!("{name} {told}; a value with `{name}=` in it is taken as JSON")))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -532,6 +550,10 @@ mod tests {
                 "tls.on: expected a boolean, found \"yes\"",
             ],
         );
+        let lisen = "lisen is not known; did you mean listen? There are limit, listen, mode, tags, tls; a value with `lisen=` in it is taken as JSON";
+        refused("lisen=127.0.0.1:80", &[lisen]);
+        refused("limit=3,lisen=127.0.0.1:80", &[lisen]);
+        check(r#"{"listen": "lisen=127.0.0.1:80"}"#, r#"{"listen": "lisen=127.0.0.1:80"}"#);
         assert!(read("{").unwrap_err()[0].starts_with("no JSON: "));
         refused(r#"{"tls": {"on": true, "on": false}}"#, &["no JSON: on is there twice at line 1 column 33"]);
         let none = Schema::parse("").unwrap();

@@ -1,6 +1,7 @@
 //! Where plugins lie, and what a name means.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,21 @@ pub struct Found {
     pub plugin: Result<Plugin, Refusal>,
     /// A file before it in the search path has the same file name, and is the one that is used.
     pub hidden_by: Option<PathBuf>,
+}
+
+impl fmt::Display for SearchPath {
+    /// The folders, and which of them are not there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no folder, for TICKSCOPE_PLUGINS is empty");
+        }
+        for (at, folder) in self.0.iter().enumerate() {
+            let (comma, missing) =
+                (if at > 0 { ", " } else { "" }, if folder.is_dir() { "" } else { " (not there)" });
+            write!(f, "{comma}{}{missing}", folder.display())?;
+        }
+        Ok(())
+    }
 }
 
 impl SearchPath {
@@ -74,6 +90,9 @@ impl SearchPath {
     pub fn file(&self, name: &str) -> Result<PathBuf, FindError> {
         if is_file(name) {
             return Ok(PathBuf::from(name));
+        }
+        if name.is_empty() {
+            return Err(FindError::NoName);
         }
         let plain = name.replace('-', "_");
         let files = [format!("lib{plain}.so"), format!("libtickscope_{plain}.so")];

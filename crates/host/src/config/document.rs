@@ -73,7 +73,7 @@ impl Document {
         Self::parse(file, &text)
     }
 
-    fn parse(file: &Path, text: &[u8]) -> Result<Self, Vec<String>> {
+    pub(super) fn parse(file: &Path, text: &[u8]) -> Result<Self, Vec<String>> {
         let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         let lines = [0].into_iter().chain(breaks).collect();
         let mut document = Self { file: file.to_owned(), top: Table::new(), text: text.to_owned(), lines };
@@ -90,8 +90,9 @@ impl Document {
             return Ok(document);
         }
         let problem = |error: &toml::de::Error| {
-            let at = error.span().map_or(text.len(), |span| span.start);
-            Problem::new(at, error.message())
+            let span = error.span().unwrap_or(text.len()..text.len());
+            let found = text.get(span.clone()).unwrap_or_default();
+            Problem::new(span.start, said(error.message(), found))
         };
         Err(document.tell(&errors.iter().map(problem).collect::<Vec<_>>()))
     }
@@ -134,6 +135,18 @@ impl fmt::Display for Place<'_> {
     }
 }
 
+/// What the reader of TOML says of `found`, and what to do where it does not tell.
+fn said(message: &str, found: &str) -> String {
+    match message {
+        "duplicate key" => format!(
+            "{} is there already, above; one of them has to go, or several sinks of one name are [[sinks.NAME]] each",
+            found.escape_debug()
+        ),
+        _ if message.starts_with("invalid boolean") => format!("{message}; a text stands in quotes"),
+        _ => message.to_owned(),
+    }
+}
+
 /// What is in the file: no more than a configuration has, and nothing that one would wait for.
 fn text(opened: io::Result<File>) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot read it: {error}");
@@ -166,8 +179,9 @@ fn value(found: &Spanned<DeValue<'_>>) -> Value {
             Err(_) => Data::Text(number.to_string()),
         },
         DeValue::Float(number) => match number.as_str().parse() {
-            Ok(number) => Data::Float(number),
-            Err(_) => Data::Text(number.to_string()),
+            // JSON, in which plugins get it, has no other.
+            Ok(number) if f64::is_finite(number) => Data::Float(number),
+            _ => Data::Text(number.to_string()),
         },
         DeValue::Boolean(on) => Data::Switch(*on),
         DeValue::Datetime(time) => Data::Text(time.to_string()),

@@ -22,6 +22,12 @@ pub(crate) fn run(options: &cli::Config) -> Result<ExitCode> {
     let config = &options.config;
     let mut mistakes = config.mistakes.clone();
     let mut text = String::new();
+    if let Some(folder) = options.directory.as_deref().filter(|folder| !folder.is_dir()) {
+        mistakes.push(format!(
+            "there is no folder {}; expected a server's, in which tickscope.toml may lie",
+            folder.display()
+        ));
+    }
     if config.document.file.as_os_str().is_empty() {
         let looked: Vec<String> = found::places(options.directory.as_deref())
             .iter()
@@ -73,9 +79,12 @@ impl Config {
             }
             if section == "plugins" {
                 for folder in self.path().0 {
-                    let from =
-                        if self.folders.contains(&folder) { "a folder of the file" } else { "default" };
-                    line(text, &format!("# folder {}", folder.display()), from);
+                    let from = match self.folders.contains(&folder) {
+                        true => format!("{}", self.document.place(self.folders_at)),
+                        false => "default".to_owned(),
+                    };
+                    let missing = if folder.is_dir() { "" } else { ", which is not there" };
+                    line(text, &format!("# folder {}", folder.display()), &format!("{from}{missing}"));
                 }
             }
         }
@@ -133,7 +142,7 @@ impl Config {
 }
 
 /// An option of a sink. One that is called like something of the host's stands in `options`.
-fn set(name: &str, value: &Value) -> String {
+pub(super) fn set(name: &str, value: &Value) -> String {
     let own = if Section::own().any(|own| own == name) { "options." } else { "" };
     format!("{own}{} = {}", key(name), toml(value))
 }

@@ -38,7 +38,10 @@ pub(crate) fn read(table: &Table, folder: &Path, problems: &mut Vec<Problem>) ->
                 Data::Table(entries) => {
                     sections.push(section(&key.name, at, entries, folder, problems));
                 }
-                _ => problems.push(expected(value, &format!("sinks.{}", key.name), "a table")),
+                _ => {
+                    let place = format!("sinks.{}", key.name);
+                    problems.push(expected(value, &place, &format!("a table, as in [{place}]")));
+                }
             }
         }
     }
@@ -59,8 +62,16 @@ fn section(name: &str, at: usize, entries: &Table, folder: &Path, problems: &mut
             ("isolate", Data::Switch(on)) => section.isolate = Some(*on),
             ("isolate-memory", Data::Text(text)) => match crate::cli::size(text) {
                 Ok(size) => section.isolate_memory = Some((size, key.at)),
-                Err(problem) => problems.push(Problem::new(value.at, format!("{place}: {problem}"))),
+                Err(problem) => {
+                    problems.push(Problem::new(value.at, format!("{place}: {problem}, found {text:?}")));
+                }
             },
+            ("plugin", Data::Text(plugin)) if plugin.is_empty() => {
+                let text = format!(
+                    "{place}: expected a name or a file, found nothing; without this line it is {name}"
+                );
+                problems.push(Problem::new(value.at, text));
+            }
             ("plugin", Data::Text(plugin)) => section.plugin = file(plugin, folder),
             ("options", Data::Table(options)) => section.options.extend(options.iter().cloned()),
             ("enabled" | "isolate", _) => problems.push(expected(value, &place, "true or false")),

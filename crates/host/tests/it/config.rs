@@ -138,7 +138,7 @@ fn every_mistake_is_told_at_its_place() {
         "tickscope: tickscope.toml:5:10: run.strict: expected true or false, found a number",
         "tickscope: tickscope.toml:8:11: plugins.folders: expected a list of texts, found a text",
         "tickscope: tickscope.toml:12:11: sinks.odd.enabled: expected true or false, found a text",
-        "tickscope: tickscope.toml:14:9: sinks.odder: expected a table, found a number",
+        "tickscope: tickscope.toml:14:9: sinks.odder: expected a table, as in [sinks.odder], found a number",
     ];
     for arguments in [&["lua", "program.lua"][..], &["config"]] {
         let run = tickscope(folder.path(), arguments);
@@ -185,6 +185,59 @@ fn options_that_a_plugin_does_not_have_are_told_at_their_place() {
     let run = tickscope(folder.path(), &["config"]);
     assert_eq!(run.code, Some(1));
     run.says(&told.map(|line| format!("tickscope: {line}")).each_ref().map(|line| &**line));
+}
+
+#[test]
+fn what_a_user_mistypes_about_sinks_is_told_with_what_to_do() {
+    let folder = prepared("");
+    let check = |config: &str, expected: &str| {
+        let config = format!("[plugins]\nfolders = [\"plugins\", \"elsewhere\"]\n{config}\n");
+        std::fs::write(folder.path().join("tickscope.toml"), config).unwrap();
+        let run = tickscope(folder.path(), &["config"]);
+        assert_eq!(run.code, Some(1), "{}", run.said);
+        let line = format!("tickscope: tickscope.toml:{expected}");
+        assert!(run.said.starts_with(&line), "{line}: {}", run.said);
+        assert_eq!(run.said.lines().count(), 1, "{}", run.said);
+    };
+    check("[sinks.odd]\nlimit = nan", "4:1: sinks.odd.limit: expected an integer, found \"nan\"\n");
+    check(
+        "[sinks.odd]\nenable = false",
+        "4:1: sinks.odd.enable is not known; there are do, file, limit; did you mean enabled, which every sink has?\n",
+    );
+    check(
+        "[sinks.odd]\nplugin = \"\"",
+        "4:10: sinks.odd.plugin: expected a name or a file, found nothing; without this line it is odd\n",
+    );
+    check(
+        "[sinks.odd]\nisolate = true\nisolate-memory = \"lots\"",
+        "5:18: sinks.odd.isolate-memory: expected a size such as 500MB or 2GiB, at least 64KiB, found \"lots\"\n",
+    );
+    check(
+        "[sinks.odd]\n[sinks.odd]",
+        "4:8: odd is there already, above; one of them has to go, or several sinks of one name are [[sinks.NAME]] each\n",
+    );
+    check(
+        "[sinks.odd]\nfile = first.txt",
+        "4:8: invalid boolean, expected `false`; a text stands in quotes\n",
+    );
+    check(
+        "[sinks]\nodd = true",
+        "4:7: sinks.odd: expected a table, as in [sinks.odd], found true or false\n",
+    );
+    check(
+        "[sinks.none]",
+        "3:8: sinks.none: there is no sink \"none\"; looked for libnone.so and libtickscope_none.so in plugins, elsewhere (not there), ",
+    );
+    std::fs::write(folder.path().join("tickscope.toml"), "sinks = 3\n").unwrap();
+    let run = tickscope(folder.path(), &["plugins"]);
+    let line = "tickscope: tickscope.toml:1:1: sinks: expected a table, as in [sinks.NAME], found a number\n";
+    assert_eq!((run.code, &*run.said), (Some(2), line));
+    std::fs::write(folder.path().join("tickscope.toml"), "").unwrap();
+    let run = tickscope(folder.path(), &["config", "nowhere"]);
+    assert_eq!(run.code, Some(1));
+    run.says(&[
+        "tickscope: there is no folder nowhere; expected a server's, in which tickscope.toml may lie",
+    ]);
 }
 
 #[test]

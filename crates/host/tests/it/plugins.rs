@@ -404,6 +404,15 @@ fn plugins_are_listed() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before);
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+    let named = tickscope(folder.path(), &["plugins", "c-count"]);
+    assert_eq!(named.code, Some(0), "{}", named.out);
+    assert!(named.out.starts_with("c-count "), "{}", named.out);
+    let named = tickscope(folder.path(), &["plugins", "count"]);
+    let place = folder.path().display();
+    let none = format!(
+        "not used: count: there is no sink \"count\"; looked for libcount.so and libtickscope_count.so in {place}; `tickscope plugins` lists what there is\n"
+    );
+    assert_eq!((named.code, named.out), (Some(1), none));
     let run = tickscope(&hidden, &["plugins", "libbad.so", "nowhere.so"]);
     assert_eq!(run.code, Some(1));
     assert!(run.out.starts_with("not used: libbad.so: it is no shared library"), "{}", run.out);

@@ -134,6 +134,10 @@ fn names_are_looked_up_in_the_folders_in_order() {
         "{error}"
     );
 
+    assert!(error.contains("/nowhere/at/all (not there); "), "{error}");
+    let error = path.choose("=limit=3").unwrap_err().to_string();
+    assert!(error.starts_with("a sink without a name; expected NAME, "), "{error}");
+
     // As lists show it, whatever its file is called.
     assert_eq!(path.find("hidden", None).unwrap().file, second.path().join("libc_count.so"));
     assert!(path.find("prometheus", None).is_err());
