@@ -89,8 +89,15 @@ impl Lanes {
         if let Some(lane) = shared.and_then(|ring| self.free.get_mut(&ring)?.pop()) {
             return Some((lane, false));
         }
+        // Threads that are over have no use of theirs. Time does not run backwards in a row: a begin waits for the row's last.
+        if !own && self.shared >= MAX_SHARED {
+            let lane = self.free.values_mut().find_map(Vec::pop)?;
+            self.lanes[lane].shared = shared;
+            self.free.retain(|_, lanes| !lanes.is_empty());
+            return Some((lane, false));
+        }
         let threads = self.lanes.len() - self.shared;
-        if if own { threads >= MAX_THREADS } else { self.shared >= MAX_SHARED } {
+        if own && threads >= MAX_THREADS {
             return None;
         }
         self.shared += usize::from(!own);

@@ -57,6 +57,18 @@ fn a_span_whose_end_is_lost_ends_with_the_one_around_it() {
 }
 
 #[test]
+fn rows_of_threads_that_are_over_go_to_others() {
+    let mut lanes = Lanes::default();
+    for ring in 0..500 {
+        let at_ns = 1_000 - u64::from(ring);
+        let place = lanes.begin(ring, ring, false, open(7, at_ns)).unwrap();
+        assert!(place.lane < 100 && place.time_ns >= at_ns, "{place:?}");
+        assert_eq!(ends(&mut lanes, ring, 7, at_ns).len(), 1);
+    }
+    assert_eq!(lanes.skipped, 0);
+}
+
+#[test]
 fn rows_and_depth_are_bounded_and_what_finds_no_room_is_counted() {
     let mut lanes = Lanes::default();
     for track in 0..150 {

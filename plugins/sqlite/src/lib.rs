@@ -10,7 +10,7 @@
 //! # Guarantees
 //! The file can be read while it is written. A recording that is killed leaves all that was written up to its last second: SQLite
 //! takes what lies in the `-wal` file beside it. A disk that is full costs the rows of its time. At its end there is one file, where nobody reads it and there is time. The size is bounded: when `max_mb` are full,
-//! ticks alone are written on.
+//! ticks alone are written on, and nothing when there are as many again.
 //!
 //! # Refuses
 //! To replace a file that this plugin did not write, or that another recording writes.
@@ -50,6 +50,8 @@ struct Sqlite {
     begun: OpenSpans<Vec<(String, Arg)>>,
     wanted: Wanted,
     full: bool,
+    /// Twice as much is there: no tick is written either.
+    closed: bool,
     /// Samples that this sink was too slow for.
     missed: u64,
     /// Events that the recording lost.
@@ -119,6 +121,7 @@ impl Sink for Sqlite {
             begun: OpenSpans::default(),
             wanted: Wanted::new(options.categories, options.min_duration_us),
             full: false,
+            closed: false,
             missed: 0,
             losses: Losses::default(),
             left_out: 0,
@@ -159,15 +162,19 @@ impl Sink for Sqlite {
                 _ => {}
             }
             if let Some((span, tick)) = self.spans.sample(&sample, batch) {
-                if let Some(tick) = tick {
-                    self.database.tick(&span, &tick)?;
+                match tick {
+                    Some(_) if self.closed => self.left_out += 1,
+                    Some(tick) => self.database.tick(&span, &tick)?,
+                    None => {}
                 }
                 let ended = if let Event::End(end) = sample.event { end.args } else { Range::default() };
                 self.span(&span, batch, ended)?;
             }
         }
-        self.database.names(batch.names())?;
-        self.look_at_size()?;
+        if !self.closed {
+            self.database.names(batch.names())?;
+            self.look_at_size()?;
+        }
         Ok(Flow::Continue)
     }
 
@@ -262,6 +269,11 @@ impl Sqlite {
 
     fn look_at_size(&mut self) -> Result<(), Error> {
         if self.full {
+            let limit = self.max_mb.saturating_mul(2);
+            if self.database.bytes()? >> 20 >= limit {
+                self.closed = true;
+                self.host.warning(&format!("{limit} MB are full: nothing is written on"));
+            }
             return Ok(());
         }
         let (limit, log_mb) = (self.max_mb, self.database.log_bytes() >> 20);

@@ -170,6 +170,27 @@ fn a_full_file_gets_ticks_alone() {
     assert!(file.metadata().unwrap().len() < 3 << 20);
 }
 
+#[test]
+fn ticks_of_months_end_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("city.sqlite");
+    let trial = trial();
+    let options =
+        format!("{{\"file\": {:?}, \"max_mb\": 1, \"categories\": [\"tick\"]}}", file.to_str().unwrap());
+    let mut sink = trial.direct(&options);
+    let mut server = tickscope_trial::Server::new();
+    let pay = server.symbol("bank", "pay");
+    server.ticks(60_000, 50, 40, pay);
+    server.play(&mut sink).unwrap();
+    assert_eq!(trial.said().len(), 2, "{:?}", trial.said());
+    assert_eq!(trial.said()[1], "sqlite: Warning: 2 MB are full: nothing is written on");
+    let ticks: u64 = rows(&file, "SELECT count(*) FROM ticks")[0].parse().unwrap();
+    let health = sink.health.clone().unwrap();
+    assert!(ticks > 10_000 && ticks < 60_000 && health.lost >= 60_000 - ticks, "{ticks}, {health:?}");
+    // Indices are made nevertheless.
+    assert!(file.metadata().unwrap().len() < 5 << 20);
+}
+
 fn rows_of(file: &Path, sink: &mut impl Sink) -> Vec<String> {
     sink.flush().unwrap();
     rows(file, "SELECT count(*) FROM instants")
