@@ -43,8 +43,10 @@ fn release(place: &Path) -> Result<PathBuf> {
     let out = place.join("out");
     let mut command = cargo(["run", "--quiet", "--package", "xtask", "--", "dist", "--out"]);
     command.arg(&out).arg("--build").arg(place.join("build"));
-    // Its own chores, for they know where their root is; of what they depend on there is a build.
-    process::show(command.current_dir(&clone).env("CARGO_TARGET_DIR", metadata::target_dir()))?;
+    // Its own chores, for they know where their root is; what they depend on is built once for both. Not where ours are:
+    // whoever starts those meanwhile would get these.
+    let tools = metadata::target_dir().join("dist-tools");
+    process::show(command.current_dir(&clone).env("CARGO_TARGET_DIR", tools))?;
     Ok(out)
 }
 
