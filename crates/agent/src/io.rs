@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use tickscope_core::{ArgInput, CategoryId, KeyId, Outcome, Recorder, Runtime, SymbolId, SymbolRef, Ticks};
+use tickscope_hooks::lua::{step_in, step_out};
 use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::modules;
 use tickscope_hooks::process::symbols;
@@ -36,6 +37,24 @@ enum On {
     Several(u64),
     /// Another thread.
     Thread,
+}
+
+impl Function {
+    /// Whether any signal ends the wait, and the system does not go on with it (man 7 signal).
+    const fn ends_early(self) -> bool {
+        matches!(self, Self::Poll | Self::Select | Self::EpollWait | Self::Sleep)
+    }
+}
+
+/// The wait is over: the thread is inside Lua again. The waiter's `errno` stays.
+fn come_back() {
+    // SAFETY: this thread's own.
+    unsafe {
+        let errno = libc::__errno_location();
+        let saved = *errno;
+        step_in(true);
+        *errno = saved;
+    }
 }
 
 /// What a call that waited came to.
@@ -69,8 +88,13 @@ macro_rules! waits {
                     // SAFETY: set before the detour was enabled, to what has this signature; arguments are passed on.
                     unsafe {
                         let original: Original = std::mem::transmute(original);
-                        let Some((thread, began)) = begin() else { return original($($argument),*) };
+                        let inside = Function::$constant.ends_early() && step_out();
+                        let begun = begin();
                         let result = original($($argument),*);
+                        if inside {
+                            come_back();
+                        }
+                        let Some((thread, began)) = begun else { return result };
                         if is_long(thread.recorder(), began) {
                             let waited = Waited { function: Function::$constant, on: $on, result: result as i64 };
                             record(thread, began, &waited);
