@@ -5,6 +5,8 @@
 
 mod document;
 mod found;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod pairs;
 mod settings;
 mod show;

@@ -30,6 +30,9 @@
 mod direct;
 mod elf;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod isolated;
 mod library;

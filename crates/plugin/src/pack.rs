@@ -93,6 +93,17 @@ impl NewNames {
         }
     }
 
+    /// The largest number of a name.
+    #[cfg(fuzzing)]
+    pub(crate) fn largest(&self) -> u32 {
+        let symbols = self.symbols.iter().map(|named| named.id);
+        let tracks = self.tracks.iter().map(|named| named.id);
+        let categories = self.categories.iter().map(|named| named.id);
+        let keys = self.keys.iter().map(|named| named.id);
+        let stacks = self.stacks.iter().map(|named| named.id);
+        symbols.chain(tracks).chain(categories).chain(keys).chain(stacks).max().unwrap_or_default()
+    }
+
     fn hold(&mut self, text: Arc<str>) -> TickscopeText {
         let lent = TickscopeText::new(&text);
         self.held.push(text);

@@ -115,7 +115,7 @@ impl Document {
             .map(|problem| format!("{}: {}", self.place(problem.at), problem.text))
             .collect();
         if problems.len() > MAX_PROBLEMS {
-            told.push(format!("{}: {} more", self.file.display(), problems.len() - MAX_PROBLEMS));
+            told.push(format!("{}: {} more mistakes", self.file.display(), problems.len() - MAX_PROBLEMS));
         }
         told
     }

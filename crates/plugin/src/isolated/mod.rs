@@ -30,7 +30,7 @@ use crate::opened::{Failure, Level, Lines, Log, Opened, line, nanos, printable};
 use crate::pack::{self, Body, NewNames};
 
 /// What one frame of a sink's process may have: a schema has 1 MiB at most.
-const MAX_ANSWER: u32 = 2 << 20;
+pub(crate) const MAX_ANSWER: u32 = 2 << 20;
 
 /// Frames that are taken in between two calls.
 const MAX_LOOKED_AT: usize = 1000;
@@ -126,11 +126,8 @@ impl Line {
             Ok(None) | Err(_) => return Err(Broken::Died(self.how())),
         };
         if head.kind == kind::LINE {
-            let mut from = In(&self.body);
-            match from.u8().and_then(|level| Ok((level, from.bytes()?))) {
-                Ok((0, bytes)) => lines(Level::Error, bytes),
-                Ok((1, bytes)) => lines(Level::Warning, bytes),
-                Ok((_, bytes)) => lines(Level::Info, bytes),
+            match said(&self.body) {
+                Ok((level, bytes)) => lines(level, bytes),
                 Err(_) => return Err(self.garbled()),
             }
         }
@@ -220,7 +217,44 @@ fn loaded(
     }
 }
 
-fn described(from: &mut In<'_>) -> Result<Result<Described, Why>, Garbled> {
+/// A line of a sink.
+pub(crate) fn said(body: &[u8]) -> Result<(Level, &[u8]), Garbled> {
+    let mut from = In(body);
+    let level = match from.u8()? {
+        0 => Level::Error,
+        1 => Level::Warning,
+        _ => Level::Info,
+    };
+    Ok((level, from.bytes()?))
+}
+
+/// Whether it wants more, or why it has failed.
+pub(crate) fn wants_more(from: &mut In<'_>) -> Result<Result<Flow, Failure>, Garbled> {
+    Ok(match from.u8()? {
+        0 => Ok(Flow::Continue),
+        1 => Ok(Flow::Stop),
+        _ => Err(Failure::Said(line(from.bytes()?))),
+    })
+}
+
+/// Lines that were too many, and how it is.
+pub(crate) fn health(from: &mut In<'_>) -> Result<(u64, Result<Option<Health>, Failure>), Garbled> {
+    let unsaid = from.u64()?;
+    let health = match from.u8()? {
+        0 => Ok(None),
+        1 => Ok(Some(Health {
+            degraded: from.u8()? != 0,
+            message: line(from.bytes()?),
+            written: from.u64()?,
+            lost: from.u64()?,
+            bytes: from.u64()?,
+        })),
+        _ => Err(Failure::Said(line(from.bytes()?))),
+    };
+    Ok((unsaid, health))
+}
+
+pub(crate) fn described(from: &mut In<'_>) -> Result<Result<Described, Why>, Garbled> {
     if from.u8()? != 0 {
         return Ok(Err(Why::Other(line(from.bytes()?))));
     }
@@ -311,13 +345,7 @@ impl Isolated {
 
     /// A call that is answered with whether it wants more.
     fn call(&mut self, kind: u8, write: impl FnOnce(&mut Out)) -> Result<Flow, Failure> {
-        self.ask(kind, write, |from| {
-            Ok(match from.u8()? {
-                0 => Ok(Flow::Continue),
-                1 => Ok(Flow::Stop),
-                _ => Err(Failure::Said(line(from.bytes()?))),
-            })
-        })?
+        self.ask(kind, write, wants_more)?
     }
 }
 
@@ -365,25 +393,7 @@ impl Opened for Isolated {
         if self.dead {
             return Ok(None);
         }
-        let (unsaid, health) = self.ask(
-            kind::HEALTH,
-            |_| {},
-            |from| {
-                let unsaid = from.u64()?;
-                let health = match from.u8()? {
-                    0 => Ok(None),
-                    1 => Ok(Some(Health {
-                        degraded: from.u8()? != 0,
-                        message: line(from.bytes()?),
-                        written: from.u64()?,
-                        lost: from.u64()?,
-                        bytes: from.u64()?,
-                    })),
-                    _ => Err(Failure::Said(line(from.bytes()?))),
-                };
-                Ok((unsaid, health))
-            },
-        )?;
+        let (unsaid, health) = self.ask(kind::HEALTH, |_| {}, health)?;
         self.unsaid = unsaid;
         health
     }
