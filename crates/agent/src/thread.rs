@@ -132,8 +132,8 @@ pub(crate) unsafe fn enter(
     let tracer = record.tracer(lua)?;
     let mut outermost = record.outermost.get();
     if outermost != 0 && here > outermost {
-        // An error jumped over the call that stood there: it is over.
-        tracer.leave(SwitchReason::Error);
+        // An error jumped over the call that stood there: it is over, and so is all that it called.
+        tracer.leave_all(SwitchReason::Error);
         record.outermost.set(0);
         outermost = 0;
     }
@@ -195,6 +195,8 @@ pub(crate) fn leave(entered: Option<Entered>, status: c_int) {
     if entered.span.is_some() {
         // SAFETY: what the program called with is alive.
         unsafe { tracer.leave_to_program(entered.state, reason) };
+        // What an exception of the program's jumped over inside is over as well.
+        tracer.leave_all(SwitchReason::Error);
     } else {
         tracer.leave(reason);
     }

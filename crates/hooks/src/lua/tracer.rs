@@ -216,6 +216,14 @@ impl<R: Recorder + 'static> Tracer<R> {
         state.leave(reason, state.recorder.now());
     }
 
+    /// Nothing runs Lua on this thread any more, whatever was announced: an error, a C++ exception or `longjmp` may have
+    /// passed the calls that would have said so.
+    pub fn leave_all(&self, reason: SwitchReason) {
+        while self.state().context_stack().iter().any(|context| !context.inferred) {
+            self.leave(reason);
+        }
+    }
+
     /// As [`Tracer::leave`], where the program goes on that called Lua in `thread`: records how large its machine is, when
     /// that has changed by more than one percent and was not looked at for ten milliseconds.
     ///

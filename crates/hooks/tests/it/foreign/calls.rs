@@ -1,9 +1,9 @@
 //! Calls as spans, in each version.
 
-use tickscope_core::{Depth, Outcome};
+use tickscope_core::{Depth, Outcome, SwitchReason};
 use tickscope_hooks::lua::{LuaApi, Version};
 
-use super::{Foreign, Setting, VERSIONS, raw};
+use super::{Foreign, Setting, VERSIONS, newthread, raw};
 use crate::memory::{Memory, Record};
 
 fn outline(recorder: &Memory) -> Vec<String> {
@@ -209,5 +209,27 @@ fn a_library_of_another_version_is_refused() {
         // SAFETY: what is read by wrong offsets is read by the system first.
         let error = unsafe { tickscope_hooks::lua::ForeignLua::<Memory>::new(&raw.api) }.err().unwrap();
         assert!(error.to_string().contains("lua_Debug"), "{error}");
+    }
+}
+
+#[test]
+fn what_an_exception_passed_is_over_with_the_outermost_call() {
+    for raw in VERSIONS.into_iter().filter_map(raw) {
+        let lab = Foreign::new(raw, Depth::Sample);
+        // SAFETY: a live machine of this thread; the threads made in it stay on its stack.
+        unsafe {
+            lab.tracer().enter(lab.state, None);
+            for _ in 0..2 {
+                let inner = newthread(lab.state);
+                lab.tracer().enter(inner, None);
+            }
+            // A C++ exception leaves all three, and only the end of the outermost is told.
+            lab.tracer().leave_to_program(lab.state, SwitchReason::Return);
+        }
+        assert_eq!(lab.recorder.resumed(), 1, "{}", raw.api.version);
+        lab.tracer().leave_all(SwitchReason::Error);
+        assert_eq!(lab.recorder.resumed(), 0, "{}", raw.api.version);
+        assert_eq!(lab.run("return 'on'").as_deref(), Ok("on"));
+        assert_eq!(lab.recorder.resumed(), 0, "{}", raw.api.version);
     }
 }
