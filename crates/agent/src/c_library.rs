@@ -102,9 +102,71 @@ unsafe extern "C" fn look_into(info: *mut libc::dl_phdr_info, _size: usize, ques
     1
 }
 
+// The detour library looks for a free page near a function and maps its trampolines over it. In a program that runs, another
+// thread may have got that page in between. Hidden, as above: the program's own calls go to the C library.
+std::arch::global_asm!(
+    ".globl mmap",
+    ".hidden mmap",
+    ".type mmap, @function",
+    "mmap:",
+    "jmp {map}",
+    ".size mmap, . - mmap",
+    map = sym map,
+);
+
+/// Stands in for `mmap` in this library: nothing here means to replace what is mapped, so what asks for a certain place gets
+/// it when it is free.
+///
+/// # Safety
+/// As for `mmap`.
+unsafe extern "C" fn map(
+    address: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    file: c_int,
+    offset: libc::off_t,
+) -> *mut c_void {
+    let fixed = flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
+    let flags = if fixed { flags & !libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE } else { flags };
+    // SAFETY: passed on to the caller; nothing is replaced.
+    unsafe {
+        let mapped =
+            libc::syscall(libc::SYS_mmap, address, length, protection, flags, file, offset) as *mut c_void;
+        if fixed && mapped != address && mapped != libc::MAP_FAILED {
+            // Before Linux 4.17 the address is no more than a wish.
+            libc::munmap(mapped, length);
+            *libc::__errno_location() = libc::EEXIST;
+            return libc::MAP_FAILED;
+        }
+        mapped
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mapped_is_never_replaced() {
+        const PAGE: usize = 4096;
+        let ask = |address: *mut c_void, flags: c_int| {
+            let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            // SAFETY: a new mapping, or none, as is tested here.
+            unsafe { libc::mmap(address, PAGE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) }
+        };
+        let page = ask(std::ptr::null_mut(), 0);
+        assert_ne!(page, libc::MAP_FAILED);
+        // SAFETY: just mapped.
+        unsafe { page.cast::<u64>().write(4711) };
+        for flags in [libc::MAP_FIXED, libc::MAP_FIXED_NOREPLACE] {
+            assert_eq!(ask(page, flags), libc::MAP_FAILED);
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EEXIST));
+        }
+        // SAFETY: still mapped.
+        assert_eq!(unsafe { page.cast::<u64>().read() }, 4711);
+        assert_ne!(ask(page, 0), page, "without either, the address is a wish");
+    }
 
     #[test]
     fn tables_are_found_where_glibc_finds_them() {

@@ -9,6 +9,7 @@ use std::arch::naked_asm;
 
 use tickscope_core::quiet::be_quiet;
 
+use crate::cancel::Uncancelled;
 use crate::home;
 
 /// The calls that set a filter.
@@ -103,6 +104,7 @@ extern "C" fn about_to_filter() {
     let errno = unsafe { *libc::__errno_location() };
     let _ = std::panic::catch_unwind(|| {
         let Some(home) = home::get() else { return };
+        let _uncancelled = Uncancelled::new();
         home.say("the program filters its system calls: what had no name by then was not recorded");
         tickscope_hooks::lua::end_ticker();
         be_quiet();

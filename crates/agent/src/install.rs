@@ -12,6 +12,7 @@ use tickscope_hooks::process::{modules, sites};
 use tickscope_session::{Session, ThreadRecorder};
 
 use crate::attach::CONTROL;
+use crate::cancel::Uncancelled;
 use crate::detours::Function;
 use crate::home::Home;
 use crate::jit;
@@ -169,6 +170,7 @@ pub(crate) fn name_native(address: usize) -> Option<String> {
     if is_quiet() {
         return None; // they are in files
     }
+    let _uncancelled = Uncancelled::new();
     let mut names = NAMES.load(Ordering::Acquire);
     if names.is_null() {
         let new = Box::into_raw(Box::new(FunctionNames::new(modules::loaded(install as *const ()))));

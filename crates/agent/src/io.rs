@@ -21,6 +21,7 @@ use tickscope_hooks::process::modules;
 use tickscope_hooks::process::symbols;
 use tickscope_session::ThreadRecorder;
 
+use crate::cancel::Uncancelled;
 use crate::thread::{self, Thread};
 
 /// Waits that took no longer, in microseconds, are not recorded: calls that did not have to wait.
@@ -201,6 +202,7 @@ struct Known {
 unsafe fn record(thread: &Thread, began: Ticks, waited: &Waited) {
     let recorder = thread.recorder();
     let ended = recorder.now();
+    let _uncancelled = Uncancelled::new();
     // SAFETY: this thread's; what is called below may change it.
     let errno = unsafe { *libc::__errno_location() };
     let known = known(recorder, thread.generation());

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use tickscope_hooks::process::detour::{Detours, Request};
 use tickscope_hooks::process::{modules, symbols};
 
+use crate::cancel::Uncancelled;
 use crate::{Found, home};
 
 static DLSYM: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -108,6 +109,7 @@ extern "C" fn look() {
             return false;
         }
         let Some(home) = home::get() else { return true };
+        let _uncancelled = Uncancelled::new();
         // SAFETY: the library was loaded by who asks for its first symbol now, or will, so no thread runs its functions.
         let found = unsafe { Found::look(home) };
         LOADED.store(loaded(), Ordering::Relaxed);

@@ -22,6 +22,7 @@
 mod attach;
 pub mod c;
 mod c_library;
+mod cancel;
 mod detours;
 mod filter;
 mod home;
@@ -34,6 +35,7 @@ mod reserve;
 mod settings;
 mod thread;
 
+use cancel::Uncancelled;
 use home::Home;
 use install::Place;
 use settings::Settings;
@@ -114,6 +116,7 @@ fn watch_forks() {
 /// In the child of a fork, on its only thread.
 unsafe extern "C" fn forked() {
     if let Some(home) = home::get() {
+        let _uncancelled = Uncancelled::new();
         tickscope_hooks::lua::after_fork();
         tickscope_hooks::mono::after_fork();
         c::forked();

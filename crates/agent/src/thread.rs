@@ -20,6 +20,7 @@ use tickscope_hooks::mono::Calls;
 use tickscope_session::{Session, ThreadRecorder};
 
 use crate::attach::{CONTROL, epoch};
+use crate::cancel::Uncancelled;
 use crate::home;
 use crate::install::Installed;
 use crate::io;
@@ -81,6 +82,7 @@ fn retire(next: *const Thread) {
     let thread = CURRENT.replace(next);
     // Else it stays as it is: letting go takes system calls.
     if !thread.is_null() && !ptr::eq(thread, NEVER) && !is_quiet() {
+        let _uncancelled = Uncancelled::new();
         // A thread that ends inside Lua comes back to none of the calls below, and a script that ends the process does
         // not either: hooks that handlers of the end call find no tracer and go.
         // SAFETY: made by `make`, and only reached through `CURRENT`, which no longer leads to it, and from calls that
@@ -345,6 +347,7 @@ fn make(name: Option<&str>) -> *const Thread {
     // What is called here must not come here again.
     static SERIAL: AtomicU64 = AtomicU64::new(1);
     CURRENT.set(NEVER);
+    let _uncancelled = Uncancelled::new();
     // Counted before the session is had: it is not freed meanwhile.
     CONTROL.threads.fetch_add(1, Ordering::AcqRel);
     // The owner is asked for last: there is none any more when the thread is ending.
@@ -412,6 +415,7 @@ impl Thread {
     #[cold]
     fn trace(&self, lua: &'static Installed) -> Result<Tracer<&'static ThreadRecorder>, ()> {
         let home = home::get().filter(|_| !is_quiet()).ok_or(())?;
+        let _uncancelled = Uncancelled::new();
         // SAFETY: detours give it states of this library only, each run by this thread; `Owner` drops it before the
         // thread ends, and not inside Lua.
         let tracer = unsafe { lua.foreign.tracer(self.recorder, lua.options(home, self.session)) };

@@ -154,7 +154,8 @@ fn monotonic_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-unsafe extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+/// Lets pass what unwinds: the program's own handler, which may be called from here, may be cancelled.
+unsafe extern "C-unwind" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: `errno` of this thread; the kernel gives a valid `info`.
     unsafe {
         let errno = libc::__errno_location();
@@ -191,6 +192,8 @@ const SI_TKILL: c_int = -6;
 /// The handler that was there before ours, 0 for none; and whether it takes three arguments.
 static PREVIOUS: AtomicUsize = AtomicUsize::new(0);
 static PREVIOUS_TAKES_INFO: AtomicBool = AtomicBool::new(false);
+/// What is blocked while it runs, beside what the interrupted code blocks.
+static PREVIOUS_MASK: AtomicU64 = AtomicU64::new(0);
 
 /// Passes on a signal that was not for us.
 unsafe fn forward(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -198,13 +201,19 @@ unsafe fn forward(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_voi
     if previous == libc::SIG_DFL || previous == libc::SIG_IGN {
         return;
     }
-    // SAFETY: the address came from the system as a handler of the kind the flag says.
+    // SAFETY: the kernel gives a valid `context`, of whose mask it fills in the first 64 bits; the address came from the
+    // system as a handler of the kind the flag says.
     unsafe {
+        // Ours blocks everything. This one may be jumped out of.
+        let interrupted = &raw const (*context.cast::<libc::ucontext_t>()).uc_sigmask;
+        let mut mask: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        *(&raw mut mask).cast::<u64>() = *interrupted.cast::<u64>() | PREVIOUS_MASK.load(Relaxed);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &mask, ptr::null_mut());
         if PREVIOUS_TAKES_INFO.load(Relaxed) {
-            type Informed = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+            type Informed = unsafe extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
             transmute::<usize, Informed>(previous)(signal, info, context);
         } else {
-            transmute::<usize, unsafe extern "C" fn(c_int)>(previous)(signal);
+            transmute::<usize, unsafe extern "C-unwind" fn(c_int)>(previous)(signal);
         }
     }
 }
@@ -222,12 +231,16 @@ pub(crate) fn install() -> std::io::Result<()> {
             ours.sa_sigaction = handler as *const () as usize;
             // On the program's other stack where it has one: the one that runs may be small.
             ours.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO | libc::SA_ONSTACK;
-            libc::sigemptyset(&mut ours.sa_mask);
+            // All, and those that `sigfillset` leaves out too: by one of them the C library cancels a thread, which unwinds.
+            // Nor may a handler of the program's jump out of `lua_sethook`.
+            (&raw mut ours.sa_mask).write_bytes(0xff, 1);
             let mut old: libc::sigaction = MaybeUninit::zeroed().assume_init();
             if libc::sigaction(SIGNAL, &ours, &mut old) != 0 {
                 return Err(std::io::Error::last_os_error());
             }
             PREVIOUS_TAKES_INFO.store(old.sa_flags & libc::SA_SIGINFO != 0, Relaxed);
+            let itself = if old.sa_flags & libc::SA_NODEFER == 0 { 1 << (SIGNAL - 1) } else { 0 };
+            PREVIOUS_MASK.store(*(&raw const old.sa_mask).cast::<u64>() | itself, Relaxed);
             PREVIOUS.store(old.sa_sigaction, Relaxed);
             users.1 = Some(old);
         }

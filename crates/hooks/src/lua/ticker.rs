@@ -211,10 +211,11 @@ impl Look {
     }
 }
 
-/// What the system says of a thread; `None` when it is gone.
+/// Whether a thread is running or ready to, and takes the signal: where it is blocked it would stay pending, and turn up where
+/// the program waits for signals. `None` when the thread is gone.
 fn is_running(tasks: &OwnedFd, thread: libc::pid_t) -> Option<bool> {
     let path = std::ffi::CString::new(format!("{thread}/stat")).ok()?;
-    let mut text = [0_u8; 64];
+    let mut text = [0_u8; 512];
     // SAFETY: a path that ends with a zero, and a place of the length that is given.
     let read = unsafe {
         let file = libc::openat(tasks.as_raw_fd(), path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
@@ -227,8 +228,14 @@ fn is_running(tasks: &OwnedFd, thread: libc::pid_t) -> Option<bool> {
     };
     let text = text.get(..usize::try_from(read).ok()?)?;
     // `4711 (name) R …`. The name has at most 15 bytes, and may hold anything, brackets too.
-    let after = text.iter().rposition(|byte| *byte == b')')? + 2;
-    Some(text.get(after) == Some(&b'R'))
+    let after = text.iter().take(64).rposition(|byte| *byte == b')')? + 2;
+    let mut fields = text.get(after..)?.split(|byte| *byte == b' ');
+    if fields.next() != Some(b"R") {
+        return Some(false);
+    }
+    // The 32nd of all: the first 31 signals, as one decimal number.
+    let blocked: u32 = std::str::from_utf8(fields.nth(28)?).ok()?.parse().ok()?;
+    Some(blocked & 1 << (signal::SIGNAL - 1) == 0)
 }
 
 fn process() -> libc::pid_t {

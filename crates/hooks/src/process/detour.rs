@@ -65,6 +65,9 @@ impl Detours {
     /// When the module cannot be kept loaded, or one of the functions cannot be detoured: which, and why.
     pub fn prepare(module: &Module, requests: &[Request<'_>]) -> Result<Self, Error> {
         let held = module.hold()?;
+        if let Some(request) = requests.first() {
+            writable_code().map_err(|reason| refuse(request.symbol, request.function.address, reason))?;
+        }
         let mut ready: Vec<(RawDetour, [u8; PATCH])> = Vec::new();
         let file = held.open().ok();
         let file = file.as_deref().and_then(|file| Elf::parse(file).ok());
@@ -221,6 +224,23 @@ fn prepare_one(
     // SAFETY: the bytes that are read from the function are mapped, see above; nothing is written to it.
     let detour = attempt(|| unsafe { RawDetour::new(address as *const (), request.replacement) })?;
     Ok((detour, read(address)))
+}
+
+/// Whether the system gives memory that is writable and executable. Where it does not, the detour library would ask for each
+/// page in reach of a jump, and read the list of mappings for each: minutes.
+fn writable_code() -> Result<(), String> {
+    let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new page at a place of the system's choice, given back at once.
+    unsafe {
+        let page = libc::mmap(std::ptr::null_mut(), PAGE, all, flags, -1, 0);
+        if page == libc::MAP_FAILED {
+            let why = std::io::Error::last_os_error();
+            return Err(format!("the system gives no memory that is writable and executable: {why}"));
+        }
+        libc::munmap(page, PAGE);
+    }
+    Ok(())
 }
 
 /// The first bytes of a function in a module that is kept loaded.

@@ -32,6 +32,23 @@ fn a_program_may_close_every_descriptor() {
     reports("trouble.c", "close-all", &LUAS).iter().for_each(|report| conserved(report, 1));
 }
 
+#[test]
+fn threads_that_are_cancelled_end_as_they_do_alone() {
+    reports("trouble.c", "cancelled", &LUAS).iter().for_each(|report| conserved(report, 1));
+}
+
+#[test]
+fn a_thread_that_blocks_signals_has_none_of_ours_pending() {
+    reports("trouble.c", "blocked-signals", &LUAS).iter().for_each(|report| conserved(report, 1));
+}
+
+/// Without the look at whether there is any, this takes minutes.
+#[test]
+fn without_writable_code_the_program_runs_unrecorded() {
+    let recorded = reports("trouble.c", "no-writable-code", &LUAS[1..]);
+    assert!(recorded.iter().all(|report| functions(report).is_empty()), "{recorded:?}");
+}
+
 const PROGRAM: &str = "local function work(n) local s = 0 for i = 1, n do s = s + i end return s end
 local t = {} for i = 1, 2000 do t[i] = work(100) end print('sum', #t, work(10))";
 

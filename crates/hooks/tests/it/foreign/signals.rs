@@ -170,8 +170,17 @@ fn a_hook_that_the_programs_handler_sets_is_called() {
 
 static URGENT: AtomicU32 = AtomicU32::new(0);
 
+/// Counts itself when what it asked for is blocked, and nothing else.
 unsafe extern "C" fn urgent(_: c_int) {
-    URGENT.fetch_add(1, SeqCst);
+    // SAFETY: a valid place for the answer, and a valid set.
+    let blocked = unsafe {
+        let mut mask: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
+        [libc::SIGURG, libc::SIGUSR1, libc::SIGTERM].map(|signal| libc::sigismember(&mask, signal))
+    };
+    if blocked == [1, 1, 0] {
+        URGENT.fetch_add(1, SeqCst);
+    }
 }
 
 /// Go stops its threads so.
@@ -191,6 +200,7 @@ fn the_programs_own_use_of_our_signal_reaches_it() {
         let mut theirs: libc::sigaction = MaybeUninit::zeroed().assume_init();
         theirs.sa_sigaction = urgent as *const () as usize;
         theirs.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        libc::sigaddset(&mut theirs.sa_mask, libc::SIGUSR1);
         libc::sigaction(libc::SIGURG, &theirs, ptr::null_mut());
     }
     let reaches = || {

@@ -2,13 +2,16 @@
    argument; prints what it did. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <lua.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,13 +150,98 @@ static void close_all(void) {
     puts("closed");
 }
 
+static int ends[2];
+static atomic_int open_gate;
+
+static int l_wait(lua_State *L) {
+    char byte;
+    lua_pushinteger(L, read(ends[0], &byte, 1));
+    return 1;
+}
+
+static int l_zeros(lua_State *L) {
+    char bytes[4096];
+    int zero = open("/dev/zero", O_RDONLY);
+    while (read(zero, bytes, sizeof bytes) > 0);
+    (void)L;
+    return 0;
+}
+
+static void *waits(void *argument) {
+    lua_State *L = fresh();
+    lua_register(L, "wait", l_wait);
+    run(L, "spin(100000) wait()");
+    return argument;
+}
+
+static void *cancelled_before(void *argument) {
+    while (!atomic_load(&open_gate));
+    return waits(argument);
+}
+
+static void *reads(void *argument) {
+    lua_State *L = fresh();
+    lua_register(L, "zeros", l_zeros);
+    run(L, "zeros()");
+    return argument;
+}
+
+/* Threads that run Lua are cancelled: before it, while they wait, and while they read. */
+static void cancelled(void) {
+    void *(*const bodies[])(void *) = {cancelled_before, waits, reads};
+    if (pipe(ends)) fail("pipe");
+    for (int i = 0; i < 18; i++) {
+        pthread_t thread;
+        void *result;
+        atomic_store(&open_gate, 0);
+        if (pthread_create(&thread, NULL, bodies[i % 3], NULL)) fail("pthread_create");
+        if (i % 3) usleep(10000);
+        if (pthread_cancel(thread)) fail("pthread_cancel");
+        atomic_store(&open_gate, 1);
+        if (pthread_join(thread, &result)) fail("pthread_join");
+        printf("%d ", result == PTHREAD_CANCELED);
+    }
+    puts("cancelled");
+}
+
+/* Whatever signal is pending at the end is the program's to see. */
+static void blocked_signals(void) {
+    sigset_t all;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_BLOCK, &all, NULL)) fail("pthread_sigmask");
+    lua_State *L = fresh();
+    run(L, "return spin(20000000)");
+    lua_close(L);
+    struct timespec none = {0, 0};
+    for (int signal; (signal = sigtimedwait(&all, NULL, &none)) > 0;) printf("pending %d\n", signal);
+    puts("nothing else is pending");
+}
+
+/* No memory that is writable and executable, from the start of the program that this one becomes. */
+static void no_writable_code(void) {
+    enum { set_mdwe = 65, refuse_exec_gain = 1 };
+    if (prctl(set_mdwe, refuse_exec_gain, 0, 0, 0)) {
+        puts("the system has no such thing");
+        return;
+    }
+    execl("/proc/self/exe", "trouble", "spin", NULL);
+    fail("exec");
+}
+
+static void spin(void) {
+    lua_State *L = fresh();
+    printf("computed %.0f\n", run(L, "return spin(1000)"));
+    lua_close(L);
+}
+
 int main(int argc, char **argv) {
     const struct {
         const char *name;
         void (*run)(void);
     } ways[] = {
         {"filter-outside", filter_outside}, {"filter-inside", filter_inside}, {"no-memory", no_memory},
-        {"bare-clone", bare_clone},         {"close-all", close_all},
+        {"bare-clone", bare_clone},         {"close-all", close_all},         {"cancelled", cancelled},
+        {"blocked-signals", blocked_signals}, {"no-writable-code", no_writable_code}, {"spin", spin},
     };
     for (size_t i = 0; argc > 1 && i < sizeof ways / sizeof *ways; i++)
         if (!strcmp(argv[1], ways[i].name)) {
