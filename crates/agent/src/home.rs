@@ -9,7 +9,8 @@ use tickscope_core::quiet::is_quiet;
 use tickscope_hooks::lock::ForkLock;
 use tickscope_session::{Config, ConfigError, Session};
 
-use crate::attach::CONTROL;
+use crate::attach::{CONTROL, epoch};
+use crate::install;
 use crate::settings::Settings;
 
 /// Rings for so many threads at a time, of 4 MiB each, made when a thread first runs Lua: 64 MiB at most.
@@ -106,7 +107,10 @@ impl Home {
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                self.note(&format!("no session: {error}{}", cause.unwrap_or_default()));
+                let why = format!("no session: {error}{}", cause.unwrap_or_default());
+                self.note(&why);
+                // Others may be recorded: this one is told of in any case.
+                self.say(&format!("process {} ({}): {why}", std::process::id(), program()));
                 false
             }
         }
@@ -117,11 +121,14 @@ impl Home {
     pub(crate) fn forked(&self) {
         let parents = self.session.swap(std::ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `session` and never freed.
-        if let Some(parents) = unsafe { parents.as_ref() }
-            && !is_quiet()
-        {
-            *self.making.lock() =
-                self.keep(parents.create_for_child(&self.session_file(), &program(), self.config()));
+        match unsafe { parents.as_ref() } {
+            Some(parents) if !is_quiet() => {
+                *self.making.lock() =
+                    self.keep(parents.create_for_child(&self.session_file(), &program(), self.config()));
+            }
+            // It may be a server that goes into the background before it runs any.
+            None if epoch() != 0 && install::is_installed() => self.note("its Lua ran nothing"),
+            _ => {}
         }
     }
 

@@ -187,6 +187,11 @@ pub(crate) fn name_native(address: usize) -> Option<String> {
     Some(unsafe { &*names }.name(address)?.function.to_owned())
 }
 
+/// Whether there is a Lua that is recorded.
+pub(crate) fn is_installed() -> bool {
+    !INSTALLED.load(Ordering::Acquire).is_null()
+}
+
 /// In the child of a fork: another thread of the parent may have been in the middle of making the names.
 pub(crate) fn forked() {
     NAMES.store(std::ptr::null_mut(), Ordering::Release);

@@ -5,6 +5,7 @@
 
 mod again;
 mod attach;
+mod captures;
 pub(crate) mod place;
 mod process;
 mod running;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use tickscope_core::{Depth, Metadata, Source};
 use tickscope_session::Collector;
 
@@ -27,6 +28,7 @@ use crate::plugins::{self, Chosen};
 use crate::present::{style::Style, tell, text};
 use crate::recording::{Recorded, Sinks, default_capture, producer};
 use crate::signals;
+use captures::Captures;
 use place::{Found, Place};
 use process::{Process, Waiting};
 use watch::{LOOK_EVERY, Watch};
@@ -50,13 +52,15 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
     let (program, args) = options.program.split_first().context("no program was given")?;
     let subject = Path::new(program).file_name().unwrap_or(program).to_owned();
     let capture = options.recording.output.clone().unwrap_or_else(|| default_capture(Path::new(&subject)));
+    // Before the program begins: an unwritable place is known now, and it does not wait for the plugins.
+    let captures = Captures::new(capture)?;
     let agent = agent()?;
-    // Before the program begins, which does not wait for them.
     let plugins = plugins::choose(&options.recording.sinks);
     let place = Place::new()?;
 
     let mut command = Command::new(program);
     command.args(args).env("LD_PRELOAD", preload(&agent)).env("TICKSCOPE_AGENT", setting(options, &place));
+    signals::keep_ignored(&mut command);
     let forwarding = signals::forward()?;
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -68,7 +72,7 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
     };
     forwarding.to(child.id());
 
-    let mut processes = Processes::new(options, subject, capture, &place, plugins);
+    let mut processes = Processes::new(options, subject, captures, &place, plugins);
     let mut program = Watch::new(child.id());
     let mut ended: Option<Instant> = None;
     let mut mentioned = false;
@@ -76,7 +80,11 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
         program.look();
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
         let status = child.try_wait().context("cannot wait for the program")?;
-        processes.look(&place)?;
+        processes.look(&place, &program);
+        if status.is_some() {
+            // Another process may be given its number.
+            forwarding.to(0);
+        }
         match status {
             Some(status) if processes.running.is_empty() || forwarding.interrupted() => break status,
             Some(_) if !mentioned => {
@@ -89,9 +97,9 @@ fn start(options: &cli::Record) -> Result<ExitCode> {
         }
         processes.wait(&place, &program, Duration::MAX);
     };
-    let refused = processes.plugins.refused;
+    let missing = processes.missing();
     let recorded = processes.finish();
-    let whole = tell_what_was_recorded(options, &recorded, refused, &place);
+    let whole = tell_what_was_recorded(options, &recorded, missing, &place);
     Ok(exit_code(status, whole))
 }
 
@@ -109,7 +117,7 @@ struct Processes<'a> {
     options: &'a cli::Record,
     control: Control,
     subject: OsString,
-    capture: PathBuf,
+    captures: Captures,
     waiting: Vec<Waiting>,
     running: Vec<Process>,
     /// Gone, and told to end: their sinks may take their time, which nobody else waits for.
@@ -121,6 +129,19 @@ struct Processes<'a> {
     named: bool,
     /// Plugins: each process opens its own.
     plugins: Chosen,
+    /// Processes that began to record, and of which nothing is collected.
+    left_out: usize,
+    /// That the folder cannot be read was told.
+    blind: bool,
+}
+
+/// What is not as it was asked for.
+#[derive(Clone, Copy)]
+struct Missing {
+    /// A sink is not used.
+    refused: bool,
+    /// See [`Processes::left_out`].
+    left_out: usize,
 }
 
 impl<'a> Processes<'a> {
@@ -128,7 +149,7 @@ impl<'a> Processes<'a> {
     fn new(
         options: &'a cli::Record,
         subject: OsString,
-        capture: PathBuf,
+        captures: Captures,
         place: &Place,
         plugins: Chosen,
     ) -> Self {
@@ -141,7 +162,7 @@ impl<'a> Processes<'a> {
             options,
             control,
             subject,
-            capture,
+            captures,
             waiting,
             running,
             ending,
@@ -149,6 +170,8 @@ impl<'a> Processes<'a> {
             main: None,
             named: false,
             plugins,
+            left_out: 0,
+            blind: false,
         }
     }
 
@@ -157,19 +180,25 @@ impl<'a> Processes<'a> {
         self.main = Some(pid);
     }
 
-    /// Takes up the sessions that are new, and ends those whose process is gone.
-    fn look(&mut self, place: &Place) -> Result<()> {
+    /// Takes up the sessions that are new, and ends those whose process is gone. What goes wrong with one of them is told,
+    /// and the others are recorded on: the program runs, and does so with us.
+    fn look(&mut self, place: &Place, program: &Watch) {
         // Gone before the files are looked at: its session is complete then.
         for process in &mut self.running {
-            process.look();
+            process.look(program);
         }
-        self.waiting.iter_mut().for_each(Waiting::look);
-        for found in place.new_sessions()? {
-            self.await_records(found);
+        self.waiting.iter_mut().for_each(|waiting| waiting.look(program));
+        match place.new_sessions() {
+            Ok(new) => new.into_iter().for_each(|found| self.await_records(found)),
+            Err(_) if self.blind => {}
+            Err(error) => {
+                self.blind = true;
+                tell!("tickscope: {error:#}; what begins to record from now on is not seen");
+            }
         }
         for waiting in std::mem::take(&mut self.waiting) {
             if waiting.collector.has_begun() {
-                self.begin(waiting.session, waiting.collector)?;
+                self.begin(waiting);
             } else if !waiting.is_over() {
                 self.waiting.push(waiting);
             }
@@ -183,7 +212,6 @@ impl<'a> Processes<'a> {
             std::mem::take(&mut self.ending).into_iter().partition(Process::is_finished);
         self.ending = ending;
         self.ended.extend(finished.into_iter().map(Process::finish));
-        Ok(())
     }
 
     /// Until something may have happened that [`Processes::look`] wants to know, at most for `at_most`.
@@ -203,22 +231,39 @@ impl<'a> Processes<'a> {
         };
         match found.open(metadata) {
             Ok(collector) => self.waiting.push(Waiting::new(found, collector)),
-            Err(error) => tell!("tickscope: {:#}", anyhow::Error::new(error)),
+            Err(error) => self.leave_out(&Error::new(error)),
         }
     }
 
-    fn begin(&mut self, found: Found, collector: Collector) -> Result<()> {
+    fn begin(&mut self, waiting: Waiting) {
+        let pid = waiting.collector.metadata().pid;
+        match self.sinks(&waiting.collector) {
+            Ok(sinks) => self.running.push(Process::new(waiting, sinks, &self.control)),
+            Err(error) => self.leave_out(&error.context(format!("process {pid} is not recorded"))),
+        }
+    }
+
+    fn leave_out(&mut self, error: &Error) {
+        self.left_out += 1;
+        if self.left_out <= NAMED {
+            tell!("tickscope: {error:#}");
+        }
+    }
+
+    fn sinks(&mut self, collector: &Collector) -> Result<Sinks> {
         let pid = collector.metadata().pid;
         let first = !self.named && self.main.is_none_or(|main| main == pid);
         self.named |= first;
         if first && self.main.is_some() {
             self.control.choose(collector.metadata().depth, None);
         }
-        let capture = if first { self.capture.clone() } else { beside(&self.capture, pid) };
+        let capture = if first { self.captures.first() } else { self.captures.of_process(pid) }?;
         let plugins = if first { self.plugins.clone() } else { self.plugins.of_process(pid) };
-        let sinks = Sinks::create(&self.options.recording, capture, None, plugins)?;
-        self.running.push(Process::new(found, collector, sinks, &self.control));
-        Ok(())
+        Sinks::create(&self.options.recording, capture, None, plugins)
+    }
+
+    fn missing(&self) -> Missing {
+        Missing { refused: self.plugins.refused, left_out: self.left_out }
     }
 
     fn mention_the_rest(&self) {
@@ -245,32 +290,26 @@ impl<'a> Processes<'a> {
     }
 }
 
-/// `nginx.perfetto-trace` is `nginx-4711.perfetto-trace` for another process.
-fn beside(capture: &Path, pid: u32) -> PathBuf {
-    let mut name = capture.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{pid}"));
-    if let Some(extension) = capture.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    capture.with_file_name(name)
-}
-
-/// Whether everything was written. `refused`: a sink that was asked for is not used.
+/// Whether everything was written.
 fn tell_what_was_recorded(
     options: &cli::Record,
     recorded: &[Recorded],
-    refused: bool,
+    missing: Missing,
     place: &Place,
 ) -> bool {
+    let mut whole = !missing.refused && missing.left_out == 0;
+    if missing.left_out > NAMED {
+        tell!("tickscope: {} more processes are not recorded either", missing.left_out - NAMED);
+    }
     if recorded.is_empty() {
-        tell!("tickscope: nothing was recorded: {}", place.why_nothing());
-        return !refused;
+        if missing.left_out == 0 {
+            tell!("tickscope: nothing was recorded: {}", place.why_nothing());
+        }
+        return whole;
     }
     for said in place.says() {
         tell!("tickscope: {said}");
     }
-    let mut whole = true;
     for (index, recorded) in recorded.iter().enumerate() {
         whole &= !recorded.complain();
         if index >= NAMED {

@@ -121,6 +121,13 @@ impl Collector {
         Ok(Self::new(shared, metadata, calibration))
     }
 
+    /// The number of the namespace in which the process has the number that the metadata tell: the inode of its
+    /// `/proc/PID/ns/pid`. `None` when the process could not tell.
+    pub fn pid_namespace(&self) -> Option<u64> {
+        let namespace = self.shared.mapping.header().pid_namespace.load(Ordering::Relaxed);
+        (namespace != 0).then_some(namespace)
+    }
+
     /// Which program records, as it said itself; empty for a session of this process.
     pub fn program(&self) -> String {
         self.shared.mapping.header().name()

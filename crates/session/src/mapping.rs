@@ -10,7 +10,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(crate) struct Header {
     pub(crate) ringless_told: AtomicU64,
     /// Collectors that opened the session so far.
     pub(crate) collectors: AtomicU32,
+    /// Where the process has its number, see [`crate::Collector::pid_namespace`]; 0 when that cannot be told.
+    pub(crate) pid_namespace: AtomicU64,
 }
 
 impl Header {
@@ -219,6 +221,7 @@ impl Mapping {
     }
 
     fn fill(file: &File, shape: Shape) -> io::Result<Arc<Self>> {
+        check_size(shape.bytes())?;
         file.set_len(shape.bytes() as u64)?;
         let base = map(shape.bytes(), Some(file))?;
         let mapping = Self { base, shape, in_file: true, arena_ready: AtomicU64::new(0) };
@@ -230,6 +233,8 @@ impl Mapping {
         header.ring_slots.store(shape.ring_slots as u64, Ordering::Relaxed);
         header.rings.store(shape.rings as u64, Ordering::Relaxed);
         header.pid.store(std::process::id(), Ordering::Relaxed);
+        let namespace = std::fs::metadata("/proc/self/ns/pid").map_or(0, |space| space.ino());
+        header.pid_namespace.store(namespace, Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release); // pairs with the Acquire in `open`
         Ok(Arc::new(mapping))
     }
@@ -395,6 +400,26 @@ impl Drop for Head {
         // SAFETY: mapped with this length, and nothing refers to it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
     }
+}
+
+/// A file that grows beyond its process's limit kills the process: SIGXFSZ. Asked before, that is an error.
+fn check_size(bytes: usize) -> io::Result<()> {
+    // SAFETY: zeroed is a valid `rlimit`, and nothing but it is written.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        limit.rlim_cur
+    };
+    // RLIM_INFINITY is the largest number.
+    if bytes as u64 > limit {
+        let text = format!(
+            "a file of this process may have {limit} bytes (RLIMIT_FSIZE; ulimit -f, LimitFSIZE=), and a session has {bytes}"
+        );
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(())
 }
 
 fn map(length: usize, file: Option<&File>) -> io::Result<NonNull<u8>> {

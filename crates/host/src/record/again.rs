@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::captures::Captures;
 use super::place::{Place, lost};
 use super::running::{name, runs};
 use super::watch::Watch;
@@ -23,9 +24,10 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
     let first = lost.processes.first().copied().unwrap_or_default();
     let pid = pid.filter(|pid| lost.processes.contains(pid)).unwrap_or(first);
     let plugins = plugins::choose(&options.recording.sinks);
-    let place = Place::take_over(&lost)?;
     let subject = name(pid);
     let capture = options.recording.output.clone().unwrap_or_else(|| fresh(Path::new(&subject)));
+    let captures = Captures::new(capture)?;
+    let place = Place::take_over(&lost)?;
     let interrupted = signals::forward()?;
     tell!(
         "tickscope: going on with the recording of {pid} ({}), which process {} left{}",
@@ -33,7 +35,7 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
         lost.collector,
         if options.time.is_some() { "" } else { "; Ctrl-C leaves it again" },
     );
-    let mut processes = Processes::new(options, subject, capture, &place, plugins);
+    let mut processes = Processes::new(options, subject, captures, &place, plugins);
     processes.go_on_with(pid);
     let until = options.time.map(|time| Instant::now() + time);
     let mut program = Watch::new(pid);
@@ -41,7 +43,7 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
         program.look();
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
         let runs = runs(pid);
-        processes.look(&place)?;
+        processes.look(&place, &program);
         if !runs && processes.running.is_empty() {
             break true;
         }
@@ -51,9 +53,9 @@ pub(super) fn run(options: &cli::Record, pid: Option<u32>) -> Result<ExitCode> {
         }
         processes.wait(&place, &program, left);
     };
-    let refused = processes.plugins.refused;
+    let missing = processes.missing();
     let recorded = if over { processes.finish() } else { processes.leave() };
-    let whole = tell_what_was_recorded(options, &recorded, refused, &place);
+    let whole = tell_what_was_recorded(options, &recorded, missing, &place);
     if !over {
         tell!(
             "tickscope: process {pid} records on into memory; tickscope record --attach {pid} goes on with it"

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tickscope_hooks::process::outside::{AttachError, Process};
 
+use super::captures::Captures;
 use super::place::{self, Place, lost};
 use super::running::{name, runs};
 use super::watch::Watch;
@@ -36,7 +37,7 @@ pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
     let agent = agent()?;
     // Before the process is touched: an unwritable place is known now.
     let subject = name(pid);
-    let capture = capture(options, &subject);
+    let captures = Captures::new(capture(options, &subject))?;
     let plugins = plugins::choose(&options.recording.sinks);
     let place = Place::new()?;
     place.give_to(pid)?;
@@ -48,8 +49,9 @@ pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
         milliseconds(process.longest_stop()),
         if options.time.is_some() { "" } else { "; Ctrl-C ends the recording" },
     );
-    let mut processes = Processes::new(options, subject, capture, &place, plugins);
-    collect(options, &mut processes, &place, &interrupted, pid)?;
+    let mut processes = Processes::new(options, subject, captures, &place, plugins);
+    let mut program = Watch::new(pid);
+    collect(options, &mut processes, &place, &interrupted, (pid, &mut program));
     let mut all: BTreeSet<u32> = processes.running.iter().map(super::Process::pid).collect();
     all.remove(&pid);
     let longest = leave(pid, process.detach().map(|()| process.longest_stop()));
@@ -57,7 +59,7 @@ pub(super) fn run(options: &cli::Record, pid: u32) -> Result<ExitCode> {
         leave(child, detach(child));
     }
     // What began in the last moment is there by now.
-    processes.look(&place)?;
+    processes.look(&place, &program);
     if let Some(longest) = longest {
         tell!("tickscope: left process {pid}; it stood still for {} at most", milliseconds(longest));
     }
@@ -70,21 +72,20 @@ fn collect(
     processes: &mut Processes<'_>,
     place: &Place,
     interrupted: &Forwarding,
-    pid: u32,
-) -> Result<()> {
+    (pid, program): (u32, &mut Watch),
+) {
     let until = options.time.map(|time| Instant::now() + time);
-    let mut program = Watch::new(pid);
     loop {
         program.look();
         // Whether it runs is asked before the files are looked at: one that is gone has made all of its files.
         let runs = runs(pid);
-        processes.look(place)?;
+        processes.look(place, program);
         let over = !runs && processes.running.is_empty();
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         if over || interrupted.interrupted() || left.is_zero() {
-            return Ok(());
+            return;
         }
-        processes.wait(place, &program, left);
+        processes.wait(place, program, left);
     }
 }
 
@@ -108,9 +109,9 @@ fn leave(pid: u32, left: Result<Duration, AttachError>) -> Option<Duration> {
 }
 
 fn finish(options: &cli::Record, processes: Processes<'_>, place: &Place) -> Result<ExitCode> {
-    let refused = processes.plugins.refused;
+    let missing = processes.missing();
     let recorded = processes.finish();
-    let whole = tell_what_was_recorded(options, &recorded, refused, place);
+    let whole = tell_what_was_recorded(options, &recorded, missing, place);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

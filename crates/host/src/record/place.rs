@@ -8,8 +8,10 @@ pub(crate) mod lost;
 mod owner;
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -18,7 +20,7 @@ use anyhow::{Context, Result};
 use tickscope_core::Metadata;
 use tickscope_session::{Collector, OpenError};
 
-use super::running::{has_run_since, runs};
+use super::running::{has_run_since, name, runs};
 use super::watch::{self, NewFiles, Watch};
 use crate::present::text::bytes;
 use lost::Lost;
@@ -29,8 +31,13 @@ const PREFIX: &str = "tickscope-";
 /// What a session file is called: `PID.WHEN.session`; and what the agent says of a process: `PID.note`.
 const SESSION: &str = "session";
 const NOTE: &str = "note";
+/// In a note: there is a Lua.
+const RAN_NOTHING: &str = "ran nothing";
 /// What the agent says in any case: `PID.say`.
 const SAY: &str = "say";
+
+/// Bytes of a text that are shown.
+const LONGEST_TEXT: u64 = 16 << 10;
 
 /// What one thread's records take, with what a process has once.
 const PER_THREAD: u64 = 5 << 20;
@@ -147,6 +154,18 @@ impl Place {
                 bytes(PER_THREAD)
             );
         }
+        if !self.folder.exists() {
+            return format!("{} was removed while the program ran", self.folder.display());
+        }
+        let left = self.left_without_records();
+        if !left.is_empty() {
+            let left = left.iter().map(|(pid, name)| format!("{} ({pid})", name.display()));
+            return format!(
+                "the program has ended and left {} running, which had run no Lua by then; \
+                 keep it in the foreground, or attach to it: tickscope record --pid PID",
+                left.collect::<Vec<_>>().join(", ")
+            );
+        }
         let notes = self.texts(NOTE);
         if notes.is_empty() {
             return "the agent was not loaded; a static or set-uid program takes no LD_PRELOAD".into();
@@ -159,10 +178,18 @@ impl Place {
         self.texts(SAY)
     }
 
+    /// Processes that run and have a Lua that did not: a server that goes into the background before it needs it.
+    fn left_without_records(&self) -> Vec<(u32, OsString)> {
+        let notes = self.files(NOTE).unwrap_or_default();
+        let has_lua = notes.iter().filter(|note| text(note).is_some_and(|text| text.contains(RAN_NOTHING)));
+        let pids = has_lua.filter_map(|note| note.file_stem()?.to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| runs(*pid)).map(|pid| (pid, name(pid))).collect()
+    }
+
     /// Each once, sorted.
     fn texts(&self, extension: &str) -> Vec<String> {
         let files = self.files(extension).unwrap_or_default();
-        let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
+        let texts = files.iter().filter_map(|path| text(path));
         let texts: BTreeSet<String> = texts.map(|text| text.trim().to_owned()).collect();
         texts.into_iter().collect()
     }
@@ -178,6 +205,15 @@ impl Place {
         files.sort();
         Ok(files)
     }
+}
+
+/// What an agent wrote. The folder may belong to another user: no link is followed, and nothing is waited for.
+fn text(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    file.take(LONGEST_TEXT).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 impl Drop for Place {
@@ -208,7 +244,7 @@ impl Folder {
     }
 }
 
-/// The folders of this user.
+/// The folders of this user, and those that it gave to the user of a process that it attached to.
 pub(crate) fn folders() -> Vec<Folder> {
     let me = fs::metadata("/proc/self").map(|metadata| metadata.uid()).ok();
     let entries = fs::read_dir(root()).into_iter().flatten().flatten();
@@ -216,8 +252,9 @@ pub(crate) fn folders() -> Vec<Folder> {
         .filter_map(|entry| {
             let maker = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
             let metadata = fs::symlink_metadata(entry.path()).ok()?;
-            let ours = metadata.is_dir() && Some(metadata.uid()) == me;
-            ours.then(|| Folder { path: entry.path(), maker })
+            let is_mine = |owner: u32| Some(owner) == me;
+            let ours = is_mine(metadata.uid()) || owner::user_of(&entry.path()).is_some_and(is_mine);
+            (metadata.is_dir() && ours).then(|| Folder { path: entry.path(), maker })
         })
         .collect()
 }

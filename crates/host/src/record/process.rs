@@ -6,12 +6,15 @@ use tickscope_core::Source;
 use tickscope_session::Collector;
 
 use super::place::Found;
+use super::running::here;
 use super::watch::Watch;
 use crate::live::control::Control;
 use crate::recording::{Collecting, Recorded, Sinks};
 
 /// A process that has a session and no thread that records: the child of a fork, which may never run any Lua.
 pub(super) struct Waiting {
+    /// Its number here, if that is known.
+    pid: Option<u32>,
     pub(super) watch: Watch,
     pub(super) session: Found,
     pub(super) collector: Collector,
@@ -19,12 +22,13 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(session: Found, collector: Collector) -> Self {
-        Self { watch: Watch::new(collector.metadata().pid), session, collector }
+        let pid = here(collector.metadata().pid, collector.pid_namespace());
+        Self { pid, watch: Watch::of(pid), session, collector }
     }
 
     /// Notes whether it still runs.
-    pub(super) fn look(&mut self) {
-        self.watch.look();
+    pub(super) fn look(&mut self, program: &Watch) {
+        self.watch.look_within(program);
     }
 
     /// Whether it ended, as far as was noted.
@@ -49,16 +53,17 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(session: Found, collector: Collector, sinks: Sinks, control: &Control) -> Self {
-        let pid = collector.metadata().pid;
+    pub(super) fn new(waiting: Waiting, sinks: Sinks, control: &Control) -> Self {
+        let Waiting { pid, watch, session, collector } = waiting;
+        let pid = pid.unwrap_or(collector.metadata().pid);
         let name = collector.program();
         let collecting = sinks.collect(collector, None, |analyzer| Some(control.observe(analyzer)));
-        Self { pid, name, watch: Watch::new(pid), collecting, session }
+        Self { pid, name, watch, collecting, session }
     }
 
     /// Notes whether it still runs.
-    pub(super) fn look(&mut self) {
-        self.watch.look();
+    pub(super) fn look(&mut self, program: &Watch) {
+        self.watch.look_within(program);
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::running::has_ended;
 
 /// How long to wait at most: Ctrl-C wakes nobody.
 const AT_MOST: Duration = Duration::from_millis(50);
@@ -17,27 +20,48 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Tells when a process ends.
 pub(super) struct Watch {
-    /// None when it had by the time it was looked for.
-    alive: Option<OwnedFd>,
+    life: Life,
     over: bool,
 }
 
+enum Life {
+    /// It becomes readable when the process ends.
+    Descriptor(OwnedFd),
+    /// No descriptor could be had, as when too many are open: its number is asked for.
+    Number(u32),
+    /// It has another number here, which is not known.
+    Unknown,
+}
+
 impl Watch {
+    /// Of a process by its number here; `None`: it is taken to end when the program does.
+    pub(super) fn of(pid: Option<u32>) -> Self {
+        pid.map_or(Self { life: Life::Unknown, over: false }, Self::new)
+    }
+
     pub(super) fn new(pid: u32) -> Self {
-        let alive = i32::try_from(pid)
+        let opened = i32::try_from(pid)
             .ok()
             .and_then(Pid::from_raw)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { alive, over: false }
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let life = opened.map_or(Life::Number(pid), Life::Descriptor);
+        Self { life, over: false }
     }
 
     /// Notes whether it still runs.
     pub(super) fn look(&mut self) {
-        self.over |= match &self.alive {
-            None => true,
-            // A process's descriptor becomes readable when it ends.
-            Some(process) => ready(&mut [PollFd::new(process, PollFlags::IN)], Duration::ZERO),
+        self.over |= match &self.life {
+            Life::Number(pid) => has_ended(*pid),
+            Life::Unknown => false,
+            Life::Descriptor(process) => ready(&mut [PollFd::new(process, PollFlags::IN)], Duration::ZERO),
         };
+    }
+
+    /// [`Watch::look`], of a process of `program`.
+    pub(super) fn look_within(&mut self, program: &Self) {
+        self.look();
+        self.over |= matches!(self.life, Life::Unknown) && program.over;
     }
 
     /// Whether it ended, as far as was noted.
@@ -47,7 +71,10 @@ impl Watch {
 
     /// What becomes readable when it ends, if that was not noted.
     fn end(&self) -> Option<BorrowedFd<'_>> {
-        self.alive.as_ref().filter(|_| !self.over).map(AsFd::as_fd)
+        match &self.life {
+            Life::Descriptor(process) if !self.over => Some(process.as_fd()),
+            _ => None,
+        }
     }
 }
 

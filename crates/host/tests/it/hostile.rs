@@ -26,7 +26,7 @@ pub(crate) const WAYS: [&str; 11] = [
 ];
 
 /// A host of `tests/data/c` with a Lua of Debian's; `None`, said by name, where that or the compiler is not installed.
-fn host(folder: &Path, source: &str, (headers, library): (&str, &str)) -> Option<PathBuf> {
+pub(crate) fn host(folder: &Path, source: &str, (headers, library): (&str, &str)) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/c").join(source);
     let program = folder.join(library);
     if !Path::new(headers).is_dir() {

@@ -16,6 +16,7 @@ mod install;
 mod io;
 mod kills;
 mod late;
+mod limits;
 mod live;
 mod lua;
 #[path = "../../../citizen/tests/it/mariadb.rs"]

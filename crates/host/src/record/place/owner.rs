@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -70,10 +70,17 @@ pub(super) fn of(folder: &Path, maker: u32) -> Option<u32> {
     }
 }
 
+/// The user who collects from `folder`, or did: it stays theirs when the folder is given to another.
+pub(super) fn user_of(folder: &Path) -> Option<u32> {
+    let file = std::fs::symlink_metadata(folder.join(NAME)).ok()?;
+    file.is_file().then(|| file.uid())
+}
+
+/// The folder may belong to another user, who puts there what they like: no link is followed.
 fn open(path: &Path, make: bool) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(make).truncate(false).mode(0o600);
-    options.open(path)
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
 fn pid() -> String {
