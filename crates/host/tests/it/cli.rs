@@ -91,6 +91,7 @@ fn the_cause_is_named_at_each_depth() {
         assert_eq!(document["ticks"], 70, "{errors}");
         let late = document["late_ticks"].as_array().expect("an array");
         assert!(late.len() >= 3, "{depth}: {document:#}");
+        let mut named = 0;
         for tick in late.iter().filter(|tick| tick["blame"] == "script") {
             let causes = tick["causes"].as_array().expect("an array");
             let find = |kind: &str, name: &str| {
@@ -99,13 +100,19 @@ fn the_cause_is_named_at_each_depth() {
             let event = find("event", "shop:restock").unwrap_or_else(|| panic!("{depth}: {causes:#?}"));
             assert_eq!(event["calls"], 1);
             let function = find("function", "grind");
-            assert_eq!(function.is_some(), depth != "boundary", "{depth}: {causes:#?}");
+            // On a busy machine the timer may not come in each of them.
+            if depth != "sample" {
+                assert_eq!(function.is_some(), depth == "trace", "{depth}: {causes:#?}");
+            }
             if let Some(function) = function {
+                named += 1;
                 assert_eq!((&function["file"], &function["line"]), (&"main.lua".into(), &2.into()));
                 assert_eq!((&function["resource"], &function["culprit"]), (&"shop".into(), &true.into()));
                 assert_eq!(function["calls"], if depth == "trace" { Value::from(1) } else { Value::Null });
             }
         }
+        let blamed = late.iter().any(|tick| tick["blame"] == "script");
+        assert_eq!(named > 0, blamed && depth != "boundary", "{depth}: {document:#}");
         let figure = |name: &str| document[name].as_u64().expect("a number");
         assert_eq!(figure("attempted"), figure("committed") + figure("dropped"));
         assert_eq!(figure("committed"), figure("delivered") + figure("overwritten") + figure("discarded"));
