@@ -44,7 +44,7 @@ impl Lane {
 /// let mut lanes = Lanes::start(&["traces", "metrics"], Settings::default())?;
 /// let to = Target::new("http://127.0.0.1:9/v1/metrics")?; // nobody listens there
 /// lanes.post(1, Post { to, headers: Vec::new(), body: Vec::new() });
-/// lanes.finish(Duration::from_millis(100));
+/// lanes.finish(Duration::from_secs(2));
 /// assert!(matches!(&lanes.news()[..], [News::Fails("metrics", _)]));
 /// println!("{:?}", lanes.trouble()); // metrics: cannot reach http://127.0.0.1:9: Connection refused
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,8 @@ impl Captures {
     /// # Errors
     /// When the first one cannot be written: said before a program is started or touched.
     pub(super) fn new(first: PathBuf) -> Result<Self> {
-        check(&first)?;
+        is_a_file(&first)?;
+        is_writable(&first)?;
         Ok(Self { first, given: HashSet::new() })
     }
 
@@ -39,7 +41,7 @@ impl Captures {
     }
 
     fn give(&mut self, capture: PathBuf) -> Result<PathBuf> {
-        check(&capture)?;
+        is_a_file(&capture)?;
         self.given.insert(capture.clone());
         Ok(capture)
     }
@@ -55,8 +57,8 @@ impl Captures {
     }
 }
 
-/// Whether a capture can be written there. One that is there stays as it is, and nothing is left behind.
-fn check(capture: &Path) -> Result<()> {
+/// Refuses what is there and no file: nobody may ever read the other end of a pipe.
+fn is_a_file(capture: &Path) -> Result<()> {
     if let Ok(there) = fs::metadata(capture)
         && !there.is_file()
         && !there.file_type().is_char_device()
@@ -64,14 +66,26 @@ fn check(capture: &Path) -> Result<()> {
         let what = if there.is_dir() { "a directory" } else { "a pipe, a socket or a disk" };
         bail!("{} is {what}, and a capture is a file; choose another place with -o", capture.display());
     }
-    let new = fs::symlink_metadata(capture).is_err();
-    OpenOptions::new().write(true).create(true).truncate(false).open(capture).with_context(|| {
-        format!("cannot write the capture {}; choose another place with -o", capture.display())
-    })?;
-    if new {
-        let _ = fs::remove_file(capture);
-    }
     Ok(())
+}
+
+/// Whether a capture can be written there. One that is there stays as it is, and nothing is left behind.
+fn is_writable(capture: &Path) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let written = match options.write(true).create_new(true).open(capture) {
+        Ok(_) => fs::remove_file(capture),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            match OpenOptions::new().write(true).open(capture) {
+                // A link that leads nowhere yet.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                there => there.map(drop),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    written.with_context(|| {
+        format!("cannot write the capture {}; choose another place with -o", capture.display())
+    })
 }
 
 #[cfg(test)]
@@ -97,6 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let there = folder.path().join("there");
         fs::write(&there, "as it was").unwrap();
+        let check = |path: &Path| is_a_file(path).and_then(|()| is_writable(path));
         check(&there).unwrap();
         assert_eq!(fs::read_to_string(&there).unwrap(), "as it was");
         check(Path::new("/dev/null")).unwrap();

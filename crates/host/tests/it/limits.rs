@@ -225,8 +225,8 @@ impl Drop for Ending {
 fn root_goes_on_with_the_recording_of_another_user() {
     let Some(mut program) = as_nobody().filter(|_| installed("lua5.4") && may_trace()) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let endless = "local function turn() end while true do pcall(turn) end";
-    let mut program = Ending(program.args(["lua5.4", "-e", endless]).spawn().unwrap());
+    let endless = "print('ready') io.stdout:flush() local function turn() end while true do pcall(turn) end";
+    let mut program = Ending(program.args(["lua5.4", "-e", endless]).stdout(Stdio::piped()).spawn().unwrap());
     let pid = program.0.id().to_string();
     let tickscope = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickscope"));
@@ -234,9 +234,8 @@ fn root_goes_on_with_the_recording_of_another_user() {
         command
     };
     // Not before it is a Lua that runs.
-    while !std::fs::read_link(format!("/proc/{pid}/exe")).unwrap().to_string_lossy().contains("lua") {
-        std::thread::yield_now();
-    }
+    let said = program.0.stdout.take().unwrap();
+    assert_eq!(BufReader::new(said).lines().next().unwrap().unwrap(), "ready");
     let mut first = tickscope(&["--pid", &pid, "-o", "first.perfetto-trace"]);
     let mut first = first.stderr(Stdio::piped()).spawn().unwrap();
     let line = BufReader::new(first.stderr.take().unwrap()).lines().next().unwrap().unwrap();

@@ -13,8 +13,28 @@ use tickscope_hooks::lua::{Version, lua_Debug, lua_Hook, lua_State};
 use super::{Foreign, Setting, VERSIONS, library, original, plain, raw, sethook};
 use crate::memory::Record;
 
+/// Whether this is a process that has been begun for the test of that name; else begins it. Handlers of signals are
+/// everybody's, and so is the ticker, which goes at the rate of who was first.
+fn alone(test: &str) -> bool {
+    const CHILD: &str = "TICKSCOPE_TEST_ALONE";
+    if std::env::var_os(CHILD).is_some() {
+        return true;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--nocapture", &format!("foreign::signals::{test}")]).env(CHILD, "1");
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{}\n{said}\n{errors}", output.status);
+    errors.lines().filter(|line| line.starts_with("skipped: ")).for_each(|line| eprintln!("{line}"));
+    false
+}
+
 #[test]
 fn samples_at_any_instruction_change_no_event() {
+    if !alone("samples_at_any_instruction_change_no_event") {
+        return;
+    }
     // Calls, returns and errors one after the other: most samples come where one function gives way to another.
     const WORK: &str = "
     local seen = 0
@@ -45,6 +65,9 @@ fn samples_at_any_instruction_change_no_event() {
 
 #[test]
 fn what_a_program_asks_of_its_hook_is_one_answer() {
+    if !alone("what_a_program_asks_of_its_hook_is_one_answer") {
+        return;
+    }
     for raw in VERSIONS.into_iter().filter_map(raw) {
         let lab = Foreign::new(raw, Setting { hz: 50_000, ..Depth::Sample.into() });
         let mixed = lab.run(
@@ -78,6 +101,9 @@ unsafe extern "C-unwind" fn wait(state: *mut lua_State) -> c_int {
 
 #[test]
 fn a_c_function_that_yields_less_than_it_has_is_sampled() {
+    if !alone("a_c_function_that_yields_less_than_it_has_is_sampled") {
+        return;
+    }
     for raw in VERSIONS.into_iter().filter_map(raw) {
         let lab = Foreign::new(raw, Setting { hz: 10_000, ..Depth::Sample.into() });
         lab.set_global(c"wait", wait);
@@ -126,6 +152,9 @@ unsafe extern "C-unwind" fn look(_: *mut lua_State) -> c_int {
 
 #[test]
 fn a_hook_that_the_programs_handler_sets_is_called() {
+    if !alone("a_hook_that_the_programs_handler_sets_is_called") {
+        return;
+    }
     // SAFETY: a handler that nobody else in this program has; all-zero is a valid `sigaction`.
     unsafe {
         let mut theirs: libc::sigaction = MaybeUninit::zeroed().assume_init();
@@ -186,13 +215,7 @@ unsafe extern "C" fn urgent(_: c_int) {
 /// Go stops its threads so.
 #[test]
 fn the_programs_own_use_of_our_signal_reaches_it() {
-    // In a process of its own: the handler is everybody's.
-    if std::env::var_os("TICKSCOPE_OWN_SIGNAL").is_none() {
-        let name = "foreign::signals::the_programs_own_use_of_our_signal_reaches_it";
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        let output = child.args(["--exact", name]).env("TICKSCOPE_OWN_SIGNAL", "1").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    if !alone("the_programs_own_use_of_our_signal_reaches_it") {
         return;
     }
     // SAFETY: a handler that counts; all-zero is a valid `sigaction`.
