@@ -99,7 +99,7 @@ impl Lua {
             let same_count = (self.api.lua_gethookcount)(thread) == count;
             if let Some(function) = hook
                 && (standing, same_count) == (mask, true)
-                && self.exchange(thread, function)
+                && self.replace_function(thread, function)
             {
                 return;
             }
@@ -117,7 +117,7 @@ impl Lua {
     ///
     /// # Safety
     /// `thread` is alive. Async-signal-safe: it writes one word, which Lua reads when it calls the hook.
-    pub(crate) unsafe fn exchange(&self, thread: *mut lua_State, function: lua_Hook) -> bool {
+    pub(crate) unsafe fn replace_function(&self, thread: *mut lua_State, function: lua_Hook) -> bool {
         // SAFETY: the caller vouches for `thread`; the offset was proved by `find_places`.
         unsafe {
             if self.places.function == 0 || (self.api.lua_gethookmask)(thread) == 0 {

@@ -288,7 +288,7 @@ impl LuaThread {
             self.exchange(|user| {
                 if user.mask & LUA_MASKLINE != 0 {
                     // Its next line will do.
-                    lua.exchange(state, lua.general);
+                    lua.replace_function(state, lua.general);
                     return;
                 }
                 let mask = (lua.api.lua_gethookmask)(state) | LUA_MASKCALL | LUA_MASKRET;
